@@ -1,0 +1,37 @@
+# Needs Python 3.11+ with venv, git and make; the rest is installed into .venv (about 6 GB, for torch brings CUDA).
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := --config configs/crnn.yaml --config configs/data/demo.yaml
+
+.PHONY: install demo test lint clean
+
+install: .venv/installed
+
+demo: .venv/installed
+	$(BIN)/lit-genre demo --root data/demo
+	$(BIN)/lit-genre fit $(DEMO)
+	$(BIN)/lit-genre test --config configs/data/demo.yaml --ckpt_path best
+	@echo
+	@echo "Two commands to try next:"
+	@echo "  $(BIN)/lit-genre predict --config configs/data/demo.yaml --ckpt_path best"
+	@echo "  $(BIN)/lit-genre fit $(DEMO) --model.backbone.filters=32 --seed_everything=1"
+
+test: .venv/installed-test lint
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv runs data/demo
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -e .
+	touch $@
+
+.venv/installed-test: .venv/installed
+	$(BIN)/python -m pip install -e '.[test]'
+	touch $@

@@ -1,0 +1,67 @@
+"""lit-genre: music genre classification on the Free Music Archive with PyTorch Lightning.
+
+The path of the data, a file for each stage::
+
+    data/fma ─► data/audio ─► data/store ─► data/dataset ─► data/datamodule      on the CPU
+    tracks      PCM (t,)      PCM on disk   clips (n,)      waveform (b, n)
+        │
+        └─► batch                                                                 int16, to the device
+              │
+              └─► model/frontend ─► model/augment ─► model/backbone ─► model/classifier ─► model/metrics
+                  mel (b, m, f)     mel (b, m, f)    embedding (b, d)  logits (b, c)       scores
+                                                                                             │
+                  callbacks ◄────────────────────────────────────────────────────────────────┘
+                  what a run leaves behind
+
+Axes: b batch, t samples of a track, n samples of a clip, m mel bands, f frames, d embedding, c classes.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lit_genre.backbones.crnn import CRNN
+    from lit_genre.batch import Batch
+    from lit_genre.data.datamodule import FMADataModule
+    from lit_genre.data.demo import write_demo
+    from lit_genre.errors import LitGenreError
+    from lit_genre.model.augment import Augmentation, Mixup, SpecAugment
+    from lit_genre.model.backbone import Backbone
+    from lit_genre.model.classifier import GenreClassifier
+    from lit_genre.model.frontend import LogMel
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "backbones.crnn": ["CRNN"],
+    "batch": ["Batch"],
+    "data.datamodule": ["FMADataModule"],
+    "data.demo": ["write_demo"],
+    "errors": ["LitGenreError"],
+    "model.augment": ["Augmentation", "Mixup", "SpecAugment"],
+    "model.backbone": ["Backbone"],
+    "model.classifier": ["GenreClassifier"],
+    "model.frontend": ["LogMel"],
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "CRNN",
+    "Augmentation",
+    "Backbone",
+    "Batch",
+    "FMADataModule",
+    "GenreClassifier",
+    "LitGenreError",
+    "LogMel",
+    "Mixup",
+    "SpecAugment",
+    "write_demo",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use: torch takes seconds, and `lit-genre --help` should not."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'lit_genre' has no attribute {name!r}")
+    return getattr(import_module(f"lit_genre.{_HOME_OF[name]}"), name)

@@ -1,0 +1,64 @@
+"""What a person sees of long work: one console, one kind of progress bar."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f} {task.fields['unit']}/s")
+
+
+@contextmanager
+def progress(description: str, total: int, unit: str) -> Iterator[Callable[[], None]]:
+    """Show a bar with count, rate and time left; yields the function that moves it on by one."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(description, total=total, unit=unit)
+        yield lambda: bar.advance(task)
+
+
+@contextmanager
+def quiet_c_stderr() -> Iterator[None]:
+    """Discard what C libraries print on stderr; Python's own stderr still arrives.
+
+    libmpg123 reports each damaged frame there, some hundred lines over FMA small, all harmless.
+    """
+    sys.stderr.flush()
+    saved, python_stderr = os.dup(2), sys.stderr
+    discard = os.open(os.devnull, os.O_WRONLY)
+    try:
+        if python_stderr is sys.__stderr__:
+            sys.stderr = os.fdopen(os.dup(saved), "w", buffering=1)
+        os.dup2(discard, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        if sys.stderr is not python_stderr:
+            sys.stderr.close()
+            sys.stderr = python_stderr
+        os.close(discard)
+        os.close(saved)

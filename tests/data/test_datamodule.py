@@ -1,0 +1,124 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lit_genre.data.datamodule import FMADataModule
+from lit_genre.errors import LitGenreError
+from tests.conftest import WriteFMA, tone
+
+RATE = 22050
+CLIP = tone(440, 1.0)
+
+
+def opened(root: Path, **options: object) -> FMADataModule:
+    data = FMADataModule(root, **{"clip_seconds": 1, "batch_size": 4, "seed": 0} | options)
+    data.prepare_data()
+    data.setup("fit")
+    return data
+
+
+def test_batches_are_int16_on_the_host(fma: Path) -> None:
+    data = opened(fma)
+    for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
+        batch = next(iter(loader))
+        assert batch.waveform.dtype == torch.int16
+        assert batch.waveform.shape == (4, RATE)
+        assert batch.label.dtype == torch.int64
+        assert batch.waveform.abs().amax(1).min() > 0
+
+
+def test_splits_hold_their_tracks(fma: Path) -> None:
+    data = opened(fma)
+    seen = {
+        split: {int(track) for batch in loader for track in batch.track_id}
+        for split, loader in (
+            ("train", data.train_dataloader()),
+            ("val", data.val_dataloader()),
+            ("test", data.test_dataloader()),
+        )
+    }
+    for split, ids in seen.items():
+        assert ids == {track.track_id for track in data.tracks if track.split == split}
+
+
+def test_labels_are_positions_in_the_class_names(fma: Path) -> None:
+    data = opened(fma)
+    genre_of = {track.track_id: track.genre_top for track in data.tracks}
+    for batch in data.train_dataloader():
+        for label, track in zip(batch.label.tolist(), batch.track_id.tolist(), strict=True):
+            assert data.classes[label] == genre_of[track]
+
+
+def test_validation_covers_each_track_with_its_windows(fma: Path) -> None:
+    tracks = torch.cat([batch.track_id for batch in opened(fma).val_dataloader()])
+    assert tracks.unique(return_counts=True)[1].tolist() == [2] * 8
+
+
+def test_null_is_the_whole_30_seconds(fma: Path) -> None:
+    batch = next(iter(opened(fma, clip_seconds=None).train_dataloader()))
+    assert batch.waveform.shape == (4, 30 * RATE)
+    # The tracks are of 2 s: heard again and again, never silence.
+    assert batch.waveform[:, -RATE:].abs().amax(1).min() > 0
+
+
+def test_workers_read_what_the_main_process_reads(fma: Path) -> None:
+    batches = [list(opened(fma, num_workers=number).train_dataloader()) for number in (0, 2)]
+    for alone, by_worker in zip(*batches, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(alone, by_worker, strict=True))
+
+
+def test_seed_decides_the_clips(fma: Path) -> None:
+    first, again, other = (next(iter(opened(fma, seed=seed).train_dataloader())) for seed in (1, 1, 2))
+    assert torch.equal(first.waveform, again.waveform)
+    assert not torch.equal(first.waveform, other.waveform)
+
+
+def test_missing_data_says_where_what_and_how(tmp_path: Path) -> None:
+    with pytest.raises(LitGenreError) as error:
+        FMADataModule(tmp_path / "nowhere").classes  # noqa: B018
+    said = str(error.value)
+    for part in ("nowhere", "tracks.csv", "fma_small", "curl", "fma_small.zip", "zipfile", "lit-genre demo"):
+        assert part in said
+
+
+def test_bad_clips_are_left_out_and_listed(write_fma: WriteFMA, capsys: pytest.CaptureFixture[str]) -> None:
+    good = dict.fromkeys(range(100, 130), ("training", "Rock", CLIP))
+    rest = {200: ("validation", "Pop", CLIP), 300: ("test", "Pop", CLIP)}
+    data = opened(write_fma({**good, 98565: ("training", "Rock", b"text named .mp3"), **rest}))
+    tracks = torch.cat([batch.track_id for batch in data.train_dataloader()])
+    assert sorted(tracks.tolist()) == list(good)
+    said = capsys.readouterr().out
+    assert "track 98565, no audio that can be decoded" in said
+    assert "1 of 33 tracks" in said
+
+
+def test_a_short_clip_keeps_its_true_length(write_fma: WriteFMA) -> None:
+    short = tone(440, 0.5)
+    data = opened(
+        write_fma({k: (split, "Rock", short) for k, split in enumerate(("training", "validation", "test"), 1)})
+    )
+    waveform = next(iter(data.train_dataloader())).waveform[0].numpy()
+    assert (waveform == np.resize(waveform[: RATE // 2], RATE)).all()
+
+
+def test_losing_too_much_stops_with_the_reason_unless_allowed(write_fma: WriteFMA) -> None:
+    tracks = dict.fromkeys(range(1, 10), ("training", "Rock", CLIP))
+    root = write_fma({**tracks, 10: ("training", "Rock", None), 20: ("validation", "Rock", CLIP)})
+    with pytest.raises(LitGenreError, match="1 of the 10 train tracks") as error:
+        opened(root)
+    assert "track 10: no such file" in str(error.value)
+    assert "--data.max_lost=0.1" in str(error.value)
+    assert len(opened(root, max_lost=0.1).train_dataloader().dataset) == 9
+
+
+def test_an_empty_split_is_said(write_fma: WriteFMA) -> None:
+    data = opened(write_fma({1: ("training", "Rock", CLIP)}))
+    with pytest.raises(LitGenreError, match="no track of the val split"):
+        data.val_dataloader()
+
+
+def test_store_lies_where_it_is_told(fma: Path, tmp_path: Path) -> None:
+    opened(fma, store_root=tmp_path / "fast_disk")
+    assert list((tmp_path / "fast_disk").glob("fma_small-22050-*/pcm.int16"))
