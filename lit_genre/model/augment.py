@@ -1,0 +1,85 @@
+"""Augmentations of a batch of spectrograms and their targets; each is the identity in evaluation."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+
+class Augmentation(nn.Module, ABC):
+    """Changes a training batch: spectrograms and the probabilities that they are labelled with.
+
+    Shape:
+        - mel: (b, m, f)
+        - target: (b, c), rows sum to 1
+        - Output: the same two shapes
+    """
+
+    def forward(self, mel: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Augment in training, pass on in evaluation."""
+        return self.augment(mel, target) if self.training else (mel, target)
+
+    @abstractmethod
+    def augment(self, mel: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Augment a batch."""
+
+
+class SpecAugment(Augmentation):
+    """Masks bands of mels and runs of frames, each clip its own, with the batch's mean.
+
+    Args:
+        n_time_masks: Runs of frames masked in each clip.
+        time_mask_frames: Longest run, frames.
+        n_mel_masks: Bands masked in each clip.
+        mel_mask_bands: Widest band, mel bands.
+        max_masked: Largest part of the frames, 0 to 1, that one mask covers.
+
+    Reference:
+        D. S. Park et al., "SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition",
+        Interspeech 2019.
+    """
+
+    def __init__(
+        self,
+        n_time_masks: int = 2,
+        time_mask_frames: int = 40,
+        n_mel_masks: int = 2,
+        mel_mask_bands: int = 16,
+        max_masked: float = 0.5,
+    ) -> None:
+        from torchaudio.transforms import SpecAugment as Masks
+
+        super().__init__()
+        self.masks = Masks(
+            n_time_masks=n_time_masks,
+            time_mask_param=time_mask_frames,
+            n_freq_masks=n_mel_masks,
+            freq_mask_param=mel_mask_bands,
+            p=max_masked,
+        )
+
+    def augment(self, mel: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Mask the spectrograms; the targets stay."""
+        return self.masks(mel), target
+
+
+class Mixup(Augmentation):
+    """Mixes each clip, and its target, with another of the batch.
+
+    Args:
+        alpha: Both parameters of the Beta distribution that the share of the other clip is drawn from; small
+            values mix little.
+
+    Reference:
+        H. Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
+    """
+
+    def __init__(self, alpha: float = 0.2) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def augment(self, mel: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Mix spectrograms and targets in the same shares."""
+        share = torch.distributions.Beta(self.alpha, self.alpha).sample((len(mel), 1, 1)).to(mel)
+        other = torch.randperm(len(mel), device=mel.device)
+        return mel.lerp(mel[other], share), target.lerp(target[other], share[:, 0])

@@ -1,0 +1,210 @@
+"""GenreClassifier: the one LightningModule, which trains and scores any backbone."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from lit_genre.batch import Batch
+from lit_genre.errors import LitGenreError
+from lit_genre.model.augment import Augmentation
+from lit_genre.model.backbone import Backbone, InputShape
+from lit_genre.model.frontend import LogMel
+from lit_genre.model.metrics import TrackAverage, TrackScores, score
+
+CLIP_SECONDS: Final = 30.0
+"""Length of FMA's clips: what `clip_seconds: null` means."""
+
+_RECIPE: Final = ["augment", "optimizer", "scheduler"]
+
+
+class GenreClassifier(LightningModule):
+    """A front-end, a backbone and a linear head, trained by softmax cross-entropy.
+
+    Scores are per track: the probabilities of the clips that cover a track are averaged. Weight decay of the
+    optimiser applies to weights of the backbone and the head, not to biases, normalisation and the front-end; in
+    torch.optim.Adam it is L2 regularisation, and Keras's l2(0.001) is weight_decay 0.002.
+
+    Args:
+        backbone: Class of the network, called with the shape of one item.
+        classes: Class names in the order of the labels. From the command line they come from the data, and a value
+            given here is overwritten.
+        sample_rate: Sample rate of the waveforms, Hz; the data follows it.
+        clip_seconds: Length of the training clips, s; the data follows it. null for FMA's whole 30 s.
+        frontend: Class of the front-end, called with the sample rate; torch.nn.Identity for a backbone on waveforms.
+        augment: Augmentations of training batches, in this order.
+        optimizer: Called with the groups of parameters.
+        scheduler: Called with the optimiser; steps once an epoch. lightning.pytorch.cli.ReduceLROnPlateau names the
+            metric it watches in `monitor`.
+
+    Shape:
+        - waveform: (b, n), int16 PCM or floating point of full scale 1, any n
+        - Output: logits, (b, c)
+    """
+
+    def __init__(
+        self,
+        backbone: Callable[[InputShape], Backbone],
+        classes: list[str],
+        sample_rate: int = 22050,
+        clip_seconds: float | None = None,
+        frontend: Callable[[int], nn.Module] = LogMel,
+        augment: Sequence[Augmentation] = (),
+        optimizer: OptimizerCallable = torch.optim.Adam,
+        scheduler: LRSchedulerCallable | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=_RECIPE)
+        if "_instantiator" not in self.hparams:
+            # Not from the command line, whose configuration is plain already.
+            self.hparams.update(
+                backbone=_plain(backbone),
+                frontend=_plain(frontend),
+                _instantiator="lightning.pytorch.cli.instantiate_module",
+            )
+        self.classes = list(classes)
+        self.sample_rate = sample_rate
+        self.optimizer, self.scheduler = optimizer, scheduler
+        self.seed = torch.initial_seed()
+
+        self.frontend = frontend(sample_rate)
+        n_samples = round((clip_seconds or CLIP_SECONDS) * sample_rate)
+        with torch.no_grad():
+            input_shape = tuple(self.frontend(torch.zeros(1, n_samples)).shape[1:])
+        self.augment = nn.ModuleList(augment)
+        self.backbone = backbone(input_shape)
+        self.head = nn.Linear(self.backbone.embedding_dim, len(classes))
+
+        self.averages = nn.ModuleDict({split: TrackAverage() for split in ("val", "test", "predict")})
+        self.track_scores: TrackScores | None = None
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Map waveforms, shape (b, n), to logits, shape (b, c)."""
+        return self._logits(self.frontend(_to_float(waveform)))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        return self._step(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        return self._step(batch, "test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the probabilities of the clips, shape (b, c)."""
+        probs = self.forward(batch.waveform).softmax(-1)
+        self._average("predict").update(batch.track_id, probs, batch.label)
+        return probs
+
+    def _average(self, split: str) -> TrackAverage:
+        average = self.averages[split]
+        assert isinstance(average, TrackAverage)
+        return average
+
+    def _step(self, batch: Batch, split: Literal["train", "val", "test"]) -> Tensor:
+        mel = self.frontend(_to_float(batch.waveform))
+        target = F.one_hot(batch.label, len(self.classes)).to(mel.dtype)
+        for augment in self.augment:
+            mel, target = augment(mel, target)
+        logits = self._logits(mel)
+        loss = F.cross_entropy(logits, target)
+        accuracy = (logits.argmax(-1) == batch.label).float().mean()
+        scores = {
+            f"{split}/loss": loss,
+            f"{split}/accuracy" + ("" if split == "train" else "_clip"): accuracy,
+        }
+        self.log_dict(scores, on_step=False, on_epoch=True, batch_size=len(batch.label), sync_dist=split != "train")
+        if split != "train":
+            self._average(split).update(batch.track_id, logits.detach().softmax(-1), batch.label)
+        return loss
+
+    def _logits(self, mel: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.backbone(mel))
+        return logits.float()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores over tracks."""
+        self._score_tracks("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the scores over tracks."""
+        self._score_tracks("test")
+
+    def on_predict_epoch_end(self) -> None:
+        """Average over tracks, for the callbacks that write them down."""
+        self._score_tracks("predict")
+
+    def _score_tracks(self, split: Literal["val", "test", "predict"]) -> None:
+        average = self._average(split)
+        self.track_scores = average.scores()
+        average.reset()
+        if split != "predict":
+            scores = {f"{split}/{name}": value for name, value in score(self.track_scores, self.classes).items()}
+            self.log_dict(scores, sync_dist=False, rank_zero_only=False)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Build the optimiser, without weight decay where it would do harm, and the scheduler."""
+        decayed = [p for part in (self.backbone, self.head) for p in part.parameters() if p.ndim > 1]
+        chosen = {id(p) for p in decayed}
+        rest = [p for p in self.parameters() if id(p) not in chosen]
+        optimizer = self.optimizer([{"params": decayed}, {"params": rest, "weight_decay": 0.0}])
+        if self.scheduler is None:
+            return optimizer
+        scheduler = self.scheduler(optimizer)
+        monitor = scheduler.monitor if isinstance(scheduler, ReduceLROnPlateau) else None
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": monitor}}
+
+    def on_train_epoch_start(self) -> None:
+        """Start the epoch's random numbers from (seed, epoch, rank), so that a resumed run draws the same."""
+        state = np.random.SeedSequence((self.seed, self.current_epoch, self.global_rank)).generate_state(1, np.uint64)
+        torch.manual_seed(int(state[0]))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the seed."""
+        checkpoint["seed"] = self.seed
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the hyperparameters as plain data, and in a resumed run the seed.
+
+        Raises:
+            LitGenreError: The labels of the checkpoint mean other genres.
+        """
+        trained = checkpoint["hyper_parameters"]["classes"]
+        if trained != self.classes:
+            raise LitGenreError(
+                f"The checkpoint knows the genres {', '.join(trained)}, but the data has {', '.join(self.classes)}: "
+                "name the data that it was trained on."
+            )
+        self.hparams.update(checkpoint["hyper_parameters"])
+        if self._trainer is not None:
+            self.seed = checkpoint["seed"]
+
+
+def _to_float(waveform: Tensor) -> Tensor:
+    """Bring integer PCM to full scale 1."""
+    if waveform.is_floating_point():
+        return waveform
+    return waveform.float() / -torch.iinfo(waveform.dtype).min
+
+
+def _plain(factory: Any) -> dict[str, Any]:
+    """Write a class, or a partial of one, as the plain data that the command line's configuration has for it."""
+    parts = (factory.func, *factory.args) if isinstance(factory, partial) else (factory,)
+    for part in parts:
+        if isinstance(part, type):
+            init_args = dict(factory.keywords) if isinstance(factory, partial) else {}
+            return {"class_path": f"{part.__module__}.{part.__qualname__}", "init_args": init_args}
+    raise ValueError(
+        f"{factory!r} cannot be written into a checkpoint: pass a class, or functools.partial(Class, name=value)"
+    )

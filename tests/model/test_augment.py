@@ -1,0 +1,52 @@
+import pytest
+import torch
+from torch import nn
+
+from lit_genre.model.augment import Augmentation, Mixup, SpecAugment
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    return torch.randn(16, 32, 100), nn.functional.one_hot(torch.arange(16) % 4, 4).float()
+
+
+@pytest.mark.parametrize("augment", [SpecAugment(), Mixup()])
+def test_identity_in_evaluation(augment: Augmentation) -> None:
+    mel, target = batch()
+    for before, after in zip((mel, target), augment.eval()(mel, target), strict=True):
+        assert torch.equal(before, after)
+
+
+@pytest.mark.parametrize("augment", [SpecAugment(), Mixup()])
+def test_leaves_its_input_alone_and_follows_the_seed(augment: Augmentation) -> None:
+    mel, target = batch()
+    copy = mel.clone()
+    outputs = []
+    for _ in range(2):
+        torch.manual_seed(1)
+        outputs.append(augment(mel, target)[0])
+    assert torch.equal(mel, copy)
+    assert torch.equal(*outputs)
+    assert not torch.equal(outputs[0], mel)
+
+
+def test_masks_differ_between_clips_and_stay_within_their_sizes() -> None:
+    mel, target = batch()
+    masked, same = SpecAugment(n_time_masks=1, time_mask_frames=20, n_mel_masks=1, mel_mask_bands=8)(mel, target)
+    changed = masked != mel
+    frames, bands = changed.all(dim=1).sum(1), changed.all(dim=2).sum(1)
+    assert torch.equal(same, target)
+    assert frames.max() <= 20
+    assert bands.max() <= 8
+    assert len({tuple(row.tolist()) for row in changed.all(dim=1)}) > 1
+
+
+def test_mixup_mixes_clip_and_target_in_one_share() -> None:
+    # Clips that are their own targets must still be so when both are mixed.
+    target = torch.eye(8)
+    mel = target[:, :, None].repeat(1, 1, 5)
+    torch.manual_seed(0)
+    mixed, mixed_target = Mixup(alpha=1.0)(mel, target)
+    torch.testing.assert_close(mixed[:, :, 0], mixed_target)
+    torch.testing.assert_close(mixed_target.sum(1), torch.ones(8))
+    assert ((mixed_target > 0).sum(1) == 2).any()

@@ -1,0 +1,129 @@
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from torch import Tensor, nn
+
+from lit_genre.backbones.crnn import CRNN
+from lit_genre.batch import Batch
+from lit_genre.errors import LitGenreError
+from lit_genre.model.augment import Mixup
+from lit_genre.model.backbone import Backbone, InputShape
+from lit_genre.model.classifier import GenreClassifier
+from lit_genre.model.frontend import LogMel
+
+CLASSES = ["Folk", "Pop", "Rock"]
+
+
+class WaveNetwork(Backbone):
+    """A backbone on raw waveform."""
+
+    def __init__(self, input_shape: InputShape, stride: int = 64) -> None:
+        super().__init__()
+        self.input_shape, self.embedding_dim = input_shape, 4
+        self.conv = nn.Conv1d(1, 4, 64, stride=stride)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        return self.conv(mel[:, None]).amax(-1)
+
+
+def small(**options: object) -> GenreClassifier:
+    torch.manual_seed(0)
+    return GenreClassifier(partial(CRNN, filters=8, lstm_dim=8), CLASSES, clip_seconds=1, **options)
+
+
+def batch() -> Batch:
+    torch.manual_seed(1)
+    pcm = torch.randint(-9000, 9000, (6, 22050), dtype=torch.int16)
+    return Batch(pcm, torch.tensor([0, 1, 2, 0, 1, 2]), torch.arange(6))
+
+
+def save(model: GenreClassifier, path: Path) -> Path:
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint(path)
+    return path
+
+
+def test_backbone_learns_the_shape_from_the_front_end() -> None:
+    class Spy(CRNN):
+        def __init__(self, input_shape: InputShape) -> None:
+            self.seen = None
+            super().__init__(input_shape)
+            self.seen = input_shape
+
+    assert GenreClassifier(Spy, CLASSES).backbone.seen == (128, 646)
+    wave = GenreClassifier(WaveNetwork, CLASSES, sample_rate=16000, clip_seconds=2, frontend=nn.Identity)
+    assert wave.backbone.input_shape == (32000,)
+
+
+def test_int16_and_float_waveforms_are_the_same() -> None:
+    model, pcm = small().eval(), batch().waveform
+    assert model(pcm).shape == (6, 3)
+    assert torch.equal(model(pcm), model(pcm.float() / 32768))
+
+
+def test_weight_decay_spares_biases_norms_and_the_front_end() -> None:
+    optimizer = partial(torch.optim.Adam, lr=1e-3, weight_decay=0.5)
+    model = small(optimizer=optimizer, frontend=partial(LogMel, trainable_mel=True))
+    groups = model.configure_optimizers().param_groups
+    decay_of = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    decayed = {name for name, parameter in model.named_parameters() if decay_of[id(parameter)] == 0.5}
+    assert decayed == {
+        *(f"backbone.blocks.{k}.0.weight" for k in range(3)),
+        "backbone.lstm.weight_ih_l0",
+        "backbone.lstm.weight_hh_l0",
+        "backbone.dense.1.weight",
+        "head.weight",
+    }
+    assert len(decay_of) == len(list(model.parameters()))
+
+
+def test_loss_is_cross_entropy_of_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = small().eval()
+    monkeypatch.setattr(model, "log_dict", lambda *args, **options: None)
+    expected = nn.functional.cross_entropy(model(batch().waveform), batch().label)
+    torch.testing.assert_close(model.training_step(batch(), 0), expected)
+
+
+def test_augmentation_applies_in_training_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = small(augment=[Mixup(alpha=1.0)])
+    monkeypatch.setattr(model, "log_dict", lambda *args, **options: None)
+    model.eval()
+    clips = batch()
+    assert torch.equal(model.training_step(clips, 0), model.training_step(clips, 0))
+    model.augment.train()
+    assert not torch.equal(model.training_step(clips, 0), model.training_step(clips, 0))
+
+
+@pytest.mark.parametrize("generation", [1, 2])
+def test_a_checkpoint_needs_nothing_beside_it(tmp_path: Path, generation: int) -> None:
+    model = small(frontend=partial(LogMel, hop_length=512), augment=[Mixup()])
+    loaded = model
+    for number in range(generation):
+        path = save(loaded, tmp_path / f"{number}.ckpt")
+        assert torch.load(path, weights_only=True)["hyper_parameters"]["backbone"]["init_args"]["filters"] == 8
+        loaded = GenreClassifier.load_from_checkpoint(path, weights_only=True)
+    assert loaded.classes == CLASSES
+    assert loaded.frontend.hop_length == 512
+    assert torch.equal(model.eval()(batch().waveform), loaded.eval()(batch().waveform))
+
+
+def test_a_function_as_backbone_is_refused_as_no_checkpoint_could_hold_it() -> None:
+    with pytest.raises(ValueError, match="pass a class"):
+        GenreClassifier(lambda shape: CRNN(shape), CLASSES)
+
+
+def test_a_checkpoint_of_other_genres_is_refused(tmp_path: Path) -> None:
+    path = save(small(), tmp_path / "x.ckpt")
+    checkpoint = torch.load(path, weights_only=True)
+    other = GenreClassifier(partial(CRNN, filters=8, lstm_dim=8), ["Folk", "Jazz", "Rock"], clip_seconds=1)
+    with pytest.raises(LitGenreError, match="Jazz"):
+        other.on_load_checkpoint(checkpoint)
+
+
+def test_loaded_classes_win_over_none(tmp_path: Path) -> None:
+    loaded = GenreClassifier.load_from_checkpoint(save(small(), tmp_path / "x.ckpt"), weights_only=True)
+    assert loaded.hparams["classes"] == CLASSES
