@@ -1,0 +1,64 @@
+"""The command `lit-genre`: reads the first word, imports what it needs and hands it the rest."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NamedTuple
+
+from lit_genre import __version__
+from lit_genre.errors import LitGenreError
+
+
+class Command(NamedTuple):
+    """A sub-command: where its function is, `module:function`, and what it does."""
+
+    target: str
+    summary: str
+
+
+COMMANDS = {
+    "fit": Command("lit_genre.cli:run", "train a model"),
+    "validate": Command("lit_genre.cli:run", "score a checkpoint on the validation split"),
+    "test": Command("lit_genre.cli:run", "score a checkpoint on the test split"),
+    "predict": Command("lit_genre.cli:run", "write the probabilities of each genre for each track"),
+    "demo": Command("lit_genre.data.demo:write_demo", "write a small synthetic data set in FMA's format"),
+}
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run a command line; `args` stands in for the words behind `lit-genre`.
+
+    What the user can mend ends with one message on stderr and exit status 1, a wrong command line with 2.
+    """
+    args = list(sys.argv[1:] if args is None else args)
+    name = _parser().parse_args(args[:1]).command
+    module, function = COMMANDS[name].target.split(":")
+    try:
+        target = getattr(import_module(module), function)
+        if module == "lit_genre.cli":
+            target(args)
+        else:
+            from jsonargparse import auto_cli
+
+            auto_cli(target, args=args[1:], prog=f"lit-genre {name}")
+    except LitGenreError as error:
+        sys.exit(f"lit-genre {name}: {error}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lit-genre",
+        description="Music genre classification on the Free Music Archive with PyTorch Lightning.",
+        epilog="lit-genre COMMAND --help tells the options of a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"lit-genre {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        commands.add_parser(name, help=command.summary, add_help=False)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""The history of a run: one row an epoch in metrics.csv, and the curves as a picture."""
+
+import csv
+import os
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import Logger
+
+from lit_genre.callbacks import leaves_files
+from lit_genre.console import console
+
+Row = dict[str, float]
+
+_PLOTTED: Final = ("loss", "accuracy")
+
+
+class History(Callback):
+    """Writes `metrics.csv` each epoch and `curves.png` when training ends, into the folder of the run.
+
+    The rows are part of the checkpoint, so that a resumed run goes on behind the epochs that it was saved with.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self._epoch_began = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Keep the rows in the checkpoint."""
+        return {"rows": [dict(row) for row in self.rows]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the rows of the checkpoint."""
+        self.rows = state_dict["rows"]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say in a line what is about to be trained."""
+        n = sum(parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad)
+        trainer.print(f"{_name(pl_module)}: {n:,} parameters to train; the run goes to {trainer.default_root_dir}")
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._epoch_began = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add the epoch's row, and say in a line how it went."""
+        scores = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
+        row = {
+            "epoch": trainer.current_epoch,
+            "step": trainer.global_step,
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "seconds": round(time.perf_counter() - self._epoch_began, 3),
+            **scores,
+        }
+        self.rows.append(row)
+        if leaves_files(trainer):
+            trainer.print(_line(row, trainer.max_epochs))
+            _write(Path(trainer.default_root_dir), self.rows)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw the curves, and say where everything lies."""
+        self._draw(trainer)
+        if leaves_files(trainer):
+            console.print(_summary(self.rows, Path(trainer.default_root_dir), trainer.loggers))
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Draw the curves of a run that was stopped."""
+        if trainer.training or trainer.validating:
+            self._draw(trainer)
+
+    def _draw(self, trainer: Trainer) -> None:
+        if self.rows and leaves_files(trainer):
+            draw_curves(self.rows, Path(trainer.default_root_dir) / "curves.png")
+
+
+def draw_curves(rows: list[Row], path: Path) -> None:
+    """Plot training and validation loss and accuracy over the epochs.
+
+    Args:
+        rows: One row an epoch, with `epoch` and `train/` and `val/` of loss and accuracy.
+        path: PNG to write.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    epochs = [row["epoch"] + 1 for row in rows]
+    best = max(rows, key=lambda row: row.get("val/accuracy", 0.0))
+    for axes, quantity in zip(figure.subplots(1, 2), _PLOTTED, strict=True):
+        for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
+            values = [row.get(f"{split}/{quantity}", float("nan")) for row in rows]
+            axes.plot(epochs, values, color=colour, label=split, marker="." if len(rows) < 40 else None)
+        axes.axvline(
+            best["epoch"] + 1,
+            color="grey",
+            linestyle=":",
+            label=f"best val accuracy, epoch {best['epoch'] + 1:.0f}",
+        )
+        axes.set(xlabel="epoch", title=quantity)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    axes.set_ylim(0, 1)
+    figure.savefig(path, dpi=120)
+
+
+def _line(row: Row, max_epochs: int | None) -> str:
+    def pair(quantity: str) -> str:
+        values = (row.get(f"{split}/{quantity}") for split in ("train", "val"))
+        return " / ".join("-" if value is None else f"{value:.3f}" for value in values)
+
+    number = f"{row['epoch'] + 1:.0f}" + (f"/{max_epochs}" if max_epochs and max_epochs > 0 else "")
+    return (
+        f"epoch {number:>7}   train / val   loss {pair('loss')}   accuracy {pair('accuracy')}   "
+        f"lr {row['lr']:.2g}   {row['seconds']:.1f} s"
+    )
+
+
+def _name(pl_module: LightningModule) -> str:
+    return type(getattr(pl_module, "backbone", pl_module)).__name__
+
+
+def _summary(rows: list[Row], folder: Path, loggers: list[Logger]) -> str:
+    lines = [("Run", str(folder))]
+    if scored := [row for row in rows if "val/accuracy" in row]:
+        best = max(scored, key=lambda row: row["val/accuracy"])
+        lines.append(
+            (
+                "Best",
+                f"val accuracy {best['val/accuracy']:.1%} in epoch {best['epoch'] + 1:.0f} of {len(rows)}",
+            )
+        )
+    lines += [("Curves", str(path)) for path in folder.glob("curves.png")]
+    if any(folder.glob("wandb/offline-run-*")):
+        lines.append(("W&B", f"offline; to upload: wandb sync {folder}/wandb/offline-run-*"))
+    else:
+        lines += [
+            ("W&B", url) for logger in loggers if (url := getattr(getattr(logger, "experiment", None), "url", None))
+        ]
+    lines += [("Next", f"lit-genre test --ckpt_path {path}") for path in folder.glob("checkpoints/best.ckpt")]
+    return "\n".join(f"{name + ':':<8}{text}" for name, text in lines)
+
+
+def _write(folder: Path, rows: list[Row]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    names = dict.fromkeys(name for row in rows for name in row)
+    part = folder / "metrics.csv.part"
+    with part.open("w", newline="") as file:
+        table = csv.DictWriter(file, fieldnames=list(names), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+    os.replace(part, folder / "metrics.csv")

@@ -1,0 +1,115 @@
+"""What a test or a prediction says of each track: tables, and the confusion of genres as a picture."""
+
+import csv
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from rich.table import Table
+from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+from lit_genre.callbacks import leaves_files
+from lit_genre.console import console
+from lit_genre.model.classifier import GenreClassifier
+from lit_genre.model.metrics import TrackScores, score
+
+
+class TrackReport(Callback):
+    """Writes `test.csv` and `confusion.png` behind a test, `predictions.csv` behind a prediction.
+
+    The CSV has a row for each track: its id, its genre, the predicted genre and the probability of each genre.
+    """
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print what `lit-genre validate` found."""
+        if trainer.state.fn == TrainerFn.VALIDATING and (scores := _scores(trainer, pl_module)):
+            _print(scores, _classes(pl_module), "val")
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write and print what the test found."""
+        if scores := _scores(trainer, pl_module):
+            classes, folder = _classes(pl_module), Path(trainer.default_root_dir)
+            _write(scores, classes, folder / "test.csv")
+            draw_confusion(scores, classes, folder / "confusion.png")
+            _print(scores, classes, "test")
+            for pattern in ("*.csv", "*.png", "checkpoints/*.ckpt"):
+                console.print(*sorted(map(str, folder.glob(pattern))))
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the predictions."""
+        if scores := _scores(trainer, pl_module):
+            path = Path(trainer.default_root_dir) / "predictions.csv"
+            _write(scores, _classes(pl_module), path)
+            console.print(f"Predictions of {len(scores.track_id):,} tracks: {path}")
+
+
+def _scores(trainer: Trainer, pl_module: LightningModule) -> TrackScores | None:
+    assert isinstance(pl_module, GenreClassifier)
+    scores = pl_module.track_scores
+    if scores is None or not leaves_files(trainer):
+        return None
+    return TrackScores(*(column.cpu() for column in scores))
+
+
+def _classes(pl_module: LightningModule) -> list[str]:
+    assert isinstance(pl_module, GenreClassifier)
+    return pl_module.classes
+
+
+def _write(scores: TrackScores, classes: list[str], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["track_id", "genre", "predicted", *classes])
+        for track_id, probs, label in zip(*scores, strict=True):
+            shares = (f"{prob:.6f}" for prob in probs.tolist())
+            table.writerow([int(track_id), classes[label], classes[probs.argmax()], *shares])
+
+
+def draw_confusion(scores: TrackScores, classes: list[str], path: Path) -> None:
+    """Plot how often each genre (row) was taken for each (column), as share and number of its tracks."""
+    from matplotlib.figure import Figure
+
+    counts = multiclass_confusion_matrix(scores.probs, scores.label, len(classes))
+    shares = counts / counts.sum(1, keepdim=True).clamp(min=1)
+    side = 2.5 + 0.6 * len(classes)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    picture = axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
+    places = range(len(classes))
+    axes.set_xticks(places, classes, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(places, classes)
+    axes.set(xlabel="predicted", ylabel="genre", title=f"test: {_accuracy(scores, classes)}")
+    for row, column in torch.nonzero(counts).tolist():
+        dark = shares[row, column] > 0.5
+        axes.text(
+            column,
+            row,
+            str(int(counts[row, column])),
+            ha="center",
+            va="center",
+            color="white" if dark else "black",
+        )
+    figure.colorbar(picture, label="share of the genre's tracks", shrink=0.8)
+    figure.savefig(path, dpi=120)
+
+
+def _accuracy(scores: TrackScores, classes: list[str]) -> str:
+    from scipy.stats import binomtest
+
+    n = len(scores.label)
+    accuracy = float(score(scores, classes)["accuracy"])
+    low, high = binomtest(round(accuracy * n), n).proportion_ci(method="wilson")
+    return f"accuracy {accuracy:.1%} of {n:,} tracks (95 % interval {low:.1%} to {high:.1%})"
+
+
+def _print(scores: TrackScores, classes: list[str], split: str) -> None:
+    rated = score(scores, classes)
+    counts = scores.label.bincount(minlength=len(classes))
+    table = Table("genre", "F1", "tracks", title=f"{split}: {_accuracy(scores, classes)}", title_justify="left")
+    for name, count in zip(classes, counts.tolist(), strict=True):
+        table.add_row(name, f"{rated[f'f1/{name}']:.3f}", str(count))
+    table.add_section()
+    table.add_row("mean (f1_macro)", f"{rated['f1_macro']:.3f}", str(len(scores.label)))
+    console.print(table)

@@ -1,0 +1,70 @@
+"""The Weights & Biases logger: online with an account, offline without one, and never a question."""
+
+import netrc
+import os
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from lightning.pytorch.loggers import WandbLogger
+
+Mode = Literal["online", "offline", "disabled"]
+
+
+def wandb_logger(
+    save_dir: str = ".",
+    project: str = "lit-genre",
+    name: str | None = None,
+    tags: list[str] | None = None,
+    log_model: bool = False,
+    mode: Mode | None = None,
+) -> WandbLogger:
+    """Log to Weights & Biases.
+
+    Args:
+        save_dir: Folder for W&B's files; "." for the folder of the run.
+        project: Project in W&B.
+        name: Name of the run; null for the name of its folder.
+        tags: Tags of the run.
+        log_model: Whether to upload the best checkpoint.
+        mode: null for what WANDB_MODE says, or else online where there is a key or a login and offline where not.
+    """
+    # A dozen lines that hide the run's own; where the run lies, the run says at its end.
+    os.environ.setdefault("WANDB_SILENT", "true")
+    run = Path(save_dir).resolve().name
+    logger = WandbLogger(
+        project=project,
+        save_dir=save_dir,
+        # The folder's name, so that a resumed run goes on in the same run of W&B.
+        id=run,
+        name=name or run,
+        tags=tags,
+        log_model=log_model,
+        mode=mode or os.environ.get("WANDB_MODE") or ("online" if has_login() else "offline"),
+    )
+    # Lightning 2.6 hands on a setting that W&B 0.31 warns of whatever its value.
+    logger._wandb_init.pop("anonymous", None)
+    return logger
+
+
+def finish_wandb(failed: bool) -> None:
+    """Close W&B's run, if there is one: the next run of this process would go on in it."""
+    import wandb
+
+    if wandb.run is not None:
+        wandb.finish(exit_code=int(failed))
+
+
+def has_login() -> bool:
+    """Tell whether W&B has a key: in the environment or, from `wandb login`, in the netrc file."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc
+    candidates = [os.environ["NETRC"]] if "NETRC" in os.environ else ["~/.netrc", "~/_netrc"]
+    for path in (Path(candidate).expanduser() for candidate in candidates):
+        try:
+            if netrc.netrc(path).authenticators(host):
+                return True
+        except (OSError, netrc.NetrcParseError):
+            continue
+    return False

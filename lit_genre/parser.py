@@ -1,0 +1,48 @@
+"""The parser of the command line: an error is one screen that says what was wrong and what there is instead."""
+
+import difflib
+import inspect
+import re
+from importlib import import_module
+from typing import Any, Final, NoReturn
+
+from lightning.pytorch.cli import LightningArgumentParser
+
+from lit_genre.plugins import known_backbones
+
+_UNKNOWN_OPTION: Final = re.compile(r"(?:unrecognized arguments: --|does not accept option ')([\w.]+)")
+_UNKNOWN_ARGUMENT: Final = re.compile(r"Option '(\w+)' is not accepted.*class_path='([\w.]+)'")
+
+_LISTED: Final = 12
+
+
+class GenreParser(LightningArgumentParser):
+    """LightningCLI's parser with errors for people."""
+
+    def print_usage(self, *args: Any, **kwargs: Any) -> None:
+        """Leave out the hundred lines of options that would hide the message."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Add the names that may have been meant."""
+        parser = getattr(ex, "subcommand_parser", None) or self
+        super().error(message + _alternatives(message, [action.dest for action in parser._actions]), ex)
+
+
+def _alternatives(message: str, options: list[str]) -> str:
+    if found := _UNKNOWN_ARGUMENT.search(message):
+        return _close(found[1], _arguments_of(found[2]))
+    if found := _UNKNOWN_OPTION.search(message):
+        return _close(found[1], options)
+    if "model.backbone" in message:
+        return f"\nKnown backbones:\n{known_backbones()}"
+    return ""
+
+
+def _close(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known) or (known if len(known) <= _LISTED else [])
+    return f"\nDid you mean {' or '.join(close)}?" if close else ""
+
+
+def _arguments_of(class_path: str) -> list[str]:
+    module, _, name = class_path.rpartition(".")
+    return list(inspect.signature(getattr(import_module(module), name)).parameters)

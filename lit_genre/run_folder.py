@@ -1,0 +1,67 @@
+"""The folder of a run: where a new one is made, and how a checkpoint leads back to its own.
+
+runs/<Backbone>-<date>-<time>/
+config.yaml  metrics.csv  curves.png  confusion.png  test.csv
+checkpoints/best.ckpt  checkpoints/last.ckpt
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from lit_genre.errors import LitGenreError
+
+RUNS: Final = Path("runs")
+_NAMED: Final = ("best", "last")
+
+
+def new_run_folder(backbone: str) -> Path:
+    """Name a folder that is not there yet."""
+    stem = RUNS / f"{backbone}-{datetime.now():%Y%m%d-%H%M%S}"
+    names = (stem, *(stem.with_name(f"{stem.name}-{number}") for number in range(2, 100)))
+    return next(name for name in names if not name.exists())
+
+
+def run_folder_of(checkpoint: Path) -> Path | None:
+    """Lead from a checkpoint to the folder of its run; None for a checkpoint that lies elsewhere."""
+    folder = checkpoint.parent
+    return folder.parent if folder.name == "checkpoints" and (folder.parent / "config.yaml").exists() else None
+
+
+def find_checkpoint(name: str) -> Path:
+    """Find a checkpoint by its path, or the newest run's by "best" or "last".
+
+    Raises:
+        LitGenreError: There is none.
+    """
+    if name not in _NAMED:
+        if not Path(name).is_file():
+            raise LitGenreError(f"There is no checkpoint {name}. {_list_of_checkpoints()}")
+        return Path(name)
+    found = sorted(RUNS.glob(f"*/checkpoints/{name}.ckpt"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise LitGenreError(f"--ckpt_path {name}: no run in {RUNS.resolve()} has a checkpoint yet.")
+    return found[-1]
+
+
+def read_hyperparameters(checkpoint: Path) -> dict[str, Any]:
+    """Read the model's arguments, plain data, from a checkpoint; nothing in the file is executed.
+
+    Raises:
+        LitGenreError: The file is no checkpoint of a GenreClassifier.
+    """
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        hyperparameters = dict(content["hyper_parameters"])
+    except Exception as error:  # torch.load raises half a dozen types for a file that is no checkpoint.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise LitGenreError(f"{checkpoint} is no checkpoint of lit-genre: {reason}") from error
+    hyperparameters.pop("_instantiator", None)
+    return hyperparameters
+
+
+def _list_of_checkpoints() -> str:
+    found = sorted(RUNS.glob("*/checkpoints/*.ckpt"), key=lambda path: path.stat().st_mtime)[-5:]
+    return "The newest are:\n" + "\n".join(f"  {path}" for path in found) if found else f"{RUNS.resolve()} has none."

@@ -1,0 +1,259 @@
+"""The program as a user runs it: `lit-genre` with words behind it, on MP3s in FMA's format."""
+
+import csv
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from lit_genre.model.backbone import Backbone, InputShape
+from lit_genre.model.classifier import GenreClassifier
+
+Run = Callable[..., None]
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+SMALL = (
+    "--config", CONFIGS / "crnn.yaml", "--model.clip_seconds=1", "--model.backbone.filters=8",
+    "--model.backbone.lstm_dim=8", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false",
+)  # fmt: skip
+QUIET = "--trainer.logger=false"
+
+
+class Mean(Backbone):
+    """The mean spectrum."""
+
+    def __init__(self, input_shape: InputShape) -> None:
+        super().__init__()
+        self.embedding_dim = input_shape[0]
+
+    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+        return mel.mean(-1)
+
+
+def folder(root: Path = Path()) -> Path:
+    (only,) = (root / "runs").iterdir()
+    return only
+
+
+def metrics(run_folder: Path) -> list[dict[str, str]]:
+    with (run_folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return torch.load(checkpoint, weights_only=True)["state_dict"]
+
+
+def assert_same_weights(first: Path, second: Path) -> None:
+    expected, found = weights(first), weights(second)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_fit_test_and_predict(run: Run, fma: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=2")
+    where = folder()
+    assert re.fullmatch(r"CRNN-\d{8}-\d{6}", where.name)
+    assert {path.name for path in where.iterdir()} == {
+        "config.yaml",
+        "metrics.csv",
+        "curves.png",
+        "checkpoints",
+    }
+    assert {path.name for path in (where / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    rows = metrics(where)
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert all(
+        float(row[name]) >= 0 for row in rows for name in ("train/loss", "val/loss", "val/accuracy", "val/f1/Pop")
+    )
+    capsys.readouterr()
+
+    # The checkpoint knows the model: nothing is said of it here.
+    run("test", "--ckpt_path", where / "checkpoints" / "best.ckpt", f"--data.root={fma}", QUIET)
+    said = capsys.readouterr().out
+    with (where / "test.csv").open(newline="") as file:
+        tracks = list(csv.DictReader(file))
+    right = sum(track["genre"] == track["predicted"] for track in tracks)
+    assert len(tracks) == 8
+    assert f"accuracy {right / 8:.1%} of 8 tracks" in said
+    assert all(name in said for name in ("Hip-Hop", "f1_macro", "best.ckpt", "curves.png", "confusion.png"))
+    assert (where / "confusion.png").exists()
+
+    run("predict", "--ckpt_path", "best", f"--data.root={fma}", QUIET)
+    assert (where / "predictions.csv").read_text() == (where / "test.csv").read_text()
+
+    run("validate", "--ckpt_path", "best", f"--data.root={fma}", QUIET)
+    best = max(float(row["val/accuracy"]) for row in rows)
+    assert f"val: accuracy {best:.1%}" in capsys.readouterr().out
+
+
+def test_probabilities_of_a_track_sum_to_one_and_agree_with_the_model(run: Run, fma: Path) -> None:
+    run("fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1")
+    run("test", "--ckpt_path=last", f"--data.root={fma}", QUIET)
+    model = GenreClassifier.load_from_checkpoint(folder() / "checkpoints" / "last.ckpt", weights_only=True)
+    with (folder() / "test.csv").open(newline="") as file:
+        for track in csv.DictReader(file):
+            probs = [float(track[name]) for name in model.classes]
+            assert sum(probs) == pytest.approx(1, abs=1e-5)
+            assert model.classes[probs.index(max(probs))] == track["predicted"]
+
+
+def test_a_run_that_is_stopped_and_resumed_ends_with_the_same_weights(run: Run, fma: Path, tmp_path: Path) -> None:
+    common = (*SMALL, QUIET, f"--data.root={fma}", "--data.batch_size=4")
+    run("fit", *common, "--trainer.max_epochs=4", "--trainer.default_root_dir=whole")
+    run("fit", *common, "--trainer.max_epochs=2")
+    # Neither data nor model are said again: the run's own configuration is in its folder.
+    run("fit", "--ckpt_path", "last", "--trainer.max_epochs=4")
+    assert_same_weights(Path("whole/checkpoints/last.ckpt"), folder() / "checkpoints" / "last.ckpt")
+
+    def without_time(path: Path) -> list[dict[str, str]]:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in metrics(path)]
+
+    assert without_time(folder()) == without_time(Path("whole"))
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_is_resumed(run: Run, fma: Path, tmp_path: Path, how: signal.Signals) -> None:
+    words = [*map(str, SMALL), QUIET, f"--data.root={fma}", "--trainer.max_epochs=400"]
+    process = subprocess.Popen([sys.executable, "-m", "lit_genre", "fit", *words], cwd=tmp_path, stdout=subprocess.PIPE)
+    while process.poll() is None and len(list(tmp_path.glob("runs/*/checkpoints/last.ckpt"))) == 0:
+        time.sleep(0.05)
+    process.send_signal(how)
+    process.communicate()
+    assert process.returncode != 0
+    reached = torch.load(folder() / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] + 1
+    assert reached < 400
+    run("fit", "--ckpt_path=last", f"--trainer.max_epochs={reached + 2}")
+    assert [int(row["epoch"]) for row in metrics(folder())] == list(range(reached + 2))
+
+
+def test_the_seed_decides_the_weights(run: Run, fma: Path) -> None:
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        run(
+            "fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1", f"--seed_everything={seed}",
+            f"--trainer.default_root_dir={name}",
+        )  # fmt: skip
+    assert_same_weights(Path("a/checkpoints/last.ckpt"), Path("b/checkpoints/last.ckpt"))
+    different = [weights(Path(f"{name}/checkpoints/last.ckpt"))["head.weight"] for name in "ac"]
+    assert not torch.equal(*different)
+
+
+def test_without_an_account_wandb_is_offline_and_holds_the_run(run: Run, fma: Path) -> None:
+    run("fit", *SMALL, f"--data.root={fma}", "--trainer.max_epochs=1")
+    (file,) = folder().glob("wandb/offline-run-*/*.wandb")
+    content = file.read_bytes()
+    for key in (b"train/loss", b"val/accuracy", b"max_epochs", b"lit_genre.CRNN"):
+        assert key in content
+
+
+def test_fast_dev_run_leaves_nothing(run: Run, fma: Path) -> None:
+    run("fit", *SMALL, f"--data.root={fma}", "--trainer.fast_dev_run=true")
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("config", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_config_runs(run: Run, fma: Path, config: Path) -> None:
+    run(
+        "fit", "--config", config, "--config", CONFIGS / "data" / "demo.yaml", f"--data.root={fma}",
+        "--trainer.fast_dev_run=true", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false",
+    )  # fmt: skip
+    assert len(config.read_text().splitlines()) < 20
+
+
+def test_print_config_is_whole_and_can_be_read_back(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        run("fit", *SMALL, "--print_config")
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert config["model"]["backbone"]["init_args"]["filters"] == 8
+    assert config["model"]["frontend"]["init_args"]["n_fft"] == 2048
+    assert config["trainer"]["max_epochs"] == 70
+    Path("again.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(SystemExit, match="0"):
+        run("fit", "--config", "again.yaml", "--print_config")
+    assert yaml.safe_load(capsys.readouterr().out) == config
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--model.backbone=CRNM"], ["CRNM", "Known backbones", "CRNN  (lit-genre"]),
+        ([*SMALL, "--trainer.max_epoch=3"], ["trainer.max_epoch", "Did you mean trainer.max_epochs"]),
+        ([*SMALL, "--model.backbone.filterz=3"], ["filterz", "Did you mean filters"]),
+        ([*SMALL, "--config=typo.yaml"], ["modle.clip_seconds", "Did you mean model.clip_seconds"]),
+        ([*SMALL, "--model.clip_seconds=long"], ["model.clip_seconds", "long"]),
+        ([*SMALL, "--config=absent.yaml"], ["absent.yaml"]),
+        ([], ["model.backbone", "Known backbones"]),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_one_screen(
+    run: Run, capsys: pytest.CaptureFixture[str], words: list[object], said: list[str]
+) -> None:
+    Path("typo.yaml").write_text("modle:\n  clip_seconds: 3\n")
+    with pytest.raises(SystemExit, match="2"):
+        run("fit", *words)
+    error = capsys.readouterr().err
+    assert all(part in error for part in said)
+    assert len(error.splitlines()) < 24
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["fit", *SMALL, "--data.root=nowhere"], "No FMA small in"),
+        (["test", "--ckpt_path=absent.ckpt"], "There is no checkpoint absent.ckpt"),
+        (["test", "--ckpt_path=best"], "has a checkpoint yet"),
+        (["test", "--ckpt_path=broken.ckpt"], "broken.ckpt is no checkpoint of lit-genre"),
+        (["test", "--ckpt_path=foreign.ckpt"], "foreign.ckpt is no checkpoint of lit-genre"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_message(run: Run, words: list[object], said: str) -> None:
+    Path("broken.ckpt").write_text("not a checkpoint")
+    torch.save({"state_dict": {}}, "foreign.ckpt")
+    with pytest.raises(SystemExit) as error:
+        run(*words)
+    assert said in str(error.value)
+
+
+def test_a_checkpoint_of_another_backbone_is_refused(run: Run, fma: Path) -> None:
+    run("fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1")
+    path = folder() / "checkpoints" / "last.ckpt"
+    content = torch.load(path, weights_only=True)
+    content["hyper_parameters"]["backbone"] = {"class_path": f"{__name__}.Mean", "init_args": {}}
+    torch.save(content, "mean.ckpt")
+    with pytest.raises(SystemExit) as error:
+        run("test", *SMALL, QUIET, f"--data.root={fma}", "--ckpt_path=mean.ckpt")
+    assert "holds a Mean, but the configuration asks for a CRNN" in str(error.value)
+
+
+def test_a_checkpoint_of_other_genres_is_refused(run: Run, fma: Path) -> None:
+    run("fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1")
+    content = torch.load(folder() / "checkpoints" / "last.ckpt", weights_only=True)
+    content["hyper_parameters"]["classes"][0] = "Jazz"
+    torch.save(content, "jazz.ckpt")
+    with pytest.raises(SystemExit) as error:
+        run("test", QUIET, f"--data.root={fma}", "--ckpt_path=jazz.ckpt")
+    assert "Jazz" in str(error.value)
+
+
+def test_the_config_of_a_run_is_in_its_folder(run: Run, fma: Path) -> None:
+    run("fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1")
+    config = yaml.safe_load((folder() / "config.yaml").read_text())
+    assert config["seed_everything"] == 0
+    assert config["data"]["init_args"]["root"] == str(fma)
+    assert json.dumps(config["model"]["optimizer"])
+
+
+def test_unknown_commands_are_answered_by_the_known(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run("train")
+    said = capsys.readouterr().err
+    assert all(name in said for name in ("fit", "test", "predict", "demo"))

@@ -1,0 +1,86 @@
+"""The shape of the house: who imports whom, and that the map in the package's docstring is true."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import lit_genre
+
+PACKAGE = Path(lit_genre.__file__).parent
+MODULES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
+HEAVY = ("matplotlib", "scipy", "sklearn", "gradio", "onnx", "torchaudio")
+
+
+def imports(path: Path, *, at_start: bool) -> Iterator[str]:
+    """Name what a module imports, at its start or anywhere in it."""
+    tree = ast.parse(path.read_text())
+    for node in tree.body if at_start else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def ours(path: Path) -> set[str]:
+    return {name.removeprefix("lit_genre.") for name in imports(path, at_start=False) if name.startswith("lit_genre.")}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_run_one_way(name: str) -> None:
+    used = ours(MODULES[name])
+    allowed = {
+        "data": ("data.", "batch", "errors", "console"),
+        "model": ("model.", "batch", "errors"),
+        "backbones": ("model.backbone",),
+        "callbacks": ("callbacks", "model.", "console"),
+    }.get(name.split(".")[0])
+    if name == "model.backbone":
+        allowed = ()
+    if allowed is not None:
+        assert all(other.startswith(allowed) for other in used), f"{name} imports {used}"
+    elif name not in ("cli", "__init__"):
+        assert not any(other.startswith(("data.", "callbacks.")) for other in used), f"{name} imports {used}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_heavy_libraries_are_imported_where_used(name: str) -> None:
+    assert not {library.split(".")[0] for library in imports(MODULES[name], at_start=True)} & set(HEAVY)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_only_the_logger_and_callbacks_know_wandb(name: str) -> None:
+    if name != "logger" and not name.startswith("callbacks"):
+        assert "wandb" not in {library.split(".")[0] for library in imports(MODULES[name], at_start=False)}
+
+
+def test_the_map_names_files_that_exist_in_the_order_of_their_imports() -> None:
+    stages = re.findall(r"\b(?:data|model)/\w+", lit_genre.__doc__ or "")
+    assert len(stages) == len(set(stages)) == 10
+    assert all(stage.replace("/", ".") in MODULES for stage in stages)
+    place = {stage.replace("/", "."): number for number, stage in enumerate(stages)}
+    for stage, number in place.items():
+        for other in ours(MODULES[stage]) & place.keys():
+            # The classifier holds the whole model, its scores too.
+            assert place[other] < number or stage == "model.classifier", f"{stage} imports {other} from further on"
+
+
+def test_the_public_names_are_there() -> None:
+    assert set(lit_genre.__all__) == set(lit_genre._HOME_OF)
+    for name in lit_genre.__all__:
+        assert getattr(lit_genre, name).__name__ == name
+    with pytest.raises(AttributeError, match="Nonsense"):
+        lit_genre.Nonsense  # noqa: B018
+
+
+def test_help_loads_nothing_slow() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "lit_genre", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "fit" in done.stdout
+    loaded = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
+    assert "argparse" in loaded
+    assert not loaded & {"torch", "numpy", "lightning", "jsonargparse", "pandas", "wandb", "rich"}

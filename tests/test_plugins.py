@@ -1,0 +1,60 @@
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from lit_genre import plugins
+from lit_genre.backbones.crnn import CRNN
+
+Declare = Callable[..., None]
+
+
+@pytest.fixture
+def declare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Declare]:
+    """Put entry points in place of the installed ones: name=value."""
+
+    def replace(*points: tuple[str, str]) -> None:
+        found = [EntryPoint(name, value, plugins.GROUP) for name, value in points]
+        monkeypatch.setattr(plugins, "entry_points", lambda group: found)
+        plugins.backbones.cache_clear()
+
+    yield replace
+    plugins.backbones.cache_clear()
+
+
+def test_ours_are_found_as_anyones_are() -> None:
+    plugins.backbones.cache_clear()
+    found = plugins.backbones()["CRNN"]
+    assert found.backbone is CRNN
+    assert found.package.startswith("lit-genre ")
+
+
+def test_each_is_loaded_once() -> None:
+    assert plugins.backbones() is plugins.backbones()
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        (
+            [("Broken", "no_such_module:Broken")],
+            "importing no_such_module:Broken failed: ModuleNotFoundError",
+        ),
+        ([("Absent", "lit_genre.backbones.crnn:Absent")], "AttributeError"),
+        ([("Path", "pathlib:Path")], "no subclass of lit_genre.Backbone"),
+        ([("Other", "lit_genre.backbones.crnn:CRNN")], "the class is called CRNN"),
+        ([("CRNN", "a:CRNN"), ("CRNN", "b:CRNN")], "more than one package declares this name"),
+    ],
+)
+def test_a_faulty_one_costs_a_warning_and_not_the_others(
+    declare: Declare, points: list[tuple[str, str]], said: str
+) -> None:
+    good = [] if points[0][0] == "CRNN" else [("CRNN", "lit_genre.backbones.crnn:CRNN")]
+    declare(*points, *good)
+    with pytest.warns(UserWarning, match=said) as warnings:
+        found = plugins.backbones()
+    assert len(warnings) == 1
+    assert points[0][0] in str(warnings[0].message)
+    assert found[points[0][0]].backbone is None
+    assert not good or found["CRNN"].backbone is CRNN
+    assert points[0][0] + " " not in plugins.known_backbones()
