@@ -1,0 +1,71 @@
+"""How fast a store is filled: 30 s stereo 256 kbit/s MP3 to mono 22,050 Hz, on one core.
+
+    python benchmarks/decode.py [--clips 20] [--rounds 5]
+
+Against `librosa.load` (at least 1.3 times as fast is asked for) and against libsndfile's bare decoding, which
+neither mixes nor resamples (at least 0.5 of its speed).
+"""
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+import librosa
+import numpy as np
+import soundfile
+from timing import medians
+
+from lit_genre.data.audio import DECODER, decode
+from lit_genre.data.store_builder import build_store
+
+RATE = 44100
+SECONDS = 30
+
+
+def write_clips(folder: Path, count: int) -> list[Path]:
+    """Write noise under a moving tone: as hard to decode as dense music."""
+    generator = np.random.default_rng(0)
+    time = np.arange(SECONDS * RATE) / RATE
+    paths = []
+    for number in range(count):
+        sweep = 0.3 * np.sin(2 * np.pi * (200 + 20 * number + 30 * time) * time)
+        clip = sweep[:, None] + 0.1 * generator.standard_normal((len(time), 2))
+        paths.append(folder / f"{number}.mp3")
+        # libsndfile's scale for constant MP3 bit rates: 0 is 320 kbit/s, 0.25 is 256.
+        soundfile.write(paths[-1], clip, RATE, format="MP3", bitrate_mode="CONSTANT", compression_level=0.25)
+    return paths
+
+
+def main() -> None:
+    """Print clips per second and the two ratios."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--clips", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = write_clips(folder, options.clips)
+        kbit = np.mean([path.stat().st_size for path in paths]) * 8 / SECONDS / 1000
+        stores = iter(range(1000))
+        seconds = medians(
+            options.rounds,
+            bare=lambda: [soundfile.read(path, dtype="float32") for path in paths],
+            decode=lambda: [decode(path, 22050) for path in paths],
+            librosa=lambda: [librosa.load(path, sr=22050) for path in paths],
+            store_1=lambda: build_store(folder / f"s{next(stores)}", dict(enumerate(paths)), 22050, workers=1),
+            store_all=lambda: build_store(folder / f"s{next(stores)}", dict(enumerate(paths)), 22050),
+        )
+    print(f"{DECODER}; {options.clips} clips of {kbit:.0f} kbit/s, median of {options.rounds} rounds")
+    for what, took in seconds.items():
+        print(f"{what:<10}{options.clips / took:7.1f} clips/s{took / options.clips * 1000:8.1f} ms a clip")
+    print(f"decode is {seconds['librosa'] / seconds['decode']:.2f} times as fast as librosa.load (asked: 1.3)")
+    print(f"decode has {seconds['bare'] / seconds['decode']:.2f} of the speed of bare decoding (asked: 0.5)")
+    print(f"a store on one core has {seconds['bare'] / seconds['store_1']:.2f} of it, with its writes to disk")
+    print(
+        f"all {os.cpu_count()} cores fill a store {seconds['store_1'] / seconds['store_all']:.2f} times as fast as one"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""What the framework costs: an epoch through DataModule and Trainer over a bare loop on tensors in memory.
+
+    python benchmarks/epoch.py [--root data/demo] [--clip_seconds 10] [--rounds 5]
+
+Both run the same forward, backward and step on batches of 32 clips of the training split; the framework besides
+reads them from the store, logs, and writes history and checkpoints, as `lit-genre fit` does. Asked: at most 1.15.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from lit_genre.backbones.crnn import CRNN
+from lit_genre.batch import Batch
+from lit_genre.callbacks.history import History
+from lit_genre.data.datamodule import FMADataModule
+from lit_genre.model.classifier import GenreClassifier
+
+
+class EpochClock(Callback):
+    """Takes the time of each training epoch, from the last step's end to this one's."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start."""
+        self._began = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop."""
+        if torch.accelerator.is_available():
+            torch.accelerator.synchronize()
+        self.seconds.append(time.perf_counter() - self._began)
+
+
+def bare_epochs(model: GenreClassifier, batches: list[Batch], rounds: int) -> list[float]:
+    """Run forward, backward and step on batches that are on the device already."""
+    optimizer, seconds = torch.optim.Adam(model.parameters(), weight_decay=2e-3), []
+    model.train()
+    for _ in range(rounds):
+        began = time.perf_counter()
+        for batch in batches:
+            loss = torch.nn.functional.cross_entropy(model(batch.waveform), batch.label)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        if torch.accelerator.is_available():
+            torch.accelerator.synchronize()
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def main() -> None:
+    """Print seconds an epoch of each, and their ratio."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--root", type=Path, default=Path("data/demo"))
+    parser.add_argument("--clip_seconds", type=float, default=10)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    seed_everything(0)
+    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    data = FMADataModule(options.root, clip_seconds=options.clip_seconds, batch_size=32)
+    data.setup()
+    batches = [Batch(*(part.to(device) for part in batch)) for batch in data.train_dataloader()]
+
+    def model() -> GenreClassifier:
+        return GenreClassifier(CRNN, data.classes, clip_seconds=options.clip_seconds)
+
+    bare, framework = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(options.rounds):
+            # In turn, an epoch to warm up each time, for both suffer alike from a noisy machine.
+            bare += bare_epochs(model().to(device), batches, 3)[1:]
+            clock = EpochClock()
+            trainer = Trainer(
+                max_epochs=3,
+                logger=False,
+                default_root_dir=folder,
+                limit_val_batches=0,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                callbacks=[clock, History(), ModelCheckpoint(folder, filename="last", save_on_train_epoch_end=True)],
+            )
+            trainer.fit(model(), data)
+            framework += clock.seconds[1:]
+    tracks = sum(len(batch.label) for batch in batches)
+    print(f"{tracks} clips of {options.clip_seconds:g} s, {device}, {torch.get_num_threads()} threads")
+    for name, seconds in (("bare loop", bare), ("framework", framework)):
+        low, high = min(seconds), max(seconds)
+        print(f"{name}: {statistics.median(seconds):.2f} s an epoch ({low:.2f} to {high:.2f})")
+    print(f"ratio {statistics.median(framework) / statistics.median(bare):.3f} (asked: 1.15)")
+
+
+if __name__ == "__main__":
+    main()
