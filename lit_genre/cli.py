@@ -5,6 +5,7 @@ import json
 import logging
 import warnings
 from collections.abc import Sequence
+from copy import copy
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,10 @@ class RunConfig(SaveConfigCallback):
             return
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        self.parser.save(self.config, folder / "config.yaml", skip_none=False, overwrite=True, multifile=False)
+        # Without the checkpoint of a resumed run: the file is the recipe, to be run anew.
+        config = copy(self.config)
+        config.ckpt_path = None
+        self.parser.save(config, folder / "config.yaml", skip_none=False, overwrite=True, multifile=False)
         for logger in trainer.loggers:
             logger.log_hyperparams(self.config.as_dict())
 
@@ -60,6 +64,8 @@ class GenreCLI(LightningCLI):
                 known = ["--config", json.dumps({"model": hyperparameters})]
             options += ["--ckpt_path", str(self.checkpoint)]
         self.config = parser.parse_args([command, *known, *options])
+        if self.checkpoint is None and self.config[command].ckpt_path:
+            raise LitGenreError("ckpt_path belongs on the command line: --ckpt_path PATH, or best, or last.")
         if self.checkpoint is not None:
             _check_backbone(self.config[command].model.backbone, hyperparameters["backbone"], self.checkpoint)
 
@@ -70,6 +76,11 @@ class GenreCLI(LightningCLI):
         before = config.trainer.default_root_dir
         backbone = config.model.backbone.class_path.rpartition(".")[2]
         folder = str(resumed or before or new_run_folder(backbone))
+        if self.subcommand == "fit" and not resumed and (Path(folder) / "metrics.csv").exists():
+            raise LitGenreError(
+                f"{folder} holds a run already. Go on with it by --ckpt_path {folder}/checkpoints/last.ckpt, or name "
+                "another folder by --trainer.default_root_dir."
+            )
         config.trainer.default_root_dir = folder
         # Lightning's table of the test metrics; TrackReport prints one that can be read.
         if "verbose" in config:

@@ -1,5 +1,6 @@
 """The Weights & Biases logger: online with an account, offline without one, and never a question."""
 
+import hashlib
 import netrc
 import os
 from pathlib import Path
@@ -31,13 +32,13 @@ def wandb_logger(
     """
     # A dozen lines that hide the run's own; where the run lies, the run says at its end.
     os.environ.setdefault("WANDB_SILENT", "true")
-    run = Path(save_dir).resolve().name
+    folder = Path(save_dir).resolve()
     logger = WandbLogger(
         project=project,
         save_dir=save_dir,
-        # The folder's name, so that a resumed run goes on in the same run of W&B.
-        id=run,
-        name=name or run,
+        # From the folder, so that a resumed run goes on in the same run of W&B, and no other's of the same name.
+        id=f"{folder.name}-{hashlib.sha256(bytes(folder)).hexdigest()[:8]}",
+        name=name or folder.name,
         tags=tags,
         log_model=log_model,
         mode=mode or os.environ.get("WANDB_MODE") or ("online" if has_login() else "offline"),

@@ -16,6 +16,7 @@ import yaml
 
 from lit_genre.model.backbone import Backbone, InputShape
 from lit_genre.model.classifier import GenreClassifier
+from tests.conftest import WriteFMA, tone
 
 Run = Callable[..., None]
 
@@ -112,6 +113,7 @@ def test_a_run_that_is_stopped_and_resumed_ends_with_the_same_weights(run: Run, 
     run("fit", *common, "--trainer.max_epochs=2")
     # Neither data nor model are said again: the run's own configuration is in its folder.
     run("fit", "--ckpt_path", "last", "--trainer.max_epochs=4")
+    assert yaml.safe_load((folder() / "config.yaml").read_text())["ckpt_path"] is None
     assert_same_weights(Path("whole/checkpoints/last.ckpt"), folder() / "checkpoints" / "last.ckpt")
 
     def without_time(path: Path) -> list[dict[str, str]]:
@@ -152,6 +154,15 @@ def test_without_an_account_wandb_is_offline_and_holds_the_run(run: Run, fma: Pa
     content = file.read_bytes()
     for key in (b"train/loss", b"val/accuracy", b"max_epochs", b"lit_genre.CRNN"):
         assert key in content
+
+
+# Lightning's own, on what cannot be selected without validation.
+@pytest.mark.filterwarnings("ignore:Total length of", "ignore:.*val/accuracy")
+def test_a_data_set_of_one_track_trains(run: Run, write_fma: WriteFMA, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write_fma({2: ("training", "Hip-Hop", tone(220, 1.5))})
+    run("fit", *SMALL, QUIET, f"--data.root={root}", "--trainer.max_steps=1")
+    assert "not validated" in capsys.readouterr().out
+    assert torch.load(folder() / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 1
 
 
 def test_fast_dev_run_leaves_nothing(run: Run, fma: Path) -> None:
@@ -242,6 +253,23 @@ def test_a_checkpoint_of_other_genres_is_refused(run: Run, fma: Path) -> None:
     with pytest.raises(SystemExit) as error:
         run("test", QUIET, f"--data.root={fma}", "--ckpt_path=jazz.ckpt")
     assert "Jazz" in str(error.value)
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(run: Run, fma: Path) -> None:
+    words = (*SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1", "--trainer.default_root_dir=mine")
+    run("fit", *words)
+    before = Path("mine/metrics.csv").read_bytes()
+    with pytest.raises(SystemExit) as error:
+        run("fit", *words)
+    assert "mine holds a run already" in str(error.value)
+    assert Path("mine/metrics.csv").read_bytes() == before
+
+
+def test_a_checkpoint_in_a_config_is_refused(run: Run, fma: Path) -> None:
+    Path("resume.yaml").write_text("ckpt_path: last\n")
+    with pytest.raises(SystemExit) as error:
+        run("fit", *SMALL, f"--data.root={fma}", "--config=resume.yaml")
+    assert "belongs on the command line" in str(error.value)
 
 
 def test_the_config_of_a_run_is_in_its_folder(run: Run, fma: Path) -> None:

@@ -40,5 +40,7 @@ def test_what_is_asked_for_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert wandb_logger(str(tmp_path), mode="offline")._wandb_init["mode"] == "offline"
 
 
-def test_a_resumed_run_has_the_id_of_its_folder(tmp_path: Path) -> None:
-    assert wandb_logger(str(tmp_path / "CRNN-1"))._wandb_init["id"] == "CRNN-1"
+def test_the_run_in_wandb_follows_from_the_folder(tmp_path: Path) -> None:
+    first, again, other = (wandb_logger(str(tmp_path / name / "CRNN-1"))._wandb_init for name in ("a", "a", "b"))
+    assert first["id"] == again["id"] != other["id"]
+    assert first["name"] == other["name"] == "CRNN-1"

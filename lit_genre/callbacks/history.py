@@ -102,7 +102,7 @@ def draw_curves(rows: list[Row], path: Path) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-    axes.set_ylim(0, 1)
+    axes.set_ylim(0, 1.02)
     figure.savefig(path, dpi=120)
 
 

@@ -163,7 +163,7 @@ class GenreClassifier(LightningModule):
             return optimizer
         scheduler = self.scheduler(optimizer)
         monitor = scheduler.monitor if isinstance(scheduler, ReduceLROnPlateau) else None
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": monitor}}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": monitor, "strict": False}}
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's random numbers from (seed, epoch, rank), so that a resumed run draws the same."""

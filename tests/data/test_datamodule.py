@@ -115,8 +115,8 @@ def test_losing_too_much_stops_with_the_reason_unless_allowed(write_fma: WriteFM
 
 def test_an_empty_split_is_said(write_fma: WriteFMA) -> None:
     data = opened(write_fma({1: ("training", "Rock", CLIP)}))
-    with pytest.raises(LitGenreError, match="no track of the val split"):
-        data.val_dataloader()
+    with pytest.raises(LitGenreError, match="no track of the test split"):
+        data.test_dataloader()
 
 
 def test_store_lies_where_it_is_told(fma: Path, tmp_path: Path) -> None:
