@@ -25,7 +25,7 @@ lint: .venv/installed-test
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv runs data/demo
+	rm -rf .venv data/demo
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -42,8 +42,20 @@ def main(args: Sequence[str] | None = None) -> None:
             from jsonargparse import auto_cli
 
             auto_cli(target, args=args[1:], prog=f"lit-genre {name}")
-    except LitGenreError as error:
-        sys.exit(f"lit-genre {name}: {error}")
+    except Exception as error:
+        if (cause := _mendable(error)) is None:
+            raise
+        sys.exit(f"lit-genre {name}: {cause}")
+
+
+def _mendable(error: BaseException | None) -> BaseException | None:
+    """Find what the user can mend in a chain of errors, for jsonargparse wraps those of constructors in its own."""
+    while error is not None:
+        # An OSError that names a file is a folder that cannot be written or a full disk.
+        if isinstance(error, LitGenreError) or (isinstance(error, OSError) and error.filename is not None):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:

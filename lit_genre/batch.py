@@ -1,15 +1,20 @@
-"""What crosses from the data to the model: one batch of clips."""
+"""What data and model have in common: a batch of clips, and how long a clip is."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from torch import Tensor
+
+from lit_genre.errors import check_at_least
+
+TRACK_SECONDS: Final = 30.0
+"""Length of FMA's clips: what `clip_seconds: null` means."""
 
 
 class Batch(NamedTuple):
     """A batch of clips of one length.
 
     Attributes:
-        waveform: int16 PCM, shape (b, n), full scale 32767; it becomes float on the device.
+        waveform: int16 PCM, shape (b, n), full scale 32768; it becomes float on the device.
         label: Position of the track's genre in the class names, shape (b,).
         track_id: Number of the track that each clip is from, shape (b,).
     """
@@ -17,3 +22,14 @@ class Batch(NamedTuple):
     waveform: Tensor
     label: Tensor
     track_id: Tensor
+
+
+def clip_samples(clip_seconds: float | None, sample_rate: int) -> int:
+    """Tell the length of a clip in samples; None is FMA's whole 30 s.
+
+    Raises:
+        LitGenreError: The clip is shorter than 0.1 s, or the sample rate no more than 0.
+    """
+    seconds = TRACK_SECONDS if clip_seconds is None else clip_seconds
+    check_at_least(clip_seconds=(seconds, 0.1), sample_rate=(sample_rate, 1))
+    return round(seconds * sample_rate)

@@ -5,12 +5,12 @@ import json
 import logging
 import warnings
 from collections.abc import Sequence
-from copy import copy
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
@@ -23,7 +23,17 @@ from lit_genre.run_folder import find_checkpoint, new_run_folder, read_hyperpara
 
 
 class RunConfig(SaveConfigCallback):
-    """Writes a fit's whole resolved configuration into the run's folder and to the loggers."""
+    """Writes a fit's whole configuration into the run's folder and to the loggers.
+
+    Args:
+        parser: Parser of the command.
+        config: The configuration with the folder and the checkpoint of this run in it.
+        recipe: The same without them, to be run anew: what is written.
+        options: Those of SaveConfigCallback.
+    """
+
+    def __init__(self, parser: LightningArgumentParser, config: Namespace, recipe: Namespace, **options: Any) -> None:
+        super().__init__(parser, recipe, **options)
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write config.yaml; a resumed run writes it again."""
@@ -31,10 +41,7 @@ class RunConfig(SaveConfigCallback):
             return
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        # Without the checkpoint of a resumed run: the file is the recipe, to be run anew.
-        config = copy(self.config)
-        config.ckpt_path = None
-        self.parser.save(config, folder / "config.yaml", skip_none=False, overwrite=True, multifile=False)
+        self.parser.save(self.config, folder / "config.yaml", skip_none=False, overwrite=True, multifile=False)
         for logger in trainer.loggers:
             logger.log_hyperparams(self.config.as_dict())
 
@@ -53,6 +60,8 @@ class GenreCLI(LightningCLI):
         assert isinstance(args, list)
         command, *options = args
         asked, options = _ckpt_path(options)
+        if asked is None and command != "fit" and not _asks_for_help(options):
+            raise LitGenreError("which checkpoint? Say --ckpt_path PATH, or best, or last, of the newest run.")
         self.checkpoint = find_checkpoint(asked) if asked else None
         known: list[str] = []
         if self.checkpoint is not None:
@@ -64,35 +73,40 @@ class GenreCLI(LightningCLI):
                 known = ["--config", json.dumps({"model": hyperparameters})]
             options += ["--ckpt_path", str(self.checkpoint)]
         self.config = parser.parse_args([command, *known, *options])
-        if self.checkpoint is None and self.config[command].ckpt_path:
-            raise LitGenreError("ckpt_path belongs on the command line: --ckpt_path PATH, or best, or last.")
         if self.checkpoint is not None:
             _check_backbone(self.config[command].model.backbone, hyperparameters["backbone"], self.checkpoint)
+        elif self.config[command].ckpt_path:
+            raise LitGenreError("ckpt_path belongs on the command line: --ckpt_path PATH, or best, or last.")
 
     def before_instantiate_classes(self) -> None:
-        """Name the run's folder, and send there what the configuration sends nowhere in particular."""
+        """Name the run's folder."""
         config = self.config[self.subcommand]
         resumed = self.checkpoint and run_folder_of(self.checkpoint)
-        before = config.trainer.default_root_dir
         backbone = config.model.backbone.class_path.rpartition(".")[2]
-        folder = str(resumed or before or new_run_folder(backbone))
-        if self.subcommand == "fit" and not resumed and (Path(folder) / "metrics.csv").exists():
+        self.folder = Path(resumed or config.trainer.default_root_dir or new_run_folder(backbone))
+        if self.subcommand == "fit" and not resumed and (self.folder / "metrics.csv").exists():
             raise LitGenreError(
-                f"{folder} holds a run already. Go on with it by --ckpt_path {folder}/checkpoints/last.ckpt, or name "
-                "another folder by --trainer.default_root_dir."
+                f"{self.folder} holds a run already. Go on with it by --ckpt_path {self.folder}/checkpoints/last.ckpt, "
+                "or name another folder by --trainer.default_root_dir."
             )
-        config.trainer.default_root_dir = folder
+        config.trainer.default_root_dir = config.ckpt_path = None
         # Lightning's table of the test metrics; TrackReport prints one that can be read.
         if "verbose" in config:
             config.verbose = False
-        for part, key, unset, value in (
-            (config.trainer.logger, "save_dir", (None, ".", before), folder),
-            (config.trainer.callbacks, "dirpath", (None, f"{before}/checkpoints"), f"{folder}/checkpoints"),
-        ):
-            for item in part if isinstance(part, list) else [part]:
-                init_args = getattr(item, "init_args", None) or {}
-                if key in init_args and init_args[key] in unset:
-                    init_args[key] = value
+
+    def instantiate_classes(self) -> None:
+        """Send to the run's folder what the configuration sends nowhere in particular."""
+        self.save_config_kwargs["recipe"] = self.config[self.subcommand]
+        self.config = self.config.clone()
+        config = self.config[self.subcommand]
+        config.trainer.default_root_dir = str(self.folder)
+        config.ckpt_path = self.checkpoint and str(self.checkpoint)
+        loggers = config.trainer.logger
+        for logger in loggers if isinstance(loggers, list) else [loggers]:
+            init_args = getattr(logger, "init_args", None) or {}
+            if init_args.get("save_dir") == ".":
+                init_args["save_dir"] = str(self.folder)
+        super().instantiate_classes()
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: the stock version lets the checkpoint override the user's arguments."""
@@ -104,6 +118,10 @@ def _ckpt_path(options: list[str]) -> tuple[str | None, list[str]]:
     parser.add_argument("--ckpt_path")
     found, rest = parser.parse_known_args(options)
     return found.ckpt_path, rest
+
+
+def _asks_for_help(options: list[str]) -> bool:
+    return any(option.startswith(("-h", "--help", "--print_config")) or ".help" in option for option in options)
 
 
 def _check_backbone(asked: Namespace, trained: dict[str, Any], checkpoint: Path) -> None:
@@ -138,6 +156,12 @@ def run(args: Sequence[str]) -> None:
             args=list(args),
         )
         failed = False
+    except MisconfigurationException as error:
+        raise LitGenreError(str(error)) from error
+    except RuntimeError as error:
+        if "Error(s) in loading state_dict" not in str(error):
+            raise
+        raise LitGenreError(f"The checkpoint does not fit the model that the options ask for. {error}") from error
     finally:
         finish_wandb(failed)
 

@@ -35,7 +35,8 @@ def wandb_logger(
     folder = Path(save_dir).resolve()
     logger = WandbLogger(
         project=project,
-        save_dir=save_dir,
+        # Whole, for W&B's own process keeps the working folder that it was started in.
+        save_dir=folder,
         # From the folder, so that a resumed run goes on in the same run of W&B, and no other's of the same name.
         id=f"{folder.name}-{hashlib.sha256(bytes(folder)).hexdigest()[:8]}",
         name=name or folder.name,

@@ -5,12 +5,14 @@ config.yaml  metrics.csv  curves.png  confusion.png  test.csv
 checkpoints/best.ckpt  checkpoints/last.ckpt
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
+from lit_genre.console import console
 from lit_genre.errors import LitGenreError
 
 RUNS: Final = Path("runs")
@@ -31,19 +33,26 @@ def run_folder_of(checkpoint: Path) -> Path | None:
 
 
 def find_checkpoint(name: str) -> Path:
-    """Find a checkpoint by its path, or the newest run's by "best" or "last".
+    """Find a checkpoint by its path, or by "best" or "last" that of the newest run.
 
     Raises:
         LitGenreError: There is none.
     """
-    if name not in _NAMED:
-        if not Path(name).is_file():
-            raise LitGenreError(f"There is no checkpoint {name}. {_list_of_checkpoints()}")
-        return Path(name)
-    found = sorted(RUNS.glob(f"*/checkpoints/{name}.ckpt"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise LitGenreError(f"--ckpt_path {name}: no run in {RUNS.resolve()} has a checkpoint yet.")
-    return found[-1]
+    path = Path(name).expanduser()
+    if name in _NAMED:
+        runs = _newest_first(RUNS.glob("*/checkpoints"))
+        if not runs:
+            raise LitGenreError(f"--ckpt_path {name}: no run in {RUNS.resolve()} has a checkpoint yet.")
+        path = runs[0] / f"{name}.ckpt"
+        console.print(f"Checkpoint: {path}")
+    if not path.is_file():
+        newest = "".join(f"\n  {found}" for found in _newest_first(RUNS.glob("*/checkpoints/*.ckpt"))[:5])
+        raise LitGenreError(f"There is no checkpoint {path}. The newest in {RUNS.resolve()}:{newest or ' none.'}")
+    return path
+
+
+def _newest_first(paths: Iterable[Path]) -> list[Path]:
+    return sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
 def read_hyperparameters(checkpoint: Path) -> dict[str, Any]:
@@ -55,13 +64,10 @@ def read_hyperparameters(checkpoint: Path) -> dict[str, Any]:
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
         hyperparameters = dict(content["hyper_parameters"])
+        if missing := {"backbone", "classes"} - hyperparameters.keys():
+            raise KeyError(*sorted(missing))
     except Exception as error:  # torch.load raises half a dozen types for a file that is no checkpoint.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise LitGenreError(f"{checkpoint} is no checkpoint of lit-genre: {reason}") from error
     hyperparameters.pop("_instantiator", None)
     return hyperparameters
-
-
-def _list_of_checkpoints() -> str:
-    found = sorted(RUNS.glob("*/checkpoints/*.ckpt"), key=lambda path: path.stat().st_mtime)[-5:]
-    return "The newest are:\n" + "\n".join(f"  {path}" for path in found) if found else f"{RUNS.resolve()} has none."

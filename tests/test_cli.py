@@ -1,7 +1,6 @@
 """The program as a user runs it: `lit-genre` with words behind it, on MP3s in FMA's format."""
 
 import csv
-import json
 import re
 import signal
 import subprocess
@@ -107,19 +106,48 @@ def test_probabilities_of_a_track_sum_to_one_and_agree_with_the_model(run: Run, 
             assert model.classes[probs.index(max(probs))] == track["predicted"]
 
 
-def test_a_run_that_is_stopped_and_resumed_ends_with_the_same_weights(run: Run, fma: Path, tmp_path: Path) -> None:
-    common = (*SMALL, QUIET, f"--data.root={fma}", "--data.batch_size=4")
+def without_time(path: Path) -> list[dict[str, str]]:
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in metrics(path)]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_run_that_is_stopped_and_resumed_ends_with_the_same_weights(run: Run, fma: Path, num_workers: int) -> None:
+    common = (*SMALL, QUIET, f"--data.root={fma}", "--data.batch_size=4", f"--data.num_workers={num_workers}")
     run("fit", *common, "--trainer.max_epochs=4", "--trainer.default_root_dir=whole")
     run("fit", *common, "--trainer.max_epochs=2")
-    # Neither data nor model are said again: the run's own configuration is in its folder.
-    run("fit", "--ckpt_path", "last", "--trainer.max_epochs=4")
-    assert yaml.safe_load((folder() / "config.yaml").read_text())["ckpt_path"] is None
+    # Neither data nor model are said again, for the run's own configuration is in its folder; the seed is the run's.
+    run("fit", "--ckpt_path", "last", "--trainer.max_epochs=4", "--seed_everything=9")
     assert_same_weights(Path("whole/checkpoints/last.ckpt"), folder() / "checkpoints" / "last.ckpt")
-
-    def without_time(path: Path) -> list[dict[str, str]]:
-        return [{name: value for name, value in row.items() if name != "seconds"} for row in metrics(path)]
-
     assert without_time(folder()) == without_time(Path("whole"))
+
+
+def test_a_run_that_has_moved_is_resumed_where_it_lies(run: Run, fma: Path) -> None:
+    common = (*SMALL, QUIET, f"--data.root={fma}", "--data.batch_size=4")
+    run("fit", *common, "--trainer.max_epochs=4", "--trainer.default_root_dir=whole")
+    run("fit", *common, "--trainer.max_epochs=2", "--trainer.default_root_dir=here")
+    Path("here").rename("there")
+    run("fit", "--ckpt_path=there/checkpoints/last.ckpt", "--trainer.max_epochs=4")
+    assert not Path("here").exists()
+    for name in ("best", "last"):
+        assert_same_weights(Path(f"whole/checkpoints/{name}.ckpt"), Path(f"there/checkpoints/{name}.ckpt"))
+    assert {path.name for path in Path("there/checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+def test_the_recipe_in_the_folder_makes_a_run_of_its_own(run: Run, fma: Path) -> None:
+    run("fit", *SMALL, f"--data.root={fma}", "--trainer.max_epochs=1", "--trainer.default_root_dir=a")
+    before = sorted(Path("a").rglob("*"))
+    run("fit", "--config=a/config.yaml", "--trainer.default_root_dir=b")
+    assert sorted(Path("a").rglob("*")) == before
+    assert_same_weights(Path("a/checkpoints/last.ckpt"), Path("b/checkpoints/last.ckpt"))
+    assert list(Path("b").glob("wandb/offline-run-*"))
+
+
+@pytest.mark.filterwarnings("ignore:.*val/accuracy")
+def test_epochs_without_validation_have_no_validation_scores(run: Run, fma: Path) -> None:
+    run(
+        "fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=4", "--trainer.check_val_every_n_epoch=2"
+    )  # fmt: skip
+    assert [bool(row["val/loss"]) for row in metrics(folder())] == [False, True, False, True]
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
@@ -224,11 +252,16 @@ def test_a_wrong_command_line_is_told_in_one_screen(
         (["test", "--ckpt_path=best"], "has a checkpoint yet"),
         (["test", "--ckpt_path=broken.ckpt"], "broken.ckpt is no checkpoint of lit-genre"),
         (["test", "--ckpt_path=foreign.ckpt"], "foreign.ckpt is no checkpoint of lit-genre"),
+        (["test", "--ckpt_path=other.ckpt"], "other.ckpt is no checkpoint of lit-genre"),
+        (["test", *SMALL], "which checkpoint?"),
+        (["fit", *SMALL, "--model.clip_seconds=0"], "clip_seconds is 0"),
+        (["fit", *SMALL, "--data.batch_size=0"], "batch_size is 0"),
     ],
 )
 def test_what_the_user_can_mend_is_one_message(run: Run, words: list[object], said: str) -> None:
     Path("broken.ckpt").write_text("not a checkpoint")
     torch.save({"state_dict": {}}, "foreign.ckpt")
+    torch.save({"state_dict": {}, "hyper_parameters": {"lr": 1}}, "other.ckpt")
     with pytest.raises(SystemExit) as error:
         run(*words)
     assert said in str(error.value)
@@ -243,6 +276,36 @@ def test_a_checkpoint_of_another_backbone_is_refused(run: Run, fma: Path) -> Non
     with pytest.raises(SystemExit) as error:
         run("test", *SMALL, QUIET, f"--data.root={fma}", "--ckpt_path=mean.ckpt")
     assert "holds a Mean, but the configuration asks for a CRNN" in str(error.value)
+
+
+def test_what_the_trainer_refuses_is_one_message(run: Run, fma: Path) -> None:
+    with pytest.raises(SystemExit) as error:
+        run("fit", *SMALL, f"--data.root={fma}", "--trainer.limit_train_batches=-1")
+    assert "limit_train_batches" in str(error.value)
+
+
+def test_options_that_do_not_fit_the_checkpoint_are_refused(run: Run, fma: Path) -> None:
+    run("fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1")
+    with pytest.raises(SystemExit) as error:
+        run("test", QUIET, f"--data.root={fma}", "--ckpt_path=last", "--model.backbone.filters=16")
+    assert "does not fit the model" in str(error.value)
+
+
+def test_best_is_of_the_newest_run_or_none(run: Run, fma: Path) -> None:
+    run("fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1")
+    newer = Path("runs/newer/checkpoints")
+    newer.mkdir(parents=True)
+    with pytest.raises(SystemExit) as error:
+        run("test", QUIET, f"--data.root={fma}", "--ckpt_path=best")
+    assert f"no checkpoint {newer}/best.ckpt" in str(error.value)
+    assert str(Path("runs") / "CRNN") in str(error.value)
+
+
+def test_a_folder_that_cannot_be_written_is_said(run: Run, fma: Path) -> None:
+    Path("runs").write_text("a file in the way")
+    with pytest.raises(SystemExit) as error:
+        run("fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1")
+    assert "runs" in str(error.value)
 
 
 def test_a_checkpoint_of_other_genres_is_refused(run: Run, fma: Path) -> None:
@@ -277,7 +340,7 @@ def test_the_config_of_a_run_is_in_its_folder(run: Run, fma: Path) -> None:
     config = yaml.safe_load((folder() / "config.yaml").read_text())
     assert config["seed_everything"] == 0
     assert config["data"]["init_args"]["root"] == str(fma)
-    assert json.dumps(config["model"]["optimizer"])
+    assert config["model"]["optimizer"]["init_args"]["lr"] == 0.001
 
 
 def test_unknown_commands_are_answered_by_the_known(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

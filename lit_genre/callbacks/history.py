@@ -26,6 +26,7 @@ class History(Callback):
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self._epoch_began = 0.0
+        self._validated = -1
 
     def state_dict(self) -> dict[str, Any]:
         """Keep the rows in the checkpoint."""
@@ -44,9 +45,15 @@ class History(Callback):
         """Start the clock."""
         self._epoch_began = time.perf_counter()
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that this epoch has validation scores of its own; Lightning keeps those of an earlier one."""
+        if not trainer.sanity_checking:
+            self._validated = trainer.current_epoch
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch's row, and say in a line how it went."""
-        scores = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
+        splits = ("train/", "val/") if self._validated == trainer.current_epoch else ("train/",)
+        scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(splits)}
         row = {
             "epoch": trainer.current_epoch,
             "step": trainer.global_step,

@@ -111,5 +111,5 @@ def _print(scores: TrackScores, classes: list[str], split: str) -> None:
     for name, count in zip(classes, counts.tolist(), strict=True):
         table.add_row(name, f"{rated[f'f1/{name}']:.3f}", str(count))
     table.add_section()
-    table.add_row("mean (f1_macro)", f"{rated['f1_macro']:.3f}", str(len(scores.label)))
+    table.add_row("f1_macro", f"{rated['f1_macro']:.3f}", str(len(scores.label)))
     console.print(table)

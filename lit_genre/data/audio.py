@@ -31,7 +31,7 @@ def decode(path: Path, sample_rate: int) -> NDArray[np.int16]:
         sample_rate: Sample rate of the result, Hz.
 
     Returns:
-        Samples, shape (t,), t > 0, full scale 32767.
+        Samples, shape (t,), t > 0, full scale 32768.
 
     Raises:
         AudioError: The file is empty, is no audio, or holds nothing but silence or non-finite samples.

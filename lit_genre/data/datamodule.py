@@ -1,7 +1,9 @@
 """FMA as a LightningDataModule: finds it, decodes it once, checks what is lost, and serves its splits in batches."""
 
+import hashlib
 import math
 import os
+import shlex
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -10,16 +12,13 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Sampler
 
-from lit_genre.batch import Batch
+from lit_genre.batch import Batch, clip_samples
 from lit_genre.console import console
 from lit_genre.data.dataset import Clip, ClipDataset, EvenClips, RandomClips
 from lit_genre.data.fma import SPLITS, Split, Subset, Track, class_names, clip_path, load_tracks
 from lit_genre.data.store import PCMStore, store_folder
 from lit_genre.data.store_builder import build_store
-from lit_genre.errors import LitGenreError
-
-TRACK_SECONDS: Final = 30.0
-"""Length of FMA's clips: what `clip_seconds: null` means."""
+from lit_genre.errors import LitGenreError, check_at_least
 
 _ARCHIVES: Final = "https://os.unil.cloud.switch.ch/fma"
 _LISTED: Final = 10
@@ -62,16 +61,18 @@ class FMADataModule(LightningDataModule):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        self.root = Path(root)
+        check_at_least(batch_size=(batch_size, 1), num_workers=(num_workers or 0, 0), max_lost=(max_lost, 0))
+        self.root = Path(root).expanduser()
         self.subset = subset
         self.sample_rate = sample_rate
-        self.clip_samples = round((clip_seconds or TRACK_SECONDS) * sample_rate)
+        self.clip_samples = clip_samples(clip_seconds, sample_rate)
         self.batch_size = batch_size
         self.num_workers = _default_workers() if num_workers is None else num_workers
         self.max_lost = max_lost
-        self.store_folder = store_folder(store_root or self.root / "pcm", f"fma_{subset}", sample_rate)
+        self.store_folder = _store_folder(self.root, subset, sample_rate, store_root)
         self.seed = torch.initial_seed() if seed is None else seed
         self._store: PCMStore | None = None
+        self._reported = False
 
     @cached_property
     def tracks(self) -> list[Track]:
@@ -86,13 +87,15 @@ class FMADataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Decode what is not decoded yet; Lightning calls this in one process of each node."""
-        self._build_store()
+        self._store = self._build_store()
 
     def setup(self, stage: str | None = None) -> None:
         """Open the store, say what is left out, and refuse to go on where too much is."""
         if self._store is None:
             self._store = self._build_store()
+        if not self._reported:
             self._report_lost()
+            self._reported = True
 
     def state_dict(self) -> dict[str, Any]:
         """Keep the seed in the checkpoint."""
@@ -107,8 +110,10 @@ class FMADataModule(LightningDataModule):
         dataset = self._dataset("train")
         sampler = RandomClips(dataset, self.seed)
         if self.trainer is not None:
-            # Lightning tells the sampler of the epoch only after a resumed run has begun to read.
-            sampler.set_epoch(self.trainer.current_epoch)
+            # The epoch that Lightning will tell the sampler, but only after the workers of a resumed run have begun
+            # to read; current_epoch is still the one before.
+            epochs: Any = self.trainer.fit_loop.epoch_progress.current
+            sampler.set_epoch(epochs.processed)
         return self._dataloader(dataset, sampler)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
@@ -177,20 +182,31 @@ class FMADataModule(LightningDataModule):
 
     def _require_data(self) -> None:
         metadata, audio = self.root / "fma_metadata" / "tracks.csv", self.root / f"fma_{self.subset}"
-        if metadata.is_file() and audio.is_dir():
+        archives = {"fma_metadata.zip": metadata.is_file(), f"fma_{self.subset}.zip": audio.is_dir()}
+        if all(archives.values()):
             return
-        absent = " and ".join(str(path) for path in (metadata, audio) if not path.exists())
-        archives = [f"fma_metadata.zip fma_{self.subset}.zip".split()[i] for i in range(2)]
+        root = shlex.quote(str(self.root))
         fetch = "\n".join(
-            f"  curl -LO -C - {_ARCHIVES}/{name}\n  python -m zipfile -e {name} {self.root}" for name in archives
+            f"  curl -LO -C - {_ARCHIVES}/{name}\n  python -m zipfile -e {name} {root}"
+            for name, there in archives.items()
+            if not there
         )
         raise LitGenreError(
-            f"No FMA {self.subset} in {self.root.resolve()}: there is no {absent}.\n"
-            f"Fetch it (zipfile, for the archives are bzip2 inside, which unzip cannot read):\n{fetch}\n"
+            f"No FMA {self.subset} in {self.root.resolve()}: expected the file {metadata} and the folder {audio}.\n"
+            f"Fetch it (by Python's zipfile, for the archives are bzip2 inside, which unzip cannot read):\n{fetch}\n"
             "or name the folder it is in by --data.root=FOLDER, or try everything on a small synthetic data set:\n"
             "  lit-genre demo\n"
-            "  lit-genre fit --config configs/crnn.yaml --data.root=data/demo"
+            "  lit-genre fit --config configs/crnn.yaml --config configs/data/demo.yaml"
         )
+
+
+def _store_folder(root: Path, subset: Subset, sample_rate: int, store_root: Path | None) -> Path:
+    name = f"fma_{subset}"
+    if store_root is None:
+        return store_folder(root / "pcm", name, sample_rate)
+    # Many data sets may share that folder.
+    digest = hashlib.sha256(bytes(root.resolve())).hexdigest()[:8]
+    return store_folder(Path(store_root).expanduser(), f"{name}-{digest}", sample_rate)
 
 
 def _default_workers() -> int:

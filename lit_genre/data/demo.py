@@ -16,7 +16,7 @@ from lit_genre.console import progress
 from lit_genre.data.fma import clip_path
 from lit_genre.data.instruments import SAMPLE_RATE
 from lit_genre.data.synth import GENRES, synthesise
-from lit_genre.errors import LitGenreError
+from lit_genre.errors import LitGenreError, check_at_least
 
 VERSION = 1  # of the sound; raise it when a change makes the same arguments sound different
 # The encoder takes most of the time: this is a quarter faster than its default, and loses what is above 9 kHz.
@@ -89,8 +89,13 @@ def write_demo(
         LitGenreError: If an argument is out of range, or `root` holds other data or a demo made with other
             arguments. Choose another `root`, or delete that folder.
     """
-    _check(artists=(artists, 3), tracks_per_artist=(tracks_per_artist, 1), seconds=(seconds, 1), seed=(seed, 0))
-    _check(workers=(1 if workers is None else workers, 1))
+    check_at_least(
+        artists=(artists, 3),
+        tracks_per_artist=(tracks_per_artist, 1),
+        seconds=(seconds, 1),
+        seed=(seed, 0),
+        workers=(1 if workers is None else workers, 1),
+    )
     arguments = {
         "version": VERSION,
         "artists": artists,
@@ -104,12 +109,6 @@ def write_demo(
         return
     _write_audio(root, [track for track in tracks if not track.path(root).exists()], seconds, seed, workers)
     _write_metadata(root / "fma_metadata", tracks, seconds)
-
-
-def _check(**bounds: tuple[float, float]) -> None:
-    for name, (value, least) in bounds.items():
-        if value < least:
-            raise LitGenreError(f"{name} is {value}, but must be at least {least}.")
 
 
 def _claim(root: Path, arguments: dict[str, Any]) -> None:

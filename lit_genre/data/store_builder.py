@@ -4,11 +4,11 @@ import csv
 import io
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -51,9 +51,10 @@ def build_store(folder: Path, files: dict[int, Path], sample_rate: int, workers:
     try:
         if _stale(files, known):
             folder.mkdir(parents=True, exist_ok=True)
-            with _lock(folder):
+            with _locked(folder):
                 known = read_index(folder)
-                known = _decode_into(folder, _stale(files, known), known, sample_rate, workers or os.cpu_count() or 1)
+                if stale := _stale(files, known):
+                    known = _decode_into(folder, stale, known, sample_rate, workers or os.cpu_count() or 1)
     except OSError as error:
         raise LitGenreError(
             f"The store of decoded audio cannot be written: {error}. A second of audio takes {2 * sample_rate:,} "
@@ -62,14 +63,18 @@ def build_store(folder: Path, files: dict[int, Path], sample_rate: int, workers:
     return PCMStore(folder / "pcm.int16", {track_id: known[track_id] for track_id in files})
 
 
-def _lock(folder: Path) -> FileLock:
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
     lock = FileLock(folder / "lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
         console.print(f"Another process is building {folder}: waiting for it.")
         lock.acquire()
-    return lock
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _stale(files: dict[int, Path], known: Index) -> dict[int, Path]:
@@ -83,7 +88,7 @@ def _stale(files: dict[int, Path], known: Index) -> dict[int, Path]:
 def _source(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
-    except FileNotFoundError:
+    except OSError:
         return _ABSENT
     return status.st_size, status.st_mtime_ns
 
@@ -97,8 +102,11 @@ class _Writer:
         self._pending: list[Entry] = []
         self._pcm = (folder / "pcm.int16").open("ab")
         self._pcm.truncate(self._end * SAMPLE_BYTES)
+        # Anew from what is known: a line whose samples are lost would seem true once others lie in their place.
+        part = folder / "index.csv.part"
+        part.write_bytes(_lines(known.values()))
+        os.replace(part, folder / "index.csv")
         self._index = (folder / "index.csv").open("ab")
-        self._index.truncate((folder / "index.csv").read_bytes().rfind(b"\n") + 1)
 
     def add(self, clip: _Clip) -> None:
         entry = Entry(clip.track_id, self._end, len(clip.samples), *clip.source, clip.reason)
@@ -109,18 +117,26 @@ class _Writer:
             self.commit()
 
     def commit(self) -> None:
-        lines = io.StringIO()
-        csv.writer(lines, lineterminator="\n").writerows(self._pending)
-        for file, content in ((self._pcm, ""), (self._index, lines.getvalue())):
-            file.write(content.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        _sync(self._pcm)
+        self._index.write(_lines(self._pending))
+        _sync(self._index)
         self.entries |= {entry.track_id: entry for entry in self._pending}
         self._pending.clear()
 
     def close(self) -> None:
         with self._pcm, self._index:
             self.commit()
+
+
+def _lines(entries: Iterable[Entry]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(entries)
+    return text.getvalue().encode()
+
+
+def _sync(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _decode_into(folder: Path, files: dict[int, Path], known: Index, rate: int, workers: int) -> Index:

@@ -12,15 +12,12 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, Reduce
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from lit_genre.batch import Batch
+from lit_genre.batch import Batch, clip_samples
 from lit_genre.errors import LitGenreError
 from lit_genre.model.augment import Augmentation
 from lit_genre.model.backbone import Backbone, InputShape
 from lit_genre.model.frontend import LogMel
 from lit_genre.model.metrics import TrackAverage, TrackScores, score
-
-CLIP_SECONDS: Final = 30.0
-"""Length of FMA's clips: what `clip_seconds: null` means."""
 
 _RECIPE: Final = ["augment", "optimizer", "scheduler"]
 
@@ -47,6 +44,9 @@ class GenreClassifier(LightningModule):
     Shape:
         - waveform: (b, n), int16 PCM or floating point of full scale 1, any n
         - Output: logits, (b, c)
+
+    Raises:
+        LitGenreError: clip_seconds or sample_rate is out of range, or backbone or frontend is no class.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class GenreClassifier(LightningModule):
         scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__()
+        n_samples = clip_samples(clip_seconds, sample_rate)
         self.save_hyperparameters(ignore=_RECIPE)
         if "_instantiator" not in self.hparams:
             # Not from the command line, whose configuration is plain already.
@@ -75,7 +76,6 @@ class GenreClassifier(LightningModule):
         self.seed = torch.initial_seed()
 
         self.frontend = frontend(sample_rate)
-        n_samples = round((clip_seconds or CLIP_SECONDS) * sample_rate)
         with torch.no_grad():
             input_shape = tuple(self.frontend(torch.zeros(1, n_samples)).shape[1:])
         self.augment = nn.ModuleList(augment)
@@ -205,6 +205,6 @@ def _plain(factory: Any) -> dict[str, Any]:
         if isinstance(part, type):
             init_args = dict(factory.keywords) if isinstance(factory, partial) else {}
             return {"class_path": f"{part.__module__}.{part.__qualname__}", "init_args": init_args}
-    raise ValueError(
+    raise LitGenreError(
         f"{factory!r} cannot be written into a checkpoint: pass a class, or functools.partial(Class, name=value)"
     )

@@ -11,6 +11,8 @@ import torch
 from nnAudio.features import MelSpectrogram
 from torch import Tensor, nn
 
+from lit_genre.errors import LitGenreError, check_at_least
+
 Engine = Literal["auto", "nnaudio", "fft"]
 
 SILENCE: Final = 1e-8
@@ -42,7 +44,7 @@ class LogMel(nn.Module):
         - Output: (b, n_mels, n // hop_length + 1)
 
     Raises:
-        ValueError: The "fft" engine is asked to be trainable.
+        LitGenreError: A size is out of range, or the "fft" engine is asked to be trainable.
 
     Reference:
         K. W. Cheuk et al., "nnAudio: An on-the-Fly GPU Audio to Spectrogram Conversion Toolbox Using 1D
@@ -64,8 +66,11 @@ class LogMel(nn.Module):
         trainable_stft: bool = False,
     ) -> None:
         super().__init__()
+        check_at_least(
+            n_fft=(n_fft, 2), win_length=(win_length or n_fft, 1), hop_length=(hop_length, 1), n_mels=(n_mels, 1)
+        )
         if engine == "fft" and (trainable_mel or trainable_stft):
-            raise ValueError(
+            raise LitGenreError(
                 "engine 'fft' has nothing to train: use 'auto' or 'nnaudio' with trainable_mel, trainable_stft"
             )
         self.hop_length = hop_length

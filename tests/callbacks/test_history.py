@@ -1,4 +1,3 @@
-import csv
 from pathlib import Path
 
 from lit_genre.callbacks.history import draw_curves
@@ -16,8 +15,3 @@ def test_curves_are_a_picture_of_both_splits(tmp_path: Path) -> None:
 def test_curves_without_validation(tmp_path: Path) -> None:
     draw_curves([{"epoch": 0, "train/loss": 2.0, "train/accuracy": 0.5}], tmp_path / "curves.png")
     assert (tmp_path / "curves.png").exists()
-
-
-def read_metrics(folder: Path) -> list[dict[str, str]]:
-    with (folder / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))

@@ -121,4 +121,23 @@ def test_an_empty_split_is_said(write_fma: WriteFMA) -> None:
 
 def test_store_lies_where_it_is_told(fma: Path, tmp_path: Path) -> None:
     opened(fma, store_root=tmp_path / "fast_disk")
-    assert list((tmp_path / "fast_disk").glob("fma_small-22050-*/pcm.int16"))
+    assert len(list((tmp_path / "fast_disk").glob("fma_small-*-22050-*/pcm.int16"))) == 1
+
+
+def test_data_sets_that_share_a_store_root_have_stores_of_their_own(fma: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").symlink_to(fma)
+    folders = {FMADataModule(root, store_root=tmp_path).store_folder for root in (fma, tmp_path, tmp_path / "other")}
+    assert len(folders) == 2
+
+
+def test_home_is_expanded(fma: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(fma.parent))
+    assert len(FMADataModule(Path("~") / fma.name).classes) == 8
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"clip_seconds": 0}, {"clip_seconds": -1}, {"batch_size": 0}, {"num_workers": -1}, {"sample_rate": 0}]
+)
+def test_sizes_out_of_range_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(LitGenreError, match=f"{next(iter(wrong))} is {next(iter(wrong.values()))}"):
+        FMADataModule(**wrong)

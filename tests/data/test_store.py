@@ -5,14 +5,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+from filelock import FileLock
 
 from lit_genre.data import store, store_builder
 from lit_genre.data.audio import decode
-from lit_genre.data.store import PCMStore, store_folder
+from lit_genre.data.store import PCMStore, read_index, store_folder
 from lit_genre.data.store_builder import build_store
 from lit_genre.errors import LitGenreError
 from tests.conftest import tone
@@ -92,6 +95,23 @@ def test_goes_on_behind_a_torn_line_and_torn_samples(tmp_path: Path, files: dict
         index.write("50,12345,99")
         pcm.write(b"torn")
     assert_holds(build_store(folder, files, RATE), files)
+    # From the disk, not from what the build had in mind.
+    assert_holds(PCMStore(folder / "pcm.int16", read_index(folder)), files)
+
+
+def test_a_line_whose_samples_were_lost_never_comes_true_again(
+    tmp_path: Path, files: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "s"
+    build_store(folder, files, RATE)
+    os.truncate(folder / "pcm.int16", 0)
+    # Other samples where the first track's were, and a kill before their lines are written.
+    soundfile.write(files[10], tone(77, 9.0), RATE)
+    monkeypatch.setattr(store_builder._Writer, "commit", lambda writer: writer._pcm.flush())
+    with pytest.raises(KeyError):
+        build_store(folder, files, RATE)
+    monkeypatch.undo()
+    assert_holds(build_store(folder, files, RATE), files)
 
 
 def test_lines_whose_samples_are_lost_do_not_count(tmp_path: Path, files: dict[int, Path]) -> None:
@@ -139,20 +159,54 @@ def test_a_killed_build_goes_on(tmp_path: Path) -> None:
     assert index.read_bytes().startswith(before)
 
 
-def _build(folder: Path, files: dict[int, Path]) -> None:
-    build_store(folder, files, RATE)
+def _build_and_count(folder: Path, files: dict[int, Path], waiting: Any, decoded: Any) -> None:
+    def say(text: str) -> None:
+        if "waiting" in text:
+            with waiting.get_lock():
+                waiting.value += 1
+
+    def count(path: Path, sample_rate: int) -> object:
+        with decoded.get_lock():
+            decoded.value += 1
+        return decode(path, sample_rate)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store_builder, "decode", count)
+        patch.setattr(store_builder, "console", SimpleNamespace(print=say))
+        build_store(folder, files, RATE)
 
 
 def test_two_processes_build_one_store(tmp_path: Path, files: dict[int, Path]) -> None:
+    (tmp_path / "s").mkdir()
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_build, args=(tmp_path / "s", files)) for _ in range(2)]
-    for process in processes:
-        process.start()
+    waiting, decoded = context.Value("i", 0), context.Value("i", 0)
+    arguments = (tmp_path / "s", files, waiting, decoded)
+    processes = [context.Process(target=_build_and_count, args=arguments) for _ in range(2)]
+    with FileLock(tmp_path / "s" / "lock"):
+        for process in processes:
+            process.start()
+        while waiting.value < 2 and all(process.is_alive() for process in processes):
+            time.sleep(0.01)
     for process in processes:
         process.join()
         assert process.exitcode == 0
+    assert waiting.value == 2
+    assert decoded.value == len(files)
     assert_holds(build_store(tmp_path / "s", files, RATE), files)
-    assert (tmp_path / "s" / "index.csv").read_bytes().count(b"\n") == len(files)
+
+
+def test_a_file_that_cannot_be_opened_is_left_out_and_tried_again(
+    tmp_path: Path, files: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, sample_rate: int) -> object:
+        if path == files[30]:
+            raise PermissionError(13, "Permission denied")
+        return decode(path, sample_rate)
+
+    monkeypatch.setattr(store_builder, "decode", refuse)
+    assert build_store(tmp_path / "s", files, RATE).failures == {30: "Permission denied"}
+    monkeypatch.undo()
+    assert_holds(build_store(tmp_path / "s", files, RATE), files)
 
 
 def test_folder_depends_on_what_determines_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:

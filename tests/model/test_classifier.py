@@ -112,7 +112,7 @@ def test_a_checkpoint_needs_nothing_beside_it(tmp_path: Path, generation: int) -
 
 
 def test_a_function_as_backbone_is_refused_as_no_checkpoint_could_hold_it() -> None:
-    with pytest.raises(ValueError, match="pass a class"):
+    with pytest.raises(LitGenreError, match="pass a class"):
         GenreClassifier(lambda shape: CRNN(shape), CLASSES)
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lit_genre.errors import LitGenreError
 from lit_genre.model.frontend import LogMel
 from tests.conftest import tone
 
@@ -114,5 +115,5 @@ def test_trainable_kernels_learn() -> None:
 
 
 def test_fft_has_nothing_to_train() -> None:
-    with pytest.raises(ValueError, match="nothing to train"):
+    with pytest.raises(LitGenreError, match="nothing to train"):
         LogMel(RATE, engine="fft", trainable_mel=True)

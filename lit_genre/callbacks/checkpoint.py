@@ -1,0 +1,64 @@
+"""Checkpoints that survive: in the run's own folder, whole at any moment, and found again when the folder moves."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+
+class RunCheckpoint(ModelCheckpoint):
+    """Lightning's ModelCheckpoint, at home in the folder of the run.
+
+    Args:
+        filename: Name of the file, without `.ckpt`; each save takes the place of the one before.
+        monitor: Metric to select by; null to keep the last state.
+        mode: "max" or "min": which value of the metric is best.
+    """
+
+    def __init__(self, filename: str, monitor: str | None = None, mode: str = "max") -> None:
+        super().__init__(
+            filename=filename,
+            monitor=monitor,
+            mode=mode,
+            enable_version_counter=False,
+            # When the epoch's training metrics are known, so that the history in the checkpoint is whole.
+            save_on_train_epoch_end=True,
+        )
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Take the run's folder."""
+        self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
+        super().setup(trainer, pl_module, stage)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the best score so far, wherever the folder lies now."""
+
+        def here(path: str) -> str:
+            return path and str(Path(self.dirpath or "") / Path(path).name)
+
+        paths = {name: here(state_dict[name]) for name in state_dict if name.endswith("_model_path")}
+        models = {here(path): value for path, value in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **paths, "dirpath": self.dirpath, "best_k_models": models})
+
+
+class DurableCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside the old one and on to the disk before it takes the old one's place.
+
+    Lightning's own writes into the system's temporary folder and copies from there where that is another file
+    system: a kill or a power cut in between leaves half a file and no old one.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Save to `path`."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        with part.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
