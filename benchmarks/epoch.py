@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     seed_everything(0)
-    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     data = FMADataModule(options.root, clip_seconds=options.clip_seconds, batch_size=32)
     data.setup()
     batches = [Batch(*(part.to(device) for part in batch)) for batch in data.train_dataloader()]
