@@ -10,10 +10,10 @@ install: .venv/installed
 demo: .venv/installed
 	$(BIN)/lit-genre demo --root data/demo
 	$(BIN)/lit-genre fit $(DEMO)
-	$(BIN)/lit-genre test --config configs/data/demo.yaml --ckpt_path best
+	$(BIN)/lit-genre test --ckpt_path best
 	@echo
 	@echo "Two commands to try next:"
-	@echo "  $(BIN)/lit-genre predict --config configs/data/demo.yaml --ckpt_path best"
+	@echo "  $(BIN)/lit-genre predict --ckpt_path best"
 	@echo "  $(BIN)/lit-genre fit $(DEMO) --model.backbone.filters=32 --seed_everything=1"
 
 test: .venv/installed-test lint

@@ -34,7 +34,7 @@ def crnn_accuracy(root: Path, seed: int) -> tuple[float, float]:
         began = time.perf_counter()
         lit_genre(["fit", "--config", str(CONFIGS / "crnn.yaml"), *data, run, f"--seed_everything={seed}"])
         seconds = time.perf_counter() - began
-        lit_genre(["test", *data, f"--ckpt_path={folder}/run/checkpoints/best.ckpt"])
+        lit_genre(["test", f"--ckpt_path={folder}/run/checkpoints/best.ckpt"])
         with (Path(folder) / "run" / "test.csv").open(newline="") as file:
             right = [row["genre"] == row["predicted"] for row in csv.DictReader(file)]
     return statistics.fmean(right), seconds

@@ -19,7 +19,7 @@ from lit_genre.logger import finish_wandb
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.parser import GenreParser
 from lit_genre.plugins import backbones
-from lit_genre.run_folder import find_checkpoint, new_run_folder, read_hyperparameters, run_folder_of
+from lit_genre.run_folder import find_checkpoint, new_run_folder, read_hyperparameters, read_recipe, run_folder_of
 
 
 class RunConfig(SaveConfigCallback):
@@ -56,23 +56,25 @@ class GenreCLI(LightningCLI):
         parser.link_arguments("data.classes", "model.classes", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Put what a checkpoint says of itself in front of the user's arguments, which override it."""
+        """Put what a checkpoint says of itself in front of the user's arguments, which override it.
+
+        To go on with a run, that is the run's whole recipe; to score it, the model and the run's data.
+        """
         assert isinstance(args, list)
         command, *options = args
         asked, options = _ckpt_path(options)
         if asked is None and command != "fit" and not _asks_for_help(options):
             raise LitGenreError("which checkpoint? Say --ckpt_path PATH, or best, or last, of the newest run.")
         self.checkpoint = find_checkpoint(asked) if asked else None
-        known: list[str] = []
+        known: dict[str, Any] = {}
         if self.checkpoint is not None:
             hyperparameters = read_hyperparameters(self.checkpoint)
-            folder = run_folder_of(self.checkpoint)
-            if command == "fit" and folder is not None:
-                known = ["--config", str(folder / "config.yaml")]
-            else:
-                known = ["--config", json.dumps({"model": hyperparameters})]
+            recipe = read_recipe(self.checkpoint)
+            known = {"model": hyperparameters} | ({"data": recipe["data"]} if recipe else {})
+            if command == "fit" and recipe:
+                known = recipe
             options += ["--ckpt_path", str(self.checkpoint)]
-        self.config = parser.parse_args([command, *known, *options])
+        self.config = parser.parse_args([command, "--config", json.dumps(known), *options])
         if self.checkpoint is not None:
             _check_backbone(self.config[command].model.backbone, hyperparameters["backbone"], self.checkpoint)
         elif self.config[command].ckpt_path:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+import yaml
 
 from lit_genre.console import console
 from lit_genre.errors import LitGenreError
@@ -30,6 +31,13 @@ def run_folder_of(checkpoint: Path) -> Path | None:
     """Lead from a checkpoint to the folder of its run; None for a checkpoint that lies elsewhere."""
     folder = checkpoint.parent
     return folder.parent if folder.name == "checkpoints" and (folder.parent / "config.yaml").exists() else None
+
+
+def read_recipe(checkpoint: Path) -> dict[str, Any]:
+    """Read the configuration of the run that a checkpoint is of; empty for a checkpoint that lies elsewhere."""
+    folder = run_folder_of(checkpoint)
+    recipe = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) if folder else {}
+    return dict(recipe)
 
 
 def find_checkpoint(name: str) -> Path:

@@ -1,12 +1,5 @@
-"""The program as a user runs it: `lit-genre` with words behind it, on MP3s in FMA's format."""
+"""What the command line takes and refuses: `lit-genre` with words behind it."""
 
-import csv
-import re
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,17 +7,7 @@ import torch
 import yaml
 
 from lit_genre.model.backbone import Backbone, InputShape
-from lit_genre.model.classifier import GenreClassifier
-from tests.conftest import WriteFMA, tone
-
-Run = Callable[..., None]
-
-CONFIGS = Path(__file__).parents[1] / "configs"
-SMALL = (
-    "--config", CONFIGS / "crnn.yaml", "--model.clip_seconds=1", "--model.backbone.filters=8",
-    "--model.backbone.lstm_dim=8", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false",
-)  # fmt: skip
-QUIET = "--trainer.logger=false"
+from tests.runs import CONFIGS, QUIET, SMALL, Run, folder
 
 
 class Mean(Backbone):
@@ -36,166 +19,6 @@ class Mean(Backbone):
 
     def forward(self, mel: torch.Tensor) -> torch.Tensor:
         return mel.mean(-1)
-
-
-def folder(root: Path = Path()) -> Path:
-    (only,) = (root / "runs").iterdir()
-    return only
-
-
-def metrics(run_folder: Path) -> list[dict[str, str]]:
-    with (run_folder / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    return torch.load(checkpoint, weights_only=True)["state_dict"]
-
-
-def assert_same_weights(first: Path, second: Path) -> None:
-    expected, found = weights(first), weights(second)
-    assert expected.keys() == found.keys()
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
-
-
-def test_fit_test_and_predict(run: Run, fma: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run("fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=2")
-    where = folder()
-    assert re.fullmatch(r"CRNN-\d{8}-\d{6}", where.name)
-    assert {path.name for path in where.iterdir()} == {
-        "config.yaml",
-        "metrics.csv",
-        "curves.png",
-        "checkpoints",
-    }
-    assert {path.name for path in (where / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
-    rows = metrics(where)
-    assert [row["epoch"] for row in rows] == ["0", "1"]
-    assert all(
-        float(row[name]) >= 0 for row in rows for name in ("train/loss", "val/loss", "val/accuracy", "val/f1/Pop")
-    )
-    capsys.readouterr()
-
-    # The checkpoint knows the model: nothing is said of it here.
-    run("test", "--ckpt_path", where / "checkpoints" / "best.ckpt", f"--data.root={fma}", QUIET)
-    said = capsys.readouterr().out
-    with (where / "test.csv").open(newline="") as file:
-        tracks = list(csv.DictReader(file))
-    right = sum(track["genre"] == track["predicted"] for track in tracks)
-    assert len(tracks) == 8
-    assert f"accuracy {right / 8:.1%} of 8 tracks" in said
-    assert all(name in said for name in ("Hip-Hop", "f1_macro", "best.ckpt", "curves.png", "confusion.png"))
-    assert (where / "confusion.png").exists()
-
-    run("predict", "--ckpt_path", "best", f"--data.root={fma}", QUIET)
-    assert (where / "predictions.csv").read_text() == (where / "test.csv").read_text()
-
-    run("validate", "--ckpt_path", "best", f"--data.root={fma}", QUIET)
-    best = max(float(row["val/accuracy"]) for row in rows)
-    assert f"val: accuracy {best:.1%}" in capsys.readouterr().out
-
-
-def test_probabilities_of_a_track_sum_to_one_and_agree_with_the_model(run: Run, fma: Path) -> None:
-    run("fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1")
-    run("test", "--ckpt_path=last", f"--data.root={fma}", QUIET)
-    model = GenreClassifier.load_from_checkpoint(folder() / "checkpoints" / "last.ckpt", weights_only=True)
-    with (folder() / "test.csv").open(newline="") as file:
-        for track in csv.DictReader(file):
-            probs = [float(track[name]) for name in model.classes]
-            assert sum(probs) == pytest.approx(1, abs=1e-5)
-            assert model.classes[probs.index(max(probs))] == track["predicted"]
-
-
-def without_time(path: Path) -> list[dict[str, str]]:
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in metrics(path)]
-
-
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_run_that_is_stopped_and_resumed_ends_with_the_same_weights(run: Run, fma: Path, num_workers: int) -> None:
-    common = (*SMALL, QUIET, f"--data.root={fma}", "--data.batch_size=4", f"--data.num_workers={num_workers}")
-    run("fit", *common, "--trainer.max_epochs=4", "--trainer.default_root_dir=whole")
-    run("fit", *common, "--trainer.max_epochs=2")
-    # Neither data nor model are said again, for the run's own configuration is in its folder; the seed is the run's.
-    run("fit", "--ckpt_path", "last", "--trainer.max_epochs=4", "--seed_everything=9")
-    assert_same_weights(Path("whole/checkpoints/last.ckpt"), folder() / "checkpoints" / "last.ckpt")
-    assert without_time(folder()) == without_time(Path("whole"))
-
-
-def test_a_run_that_has_moved_is_resumed_where_it_lies(run: Run, fma: Path) -> None:
-    common = (*SMALL, QUIET, f"--data.root={fma}", "--data.batch_size=4")
-    run("fit", *common, "--trainer.max_epochs=4", "--trainer.default_root_dir=whole")
-    run("fit", *common, "--trainer.max_epochs=2", "--trainer.default_root_dir=here")
-    Path("here").rename("there")
-    run("fit", "--ckpt_path=there/checkpoints/last.ckpt", "--trainer.max_epochs=4")
-    assert not Path("here").exists()
-    for name in ("best", "last"):
-        assert_same_weights(Path(f"whole/checkpoints/{name}.ckpt"), Path(f"there/checkpoints/{name}.ckpt"))
-    assert {path.name for path in Path("there/checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
-
-
-def test_the_recipe_in_the_folder_makes_a_run_of_its_own(run: Run, fma: Path) -> None:
-    run("fit", *SMALL, f"--data.root={fma}", "--trainer.max_epochs=1", "--trainer.default_root_dir=a")
-    before = sorted(Path("a").rglob("*"))
-    run("fit", "--config=a/config.yaml", "--trainer.default_root_dir=b")
-    assert sorted(Path("a").rglob("*")) == before
-    assert_same_weights(Path("a/checkpoints/last.ckpt"), Path("b/checkpoints/last.ckpt"))
-    assert list(Path("b").glob("wandb/offline-run-*"))
-
-
-@pytest.mark.filterwarnings("ignore:.*val/accuracy")
-def test_epochs_without_validation_have_no_validation_scores(run: Run, fma: Path) -> None:
-    run(
-        "fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=4", "--trainer.check_val_every_n_epoch=2"
-    )  # fmt: skip
-    assert [bool(row["val/loss"]) for row in metrics(folder())] == [False, True, False, True]
-
-
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_run_is_resumed(run: Run, fma: Path, tmp_path: Path, how: signal.Signals) -> None:
-    words = [*map(str, SMALL), QUIET, f"--data.root={fma}", "--trainer.max_epochs=400"]
-    process = subprocess.Popen([sys.executable, "-m", "lit_genre", "fit", *words], cwd=tmp_path, stdout=subprocess.PIPE)
-    while process.poll() is None and len(list(tmp_path.glob("runs/*/checkpoints/last.ckpt"))) == 0:
-        time.sleep(0.05)
-    process.send_signal(how)
-    process.communicate()
-    assert process.returncode != 0
-    reached = torch.load(folder() / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] + 1
-    assert reached < 400
-    run("fit", "--ckpt_path=last", f"--trainer.max_epochs={reached + 2}")
-    assert [int(row["epoch"]) for row in metrics(folder())] == list(range(reached + 2))
-
-
-def test_the_seed_decides_the_weights(run: Run, fma: Path) -> None:
-    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
-        run(
-            "fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1", f"--seed_everything={seed}",
-            f"--trainer.default_root_dir={name}",
-        )  # fmt: skip
-    assert_same_weights(Path("a/checkpoints/last.ckpt"), Path("b/checkpoints/last.ckpt"))
-    different = [weights(Path(f"{name}/checkpoints/last.ckpt"))["head.weight"] for name in "ac"]
-    assert not torch.equal(*different)
-
-
-def test_without_an_account_wandb_is_offline_and_holds_the_run(run: Run, fma: Path) -> None:
-    run("fit", *SMALL, f"--data.root={fma}", "--trainer.max_epochs=1")
-    (file,) = folder().glob("wandb/offline-run-*/*.wandb")
-    content = file.read_bytes()
-    for key in (b"train/loss", b"val/accuracy", b"max_epochs", b"lit_genre.CRNN"):
-        assert key in content
-
-
-# Lightning's own, on what cannot be selected without validation.
-@pytest.mark.filterwarnings("ignore:Total length of", "ignore:.*val/accuracy")
-def test_a_data_set_of_one_track_trains(run: Run, write_fma: WriteFMA, capsys: pytest.CaptureFixture[str]) -> None:
-    root = write_fma({2: ("training", "Hip-Hop", tone(220, 1.5))})
-    run("fit", *SMALL, QUIET, f"--data.root={root}", "--trainer.max_steps=1")
-    assert "not validated" in capsys.readouterr().out
-    assert torch.load(folder() / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 1
-
-
-def test_fast_dev_run_leaves_nothing(run: Run, fma: Path) -> None:
-    run("fit", *SMALL, f"--data.root={fma}", "--trainer.fast_dev_run=true")
-    assert not Path("runs").exists()
 
 
 @pytest.mark.parametrize("config", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
@@ -291,16 +114,6 @@ def test_options_that_do_not_fit_the_checkpoint_are_refused(run: Run, fma: Path)
     assert "does not fit the model" in str(error.value)
 
 
-def test_best_is_of_the_newest_run_or_none(run: Run, fma: Path) -> None:
-    run("fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1")
-    newer = Path("runs/newer/checkpoints")
-    newer.mkdir(parents=True)
-    with pytest.raises(SystemExit) as error:
-        run("test", QUIET, f"--data.root={fma}", "--ckpt_path=best")
-    assert f"no checkpoint {newer}/best.ckpt" in str(error.value)
-    assert str(Path("runs") / "CRNN") in str(error.value)
-
-
 def test_a_folder_that_cannot_be_written_is_said(run: Run, fma: Path) -> None:
     Path("runs").write_text("a file in the way")
     with pytest.raises(SystemExit) as error:
@@ -318,29 +131,11 @@ def test_a_checkpoint_of_other_genres_is_refused(run: Run, fma: Path) -> None:
     assert "Jazz" in str(error.value)
 
 
-def test_a_folder_that_holds_a_run_is_not_overwritten(run: Run, fma: Path) -> None:
-    words = (*SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1", "--trainer.default_root_dir=mine")
-    run("fit", *words)
-    before = Path("mine/metrics.csv").read_bytes()
-    with pytest.raises(SystemExit) as error:
-        run("fit", *words)
-    assert "mine holds a run already" in str(error.value)
-    assert Path("mine/metrics.csv").read_bytes() == before
-
-
 def test_a_checkpoint_in_a_config_is_refused(run: Run, fma: Path) -> None:
     Path("resume.yaml").write_text("ckpt_path: last\n")
     with pytest.raises(SystemExit) as error:
         run("fit", *SMALL, f"--data.root={fma}", "--config=resume.yaml")
     assert "belongs on the command line" in str(error.value)
-
-
-def test_the_config_of_a_run_is_in_its_folder(run: Run, fma: Path) -> None:
-    run("fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1")
-    config = yaml.safe_load((folder() / "config.yaml").read_text())
-    assert config["seed_everything"] == 0
-    assert config["data"]["init_args"]["root"] == str(fma)
-    assert config["model"]["optimizer"]["init_args"]["lr"] == 0.001
 
 
 def test_unknown_commands_are_answered_by_the_known(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
