@@ -44,7 +44,7 @@ def test_fit_test_and_predict(run: Run, fma: Path, capsys: pytest.CaptureFixture
     right = sum(track["genre"] == track["predicted"] for track in tracks)
     assert len(tracks) == 8
     assert f"accuracy {right / 8:.1%} of 8 tracks" in said
-    assert all(name in said for name in ("Hip-Hop", "f1_macro", "best.ckpt", "curves.png", "confusion.png"))
+    assert all(name in said for name in ("Hip-Hop", "f1_macro", "best.ckpt", "curves.png", "confusion.png", str(where)))
     assert (where / "confusion.png").exists()
 
     # Elsewhere it needs only the data.
@@ -122,8 +122,9 @@ def test_a_killed_run_is_resumed(run: Run, fma: Path, tmp_path: Path, how: signa
     while process.poll() is None and len(list(tmp_path.glob("runs/*/checkpoints/last.ckpt"))) == 0:
         time.sleep(0.05)
     process.send_signal(how)
-    process.communicate()
+    said, _ = process.communicate()
     assert process.returncode != 0
+    assert (b"To go on: lit-genre fit --ckpt_path" in said) == (how == signal.SIGINT)
     reached = torch.load(folder() / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] + 1
     assert reached < 400
     run("fit", "--ckpt_path=last", f"--trainer.max_epochs={reached + 2}")

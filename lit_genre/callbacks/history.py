@@ -73,9 +73,13 @@ class History(Callback):
             console.print(_summary(self.rows, Path(trainer.default_root_dir), trainer.loggers))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Draw the curves of a run that was stopped."""
-        if trainer.training or trainer.validating:
-            self._draw(trainer)
+        """Draw the curves of a run that was stopped, and say how to go on with it."""
+        if not (trainer.training or trainer.validating):
+            return
+        self._draw(trainer)
+        last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
+        if leaves_files(trainer) and last.exists():
+            console.print(f"Stopped in epoch {trainer.current_epoch + 1}. To go on: lit-genre fit --ckpt_path {last}")
 
     def _draw(self, trainer: Trainer) -> None:
         if self.rows and leaves_files(trainer):

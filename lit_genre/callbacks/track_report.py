@@ -33,8 +33,9 @@ class TrackReport(Callback):
             _write(scores, classes, folder / "test.csv")
             draw_confusion(scores, classes, folder / "confusion.png")
             _print(scores, classes, "test")
-            for pattern in ("*.csv", "*.png", "checkpoints/*.ckpt"):
-                console.print(*sorted(map(str, folder.glob(pattern))))
+            console.print(f"Run:         {folder}")
+            for name, pattern in (("Tables", "*.csv"), ("Plots", "*.png"), ("Checkpoints", "checkpoints/*.ckpt")):
+                console.print(f"{name + ':':<12}", *sorted(map(str, folder.glob(pattern))))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the predictions."""
