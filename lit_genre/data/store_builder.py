@@ -104,8 +104,10 @@ class _Writer:
         self._pcm.truncate(self._end * SAMPLE_BYTES)
         # Anew from what is known: a line whose samples are lost would seem true once others lie in their place.
         part = folder / "index.csv.part"
-        part.write_bytes(_lines(known.values()))
-        os.replace(part, folder / "index.csv")
+        with part.open("wb") as file:
+            file.write(_lines(known.values()))
+            _sync(file)
+        part.replace(folder / "index.csv")
         self._index = (folder / "index.csv").open("ab")
 
     def add(self, clip: _Clip) -> None:
