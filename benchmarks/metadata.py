@@ -1,6 +1,8 @@
 """How long FMA's metadata takes to read: a tracks.csv of the real one's shape and size.
 
-python benchmarks/metadata.py [--rounds 3]
+    python benchmarks/metadata.py [--rounds 3]
+
+It is read as a data module reads it, to `Track` records.
 """
 
 import argparse

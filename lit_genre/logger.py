@@ -3,6 +3,7 @@
 import hashlib
 import netrc
 import os
+import sys
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -51,9 +52,8 @@ def wandb_logger(
 
 def finish_wandb(failed: bool) -> None:
     """Close W&B's run, if there is one: the next run of this process would go on in it."""
-    import wandb
-
-    if wandb.run is not None:
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and wandb.run is not None:
         wandb.finish(exit_code=int(failed))
 
 

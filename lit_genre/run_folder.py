@@ -1,8 +1,10 @@
 """The folder of a run: where a new one is made, and how a checkpoint leads back to its own.
 
-runs/<Backbone>-<date>-<time>/
-config.yaml  metrics.csv  curves.png  confusion.png  test.csv
-checkpoints/best.ckpt  checkpoints/last.ckpt
+A run lies like this, and may be moved::
+
+    runs/<Backbone>-<date>-<time>/
+        config.yaml  metrics.csv  curves.png  confusion.png  test.csv  predictions.csv
+        checkpoints/best.ckpt  checkpoints/last.ckpt
 """
 
 from collections.abc import Iterable

@@ -98,23 +98,25 @@ def draw_curves(rows: list[Row], path: Path) -> None:
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     epochs = [row["epoch"] + 1 for row in rows]
-    best = max(rows, key=lambda row: row.get("val/accuracy", 0.0))
+    best = _best(rows)
     for axes, quantity in zip(figure.subplots(1, 2), _PLOTTED, strict=True):
         for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
             values = [row.get(f"{split}/{quantity}", float("nan")) for row in rows]
             axes.plot(epochs, values, color=colour, label=split, marker="." if len(rows) < 40 else None)
-        axes.axvline(
-            best["epoch"] + 1,
-            color="grey",
-            linestyle=":",
-            label=f"best val accuracy, epoch {best['epoch'] + 1:.0f}",
-        )
+        if best is not None:
+            number = best["epoch"] + 1
+            axes.axvline(number, color="grey", linestyle=":", label=f"best val accuracy, epoch {number:.0f}")
         axes.set(xlabel="epoch", title=quantity)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
     axes.set_ylim(0, 1.02)
     figure.savefig(path, dpi=120)
+
+
+def _best(rows: list[Row]) -> Row | None:
+    validated = [row for row in rows if "val/accuracy" in row]
+    return max(validated, key=lambda row: row["val/accuracy"], default=None)
 
 
 def _line(row: Row, max_epochs: int | None) -> str:
@@ -135,14 +137,9 @@ def _name(pl_module: LightningModule) -> str:
 
 def _summary(rows: list[Row], folder: Path, loggers: list[Logger]) -> str:
     lines = [("Run", str(folder))]
-    if scored := [row for row in rows if "val/accuracy" in row]:
-        best = max(scored, key=lambda row: row["val/accuracy"])
-        lines.append(
-            (
-                "Best",
-                f"val accuracy {best['val/accuracy']:.1%} in epoch {best['epoch'] + 1:.0f} of {len(rows)}",
-            )
-        )
+    if best := _best(rows):
+        said = f"val accuracy {best['val/accuracy']:.1%} in epoch {best['epoch'] + 1:.0f} of {len(rows)}"
+        lines.append(("Best", said))
     lines += [("Curves", str(path)) for path in folder.glob("curves.png")]
     if any(folder.glob("wandb/offline-run-*")):
         lines.append(("W&B", f"offline; to upload: wandb sync {folder}/wandb/offline-run-*"))
