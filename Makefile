@@ -14,7 +14,7 @@ demo: .venv/installed
 	@echo
 	@echo "Two commands to try next:"
 	@echo "  $(BIN)/lit-genre predict --ckpt_path best"
-	@echo "  $(BIN)/lit-genre fit $(DEMO) --model.backbone.filters=32 --seed_everything=1"
+	@echo "  $(BIN)/lit-genre fit $(DEMO) --model.backbone.lstm_dim=64 --seed_everything=1"
 
 test: .venv/installed-test lint
 	$(BIN)/python -m pytest

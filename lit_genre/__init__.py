@@ -20,7 +20,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lit_genre.backbones.crnn import CRNN
+    from lit_genre.backbones.cnn1d import CNN1DDeep, CNN1DShallow
+    from lit_genre.backbones.cnn2d import CNN2DDeep, CNN2DShallow
+    from lit_genre.backbones.crnn import CRNN, CRNNStacked
+    from lit_genre.backbones.rnn import RNN
     from lit_genre.batch import Batch
     from lit_genre.data.datamodule import FMADataModule
     from lit_genre.data.demo import write_demo
@@ -33,7 +36,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "backbones.crnn": ["CRNN"],
+    "backbones.cnn1d": ["CNN1DDeep", "CNN1DShallow"],
+    "backbones.cnn2d": ["CNN2DDeep", "CNN2DShallow"],
+    "backbones.crnn": ["CRNN", "CRNNStacked"],
+    "backbones.rnn": ["RNN"],
     "batch": ["Batch"],
     "data.datamodule": ["FMADataModule"],
     "data.demo": ["write_demo"],
@@ -47,9 +53,15 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "CRNN",
+    "RNN",
     "Augmentation",
     "Backbone",
     "Batch",
+    "CNN1DDeep",
+    "CNN1DShallow",
+    "CNN2DDeep",
+    "CNN2DShallow",
+    "CRNNStacked",
     "FMADataModule",
     "GenreClassifier",
     "LitGenreError",

@@ -14,6 +14,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+from lit_genre.allocator import keep_freed_memory
 from lit_genre.errors import LitGenreError
 from lit_genre.logger import finish_wandb
 from lit_genre.model.classifier import GenreClassifier
@@ -138,6 +139,7 @@ def _check_backbone(asked: Namespace, trained: dict[str, Any], checkpoint: Path)
 def run(args: Sequence[str]) -> None:
     """Run one of Lightning's commands."""
     _quieten()
+    keep_freed_memory()
     backbones()
     defaults = {"default_config_files": [str(files("lit_genre") / "defaults.yaml")], "allow_abbrev": False}
     failed = True

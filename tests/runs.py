@@ -10,7 +10,7 @@ Run = Callable[..., None]
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SMALL = (
-    "--config", CONFIGS / "crnn.yaml", "--model.clip_seconds=1", "--model.backbone.filters=8",
+    "--config", CONFIGS / "crnn.yaml", "--model.clip_seconds=1", "--model.backbone.filters=[8,8]",
     "--model.backbone.lstm_dim=8", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false",
 )  # fmt: skip
 """Options of a fit that takes a moment."""

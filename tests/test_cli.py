@@ -34,7 +34,7 @@ def test_print_config_is_whole_and_can_be_read_back(run: Run, capsys: pytest.Cap
     with pytest.raises(SystemExit, match="0"):
         run("fit", *SMALL, "--print_config")
     config = yaml.safe_load(capsys.readouterr().out)
-    assert config["model"]["backbone"]["init_args"]["filters"] == 8
+    assert config["model"]["backbone"]["init_args"]["filters"] == [8, 8]
     assert config["model"]["frontend"]["init_args"]["n_fft"] == 2048
     assert config["trainer"]["max_epochs"] == 70
     Path("again.yaml").write_text(yaml.safe_dump(config))
@@ -110,7 +110,7 @@ def test_what_the_trainer_refuses_is_one_message(run: Run, fma: Path) -> None:
 def test_options_that_do_not_fit_the_checkpoint_are_refused(run: Run, fma: Path) -> None:
     run("fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1")
     with pytest.raises(SystemExit) as error:
-        run("test", QUIET, f"--data.root={fma}", "--ckpt_path=last", "--model.backbone.filters=16")
+        run("test", QUIET, f"--data.root={fma}", "--ckpt_path=last", "--model.backbone.filters=[16]")
     assert "does not fit the model" in str(error.value)
 
 

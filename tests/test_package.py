@@ -37,7 +37,7 @@ def test_imports_run_one_way(name: str) -> None:
     allowed = {
         "data": ("data.", "batch", "errors", "console"),
         "model": ("model.", "batch", "errors"),
-        "backbones": ("model.backbone",),
+        "backbones": ("model.backbone", "backbones."),
         "callbacks": ("callbacks", "model.", "console"),
     }.get(name.split(".")[0])
     if name == "model.backbone":
