@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batch", type=int, default=32)
     options = parser.parse_args()
-    names = options.names or [name for name, plugin in backbones().items() if plugin.package.startswith("lit-genre ")]
+    names = options.names or [name for name, plugin in backbones().items() if plugin.package == "lit-genre"]
     keras_is_there = not torch.accelerator.is_available() and find_spec("tensorflow") is not None
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, batches of {options.batch}")
     for name in names:

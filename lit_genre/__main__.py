@@ -2,8 +2,9 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import NamedTuple
 
 from lit_genre import __version__
@@ -22,6 +23,8 @@ COMMANDS = {
     "validate": Command("lit_genre.cli:run", "score a checkpoint on the validation split"),
     "test": Command("lit_genre.cli:run", "score a checkpoint on the test split"),
     "predict": Command("lit_genre.cli:run", "write the probabilities of each genre for each track"),
+    "backbones": Command("lit_genre.catalogue:list_backbones", "list the installed backbones and what they cost"),
+    "new-backbone": Command("lit_genre.new_backbone:new_backbone", "write a package for an architecture of your own"),
     "demo": Command("lit_genre.data.demo:write_demo", "write a small synthetic data set in FMA's format"),
 }
 
@@ -41,11 +44,20 @@ def main(args: Sequence[str] | None = None) -> None:
         else:
             from jsonargparse import auto_cli
 
-            auto_cli(target, args=args[1:], prog=f"lit-genre {name}")
+            auto_cli(target, args=_spell_out_flags(target, args[1:]), prog=f"lit-genre {name}")
     except Exception as error:
         if (cause := _mendable(error)) is None:
             raise
         sys.exit(f"lit-genre {name}: {cause}")
+
+
+def _spell_out_flags(function: Callable[..., object], words: list[str]) -> list[str]:
+    """Let --flag stand for --flag=true, which is all that jsonargparse takes."""
+    flags = {f"--{name}" for name, kind in function.__annotations__.items() if kind is bool}
+    return [
+        f"{word}=true" if word in flags and following not in ("true", "false") else word
+        for word, following in pairwise([*words, ""])
+    ]
 
 
 def _mendable(error: BaseException | None) -> BaseException | None:

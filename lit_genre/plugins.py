@@ -18,13 +18,15 @@ class Plugin:
 
     Attributes:
         name: Name of the class and of the entry point.
-        package: Package that declares it, with its version.
+        package: Package that declares it, or several.
+        version: Version of the package.
         backbone: The class; None where it cannot be had.
         error: Why not, "" where it can.
     """
 
     name: str
     package: str
+    version: str = ""
     backbone: type[Backbone] | None = None
     error: str = ""
 
@@ -45,24 +47,25 @@ def backbones() -> dict[str, Plugin]:
 def known_backbones() -> str:
     """List the backbones that can be asked for, a line each, with the package each comes from."""
     usable = [plugin for plugin in backbones().values() if plugin.backbone is not None]
-    return "\n".join(f"  {plugin.name}  ({plugin.package})" for plugin in usable)
+    return "\n".join(f"  {plugin.name}  ({plugin.package} {plugin.version})" for plugin in usable)
 
 
 def _load(points: list[EntryPoint]) -> Plugin:
     point = points[0]
-    package = " and ".join(sorted({_package(point) for point in points}))
+    packages = sorted({(point.dist.name, point.dist.version) if point.dist else ("unknown", "") for point in points})
+    package, version = (" and ".join(part) for part in zip(*packages, strict=True))
+
+    def failed(error: str) -> Plugin:
+        return Plugin(point.name, package, version, error=error)
+
     if len(points) > 1:
-        return Plugin(point.name, package, error="more than one package declares this name; uninstall one of them")
+        return failed("more than one package declares this name; uninstall one of them")
     try:
         backbone = point.load()
     except Exception as error:  # A package of anyone's: whatever it raises, the run does not need it.
-        return Plugin(point.name, package, error=f"importing {point.value} failed: {type(error).__name__}: {error}")
+        return failed(f"importing {point.value} failed: {type(error).__name__}: {error}")
     if not (isinstance(backbone, type) and issubclass(backbone, Backbone)):
-        return Plugin(point.name, package, error=f"{point.value} is no subclass of lit_genre.Backbone")
+        return failed(f"{point.value} is no subclass of lit_genre.Backbone")
     if backbone.__name__ != point.name:
-        return Plugin(point.name, package, error=f"the class is called {backbone.__name__}: give both one name")
-    return Plugin(point.name, package, backbone)
-
-
-def _package(point: EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"
+        return failed(f"the class is called {backbone.__name__}: give both one name")
+    return Plugin(point.name, package, version, backbone)

@@ -114,7 +114,9 @@ class FMADataModule(LightningDataModule):
             # to read; current_epoch is still the one before.
             epochs: Any = self.trainer.fit_loop.epoch_progress.current
             sampler.set_epoch(epochs.processed)
-        return self._dataloader(dataset, sampler)
+        # A last batch of a single clip would stop a network that normalises over the batch.
+        alone = len(dataset) % self.batch_size == 1 < len(dataset)
+        return self._dataloader(dataset, sampler, drop_last=alone)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
         """Serve clips that cover each validation track; nothing where the data has no such track at all."""
@@ -143,10 +145,11 @@ class FMADataModule(LightningDataModule):
             raise LitGenreError(f"{self.root}: no track of the {split} split of FMA {self.subset} can be used.")
         return ClipDataset(self._store, kept, self.classes, self.clip_samples)
 
-    def _dataloader(self, dataset: ClipDataset, sampler: Sampler[Clip]) -> DataLoader[Batch]:
+    def _dataloader(self, dataset: ClipDataset, sampler: Sampler[Clip], drop_last: bool = False) -> DataLoader[Batch]:
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
+            drop_last=drop_last,
             sampler=sampler,
             num_workers=self.num_workers,
             collate_fn=_as_read,

@@ -1,6 +1,7 @@
 """The contract of a backbone: what a class must be to be trained, compared and exported by lit-genre."""
 
 from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -13,21 +14,34 @@ class Backbone(nn.Module, ABC):
 
     A subclass takes the shape of one item first and has a default, plain data, for every other argument. It must
     take inputs of any length, for training clips and evaluation clips may differ: pool over time. Head, loss and
-    the number of genres are the classifier's: a backbone never hears of genres.
+    the number of genres are the classifier's: a backbone never hears of genres. lit_genre.testing.check_backbone
+    checks all of it in one call.
 
     Args:
         input_shape: (n_mels, n_frames) of the training clips, or (n_samples,).
 
     Attributes:
+        takes: What a subclass works on, "mel" or "waveform"; the latter goes behind `frontend: torch.nn.Identity`.
         embedding_dim: Size d of the embedding; a subclass sets it.
+        sample_rate: Sample rate that it was made for, Hz; None, unless a subclass sets it, where any will do.
 
     Shape:
-        - mel: (b, m, f), batch, mel bands, frames; or (b, n), samples, behind `frontend: torch.nn.Identity`
+        - mel: (b, m, f), batch, mel bands, frames, within -1 .. 1; or (b, n), samples of full scale 1
         - Output: (b, d)
     """
 
+    takes: ClassVar[Literal["mel", "waveform"]] = "mel"
     embedding_dim: int
+    sample_rate: int | None = None
 
     @abstractmethod
     def forward(self, mel: Tensor) -> Tensor:
         """Map a batch of spectrograms, shape (b, m, f), to embeddings, shape (b, d)."""
+
+    def restore_args(self) -> dict[str, Any]:
+        """Return arguments, plain data, that take the place of those given when a checkpoint brings the weights.
+
+        For a backbone that fetches pretrained weights or reads a file when it is built: a checkpoint then needs
+        neither.
+        """
+        return {}

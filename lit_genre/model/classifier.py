@@ -22,6 +22,9 @@ from lit_genre.model.metrics import TrackAverage, TrackScores, score
 # A class alone would lose its name in jsonargparse 4.53 where a default configuration file sets options of it.
 PAPERS_ADAM: Final = partial(torch.optim.Adam, weight_decay=2e-3)
 
+_AXES: Final = {"mel": 2, "waveform": 1}
+_FRONTENDS: Final = {"mel": "lit_genre.LogMel", "waveform": "torch.nn.Identity"}
+
 _RECIPE: Final = ["augment", "optimizer", "scheduler"]
 
 
@@ -49,7 +52,8 @@ class GenreClassifier(LightningModule):
         - Output: logits, (b, c)
 
     Raises:
-        LitGenreError: clip_seconds or sample_rate is out of range, or backbone or frontend is no class.
+        LitGenreError: clip_seconds or sample_rate is out of range, backbone or frontend is no class, or the backbone
+            cannot be built or does not take what the front-end gives.
     """
 
     def __init__(
@@ -82,11 +86,37 @@ class GenreClassifier(LightningModule):
         with torch.no_grad():
             input_shape = tuple(self.frontend(torch.zeros(1, n_samples)).shape[1:])
         self.augment = nn.ModuleList(augment)
-        self.backbone = backbone(input_shape)
+        self.backbone = self._build_backbone(backbone, input_shape)
         self.head = nn.Linear(self.backbone.embedding_dim, len(classes))
 
         self.averages = nn.ModuleDict({split: TrackAverage() for split in ("val", "test", "predict")})
         self.track_scores: TrackScores | None = None
+
+    def _build_backbone(self, factory: Callable[[InputShape], Backbone], input_shape: InputShape) -> Backbone:
+        described = self.hparams["backbone"]
+        name = described["class_path"].rpartition(".")[2]
+        try:
+            backbone = factory(input_shape)
+            backbone.embedding_dim  # noqa: B018, for whoever forgot it hears of it here
+        except LitGenreError:
+            raise
+        except Exception as error:  # A class of anyone's, given anything.
+            raise LitGenreError(
+                f"The backbone {name} cannot be built for items of shape {input_shape}: {type(error).__name__}: {error}"
+            ) from error
+        if len(input_shape) != _AXES[backbone.takes]:
+            raise LitGenreError(
+                f"The backbone {name} takes a {backbone.takes}, but the front-end gives items of shape {input_shape}: "
+                f"choose frontend: {_FRONTENDS[backbone.takes]}."
+            )
+        if backbone.sample_rate not in (None, self.sample_rate):
+            raise LitGenreError(
+                f"The backbone {name} was made for {backbone.sample_rate} Hz, but sample_rate is {self.sample_rate}: "
+                f"set --model.sample_rate={backbone.sample_rate}."
+            )
+        init_args = {**described.get("init_args", {}), **backbone.restore_args()}
+        self.hparams["backbone"] = {**described, "init_args": init_args}
+        return backbone
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map waveforms, shape (b, n), to logits, shape (b, c)."""

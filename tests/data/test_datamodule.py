@@ -75,6 +75,14 @@ def test_seed_decides_the_clips(fma: Path) -> None:
     assert not torch.equal(first.waveform, other.waveform)
 
 
+@pytest.mark.parametrize(("batch_size", "sizes"), [(7, [7]), (5, [5, 3]), (1, [1] * 8), (8, [8]), (20, [8])])
+def test_no_batch_of_one_clip_is_left_over_in_training(fma: Path, batch_size: int, sizes: list[int]) -> None:
+    data = FMADataModule(fma, batch_size=batch_size)
+    data.setup()
+    assert [len(batch.label) for batch in data.train_dataloader()] == sizes
+    assert sum(len(batch.label) for batch in data.test_dataloader()) == 8
+
+
 def test_missing_data_says_where_what_and_how(tmp_path: Path) -> None:
     with pytest.raises(LitGenreError) as error:
         FMADataModule(tmp_path / "nowhere").classes  # noqa: B018

@@ -1,0 +1,86 @@
+"""The command `new-backbone`: a package for an architecture of one's own, which works as written."""
+
+import keyword
+import re
+import shlex
+import sys
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from shutil import which
+
+import lit_genre
+from lit_genre.console import console
+from lit_genre.errors import LitGenreError
+from lit_genre.plugins import backbones
+
+RESERVED = {"InputShape", "Tensor", *lit_genre.__all__}
+"""Names that the package's own module uses."""
+
+
+def new_backbone(name: str, folder: Path = Path()) -> None:
+    """Write an installable package with a backbone, its configuration and its test, to be changed to your own.
+
+    Args:
+        name: Name of the class, such as MyNet; it is also what --model.backbone asks for.
+        folder: Where the package's own folder, my_net for MyNet, is made.
+
+    Raises:
+        LitGenreError: The name cannot be used, or the folder is there already.
+    """
+    module = snake_case(name)
+    _check_name(name, module)
+    package = folder / module
+    if package.exists():
+        raise LitGenreError(
+            f"{package} is there already, and nothing in it was touched: move it away, or choose another name."
+        )
+    package.mkdir(parents=True)
+    for template in (files("lit_genre") / "template").iterdir():
+        if template.is_file():
+            text = template.read_text(encoding="utf-8")
+            for placeholder, ours in (("MyNet", name), ("my_net", module), ("my-net", module.replace("_", "-"))):
+                text = text.replace(placeholder, ours)
+            (package / template.name.replace("my_net", module)).write_text(text, encoding="utf-8")
+    _say_what_next(name, module, package)
+
+
+def snake_case(name: str) -> str:
+    """Write the name of a class as that of a module.
+
+    >>> [snake_case(name) for name in ("MyNet", "CNN2DDeep", "CRNNStacked", "ResNet50", "net")]
+    ['my_net', 'cnn2d_deep', 'crnn_stacked', 'res_net50', 'net']
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def _check_name(name: str, module: str) -> None:
+    if not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) or keyword.iskeyword(name) or keyword.iskeyword(module):
+        raise LitGenreError(
+            f"{name!r} cannot be the name of a class and its module: use letters, digits and _, beginning with a "
+            "letter, and no word of Python's own. For example MyNet."
+        )
+    if (taken := backbones().get(name)) is not None:
+        raise LitGenreError(f"{name} is taken: the package {taken.package} declares a backbone of this name.")
+    if name in RESERVED:
+        raise LitGenreError(f"{name} is taken: lit_genre itself has something of this name.")
+    if (found := find_spec(module)) is not None and found.origin is not None:
+        raise LitGenreError(
+            f"{name} would be in a module {module}, but there is one already, {found.origin}: choose another name."
+        )
+
+
+def _say_what_next(name: str, module: str, package: Path) -> None:
+    where = shlex.quote(str(package))
+    beside = Path(sys.executable).parent
+    # Not the commands of another environment that comes first on the path.
+    prefix = "" if (command := which("lit-genre")) and Path(command).parent == beside else f"{beside}/"
+    has_fma = Path("data/fma_metadata").exists()
+    data = "" if has_fma else " --data.root=data/demo --model.clip_seconds=5"
+    console.print(f"{package} holds the package: the network is in {package / module}.py.\n")
+    console.print("Install, test and train it:")
+    console.print(f"  {prefix}pip install -e {shlex.quote(f'{package}[test]')}", markup=False)
+    console.print(f"  {prefix}pytest {where}")
+    console.print(f"  {prefix}lit-genre fit --config {where}/{module}.yaml{data}")
+    if not has_fma and not Path("data/demo/fma_metadata").exists():
+        console.print(f"\nThe last one reads the synthetic data set that `{prefix}lit-genre demo` writes.")

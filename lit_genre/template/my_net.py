@@ -1,0 +1,46 @@
+"""MyNet: a backbone for lit-genre."""
+
+import torch
+from torch import Tensor, nn
+
+from lit_genre.model.backbone import Backbone, InputShape
+
+
+class MyNet(Backbone):
+    """Two convolutions over time, and the mean and the maximum of what they find.
+
+    Args:
+        input_shape: (n_mels, n_frames).
+        channels: Channels of the convolutions.
+        embedding_dim: Size of the embedding.
+        dropout: Probability, 0 to 1, in front of the last layer.
+
+    Shape:
+        - mel: (b, m, f), f >= 1
+        - Output: (b, embedding_dim)
+    """
+
+    def __init__(
+        self, input_shape: InputShape, channels: int = 64, embedding_dim: int = 64, dropout: float = 0.25
+    ) -> None:
+        super().__init__()
+        self.embedding_dim = embedding_dim
+        self.convolutions = nn.Sequential(
+            nn.Conv1d(input_shape[0], channels, kernel_size=5, padding="same"),
+            nn.BatchNorm1d(channels),
+            nn.ReLU(),
+            nn.MaxPool1d(4, ceil_mode=True),
+            nn.Conv1d(channels, channels, kernel_size=5, padding="same"),
+            nn.BatchNorm1d(channels),
+            nn.ReLU(),
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(2 * channels, embedding_dim)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Map a batch of spectrograms, shape (b, m, f), to embeddings, shape (b, d)."""
+        found = self.convolutions(mel)
+        # Pooled over time: a clip may have any length.
+        pooled = torch.cat([found.mean(-1), found.amax(-1)], dim=-1)
+        embedding: Tensor = self.linear(self.dropout(pooled))
+        return embedding
