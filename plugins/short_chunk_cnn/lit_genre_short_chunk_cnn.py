@@ -1,0 +1,64 @@
+"""ShortChunkRes: the residual short-chunk CNN of Won et al."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from lit_genre.model.backbone import Backbone, InputShape
+
+
+class ShortChunkRes(Backbone):
+    """Seven residual blocks of 3 by 3 convolutions that halve bands and frames, and the maximum over time.
+
+    Heard in chunks of 3.69 s, it was the best of the networks that Won et al. compared on MagnaTagATune. With a head of
+    50 tags it has the 12.1 million parameters that they give. The paper's front-end is in short_chunk_cnn.yaml.
+
+    Args:
+        input_shape: (n_mels, n_frames).
+        channels: Channels of the first two blocks; the next four have twice, the last four times as many.
+        dropout: Probability, 0 to 1, behind the dense layer.
+
+    Shape:
+        - mel: (b, m, f), f >= 1
+        - Output: (b, 4 * channels)
+
+    Reference:
+        M. Won et al., "Evaluation of CNN-based Automatic Music Tagging Models", SMC 2020.
+    """
+
+    def __init__(self, input_shape: InputShape, channels: int = 128, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.embedding_dim = 4 * channels
+        self.norm = nn.BatchNorm2d(1)
+        widths = (1, *[channels] * 2, *[2 * channels] * 4, 4 * channels)
+        self.blocks = nn.Sequential(*(ResidualBlock(before, after) for before, after in pairwise(widths)))
+        self.blocks.to(memory_format=torch.channels_last)
+        self.dense = nn.Sequential(
+            nn.Linear(4 * channels, 4 * channels), nn.BatchNorm1d(4 * channels), nn.ReLU(), nn.Dropout(dropout)
+        )
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Map a batch of spectrograms, shape (b, m, f), to embeddings, shape (b, d)."""
+        maps = self.norm(mel.unsqueeze(1)).contiguous(memory_format=torch.channels_last)
+        embedding: Tensor = self.dense(self.blocks(maps).amax((2, 3)))
+        return embedding
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions beside one, the first of each with a stride of 2."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.Conv2d(before, after, 3, stride=2, padding=1),
+            nn.BatchNorm2d(after),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(after, after, 3, padding=1),
+            nn.BatchNorm2d(after),
+        )
+        self.shortcut = nn.Sequential(nn.Conv2d(before, after, 3, stride=2, padding=1), nn.BatchNorm2d(after))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (b, before, m, f) to (b, after, m / 2, f / 2), rounded up."""
+        return torch.relu(self.main(maps) + self.shortcut(maps))

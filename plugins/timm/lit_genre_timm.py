@@ -1,0 +1,81 @@
+"""TimmBackbone: the image networks of timm on the spectrogram as a picture."""
+
+import difflib
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from lit_genre.model.backbone import Backbone, InputShape
+
+
+class TimmBackbone(Backbone):
+    """Any image network of timm, on the spectrogram as a picture of one channel.
+
+    A network that takes pictures of one size only, as vision transformers do, gets the spectrogram resized to it; so
+    give it clips of one length. timm.list_models() lists the networks, timm.list_pretrained() those with weights.
+
+    Args:
+        input_shape: (n_mels, n_frames).
+        model_name: Name of the network in timm, with the tag of its weights if wanted: resnet18.a1_in1k.
+        pretrained: Start from timm's weights, which are downloaded once into the Hugging Face cache.
+        dropout: Probability, 0 to 1, behind the network's pooling.
+        drop_path: Probability, 0 to 1, that a residual branch is left out, where the network knows stochastic depth.
+
+    Shape:
+        - mel: (b, m, f)
+        - Output: (b, d), d as the network has it
+
+    Raises:
+        ValueError: timm has no such network, or no weights of it can be had.
+
+    Reference:
+        R. Wightman, "PyTorch Image Models", https://github.com/huggingface/pytorch-image-models.
+    """
+
+    def __init__(
+        self,
+        input_shape: InputShape,
+        model_name: str = "resnet18",
+        pretrained: bool = False,
+        dropout: float = 0.0,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.network = _create(model_name, pretrained, dropout, drop_path)
+        self.embedding_dim = int(getattr(self.network, "head_hidden_size", None) or self.network.num_features)
+        config = self.network.pretrained_cfg
+        self.picture: tuple[int, int] | None = tuple(config["input_size"][1:]) if config["fixed_input_size"] else None
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Map a batch of spectrograms, shape (b, m, f), to embeddings, shape (b, d)."""
+        picture = mel.unsqueeze(1)
+        if self.picture is not None:
+            picture = F.interpolate(picture, self.picture, mode="bilinear", antialias=True)
+        embedding: Tensor = self.network(picture)
+        return embedding
+
+    def restore_args(self) -> dict[str, Any]:
+        """Return what a checkpoint needs in order not to fetch weights that it overwrites."""
+        return {"pretrained": False}
+
+
+def _create(model_name: str, pretrained: bool, dropout: float, drop_path: float) -> Any:
+    # Not at the start of a program that lists this plugin and trains another: it takes seconds.
+    import timm
+
+    if not timm.is_model(model_name):
+        close = difflib.get_close_matches(model_name.partition(".")[0], timm.list_models()) or ["resnet18"]
+        raise ValueError(f"timm {timm.__version__} has no network {model_name!r}. Did you mean {' or '.join(close)}?")
+    options = {"drop_rate": dropout} | ({"drop_path_rate": drop_path} if drop_path else {})
+    try:
+        return timm.create_model(model_name, pretrained=pretrained, in_chans=1, num_classes=0, **options)
+    except TypeError as error:
+        raise ValueError(f"{model_name} does not take all options: {error}") from error
+    except (OSError, RuntimeError) as error:
+        if not pretrained:
+            raise
+        raise ValueError(
+            f"the pretrained weights of {model_name} cannot be had: {str(error).splitlines()[0]} Start without them by "
+            "pretrained: false, or run once where there is a network: they stay in the Hugging Face cache."
+        ) from error

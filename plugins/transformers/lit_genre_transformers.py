@@ -1,0 +1,159 @@
+"""TransformersBackbone: the audio encoders of Hugging Face's transformers on raw waveform."""
+
+import json
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lit_genre.model.backbone import Backbone, InputShape
+
+
+class TransformersBackbone(Backbone):
+    """Any audio encoder of Hugging Face: wav2vec 2.0, HuBERT, WavLM, MERT, AST, Whisper's.
+
+    Goes behind `frontend: torch.nn.Identity`, at the sample rate that the encoder was made for. Waveforms for encoders
+    that hear them are normalised on their own device; for those that see a spectrogram of their own, such as AST,
+    transformers' feature extractor computes it on the CPU, and cuts or pads a clip to the length that the encoder
+    takes. Masking and layer drop are off, for those are of pretraining.
+
+    Args:
+        input_shape: (n_samples,).
+        model: Folder with config.json, preprocessor_config.json and weights, or name on the Hugging Face hub.
+        freeze: Train the head (and the weights of the layers) only; the encoder stays as it came.
+        layer_average: Average over the outputs of all layers, by weights that are learned, instead of the last one.
+        trust_remote_code: Run the Python files that come with the model, as MERT needs it. Read them first.
+        restored: What a checkpoint knows of the encoder, so that it needs neither folder nor hub; not for you to give.
+
+    Shape:
+        - mel: (b, n), samples of full scale 1
+        - Output: (b, d), the mean over time
+
+    Raises:
+        ValueError: The model cannot be had, or is no encoder of audio.
+
+    Reference:
+        S. Yang et al., "SUPERB: Speech Processing Universal PERformance Benchmark", Interspeech 2021 (the average
+        over layers).
+    """
+
+    takes = "waveform"
+
+    def __init__(
+        self,
+        input_shape: InputShape,
+        model: str = "facebook/wav2vec2-base",
+        freeze: bool = False,
+        layer_average: bool = True,
+        trust_remote_code: bool = False,
+        restored: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.arguments = {
+            "input_shape": input_shape,
+            "model": model,
+            "freeze": freeze,
+            "layer_average": layer_average,
+            "trust_remote_code": trust_remote_code,
+        }
+        self.freeze = freeze
+        self.extractor, self.encoder = _restore(restored) if restored else _load(model, trust_remote_code)
+        # transformers hands out encoders in eval.
+        self.encoder.requires_grad_(not freeze).train(not freeze)
+        self.sample_rate = self.extractor.sampling_rate
+        self.embedding_dim = self.encoder.config.hidden_size
+        self.hears_waveform = not hasattr(self.extractor, "num_mel_bins") and self.extractor.feature_size == 1
+        layers = self.encoder.config.num_hidden_layers + 1
+        self.layer_weights = nn.Parameter(torch.zeros(layers)) if layer_average else None
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Map a batch of waveforms, shape (b, n), to embeddings, shape (b, d)."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze):
+            heard = self.encoder(self._features(mel), output_hidden_states=self.layer_weights is not None)
+            if self.layer_weights is None:
+                return heard.last_hidden_state.mean(1)
+            # Some encoders normalise what comes out of the last layer.
+            layers = torch.stack([layer.mean(1) for layer in (*heard.hidden_states[:-1], heard.last_hidden_state)])
+        return torch.einsum("l,lbd->bd", self.layer_weights.softmax(0), layers)
+
+    def train(self, mode: bool = True) -> "TransformersBackbone":
+        """Train or not; a frozen encoder stays in eval."""
+        super().train(mode)
+        if self.freeze:
+            self.encoder.eval()
+        return self
+
+    def restore_args(self) -> dict[str, Any]:
+        """Return what a checkpoint needs in order to do without folder and hub."""
+        config = self.encoder.config
+        if not type(config).__module__.startswith("transformers."):
+            return {}  # The model brought its own code, which is on the hub only.
+        # By way of JSON, for plain data.
+        described = json.loads(config.to_json_string(use_diff=False))
+        return {"restored": {"config": described, "extractor": json.loads(self.extractor.to_json_string())}}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle arguments and weights: wav2vec 2.0 and others hold what cannot be pickled."""
+        return _rebuild, ({**self.arguments, **self.restore_args()}, self.state_dict(), self.training)
+
+    def _features(self, waveform: Tensor) -> Tensor:
+        if not self.hears_waveform:
+            # Not at the start either: torch.compile is a second's import.
+            return torch.compiler.disable(self._spectrogram)(waveform)
+        if self.extractor.do_normalize:
+            mean, variance = waveform.mean(-1, keepdim=True), waveform.var(-1, keepdim=True, correction=0)
+            return (waveform - mean) / (variance + 1e-7).sqrt()
+        return waveform
+
+    def _spectrogram(self, waveform: Tensor) -> Tensor:
+        clips = [clip.float().numpy(force=True) for clip in waveform]
+        with torch.autocast("cpu", enabled=False):
+            features = self.extractor(clips, sampling_rate=self.sample_rate, return_tensors="pt")
+        return features[self.encoder.main_input_name].to(waveform.device)
+
+
+def _load(model: str, trust_remote_code: bool) -> tuple[Any, nn.Module]:
+    """Fetch an encoder and its feature extractor from a folder or the hub."""
+    # Not at the start of a program that lists this plugin and trains another: it takes seconds.
+    from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+
+    try:
+        extractor = AutoFeatureExtractor.from_pretrained(model, trust_remote_code=trust_remote_code)
+        config = AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
+        for name in ("mask_time_prob", "mask_feature_prob", "layerdrop"):
+            if hasattr(config, name):
+                setattr(config, name, 0.0)
+        if torch.get_default_device().type == "meta":
+            # Its size is asked for, not its weights.
+            encoder = AutoModel.from_config(config, trust_remote_code=trust_remote_code)
+        else:
+            encoder = AutoModel.from_pretrained(model, config=config, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"the model {model} cannot be had: {str(error).splitlines()[0]} Give a folder that holds it, or run once "
+            "where there is a network: it stays in the Hugging Face cache."
+        ) from error
+    return extractor, _encoder_of(encoder, model)
+
+
+def _restore(restored: dict[str, Any]) -> tuple[Any, nn.Module]:
+    """Build an encoder without weights, and its feature extractor, from what a checkpoint knows of them."""
+    import transformers
+
+    config = transformers.AutoConfig.for_model(**restored["config"])
+    kind = restored["extractor"]["feature_extractor_type"]
+    extractor = getattr(transformers, kind).from_dict(restored["extractor"])
+    return extractor, _encoder_of(transformers.AutoModel.from_config(config), kind)
+
+
+def _rebuild(arguments: dict[str, Any], weights: dict[str, Tensor], training: bool) -> TransformersBackbone:
+    backbone = TransformersBackbone(**arguments)
+    backbone.to(next(iter(weights.values())).device).load_state_dict(weights)
+    return backbone.train(training)
+
+
+def _encoder_of(model: Any, name: str) -> nn.Module:
+    encoder: nn.Module = model.get_encoder() if getattr(model.config, "is_encoder_decoder", False) else model
+    if not hasattr(encoder.config, "num_hidden_layers") or not hasattr(encoder.config, "hidden_size"):
+        raise ValueError(f"the model {name} is a {type(model).__name__}, no encoder of audio")
+    return encoder

@@ -1,0 +1,126 @@
+"""TransformersBackbone takes encoders of each kind, which are made here: tiny, and of random weights."""
+
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from lightning.pytorch import Trainer
+from lit_genre_transformers import TransformersBackbone
+from torch import nn
+
+from lit_genre import GenreClassifier, LitGenreError
+from lit_genre.testing import check_backbone, check_config
+
+CLASSES = ["Folk", "Rock"]
+SECOND = (16000,)
+SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+CONVOLUTIONS = {
+    "conv_dim": (8, 8), "conv_stride": (10, 8), "conv_kernel": (10, 8), "num_feat_extract_layers": 2,
+    "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2,
+}  # fmt: skip
+
+
+def wav2vec2(folder: Path) -> None:
+    transformers.Wav2Vec2Model(transformers.Wav2Vec2Config(**SIZES, **CONVOLUTIONS)).save_pretrained(folder)
+    transformers.Wav2Vec2FeatureExtractor().save_pretrained(folder)
+
+
+def hubert(folder: Path) -> None:
+    config = transformers.HubertConfig(**SIZES, **CONVOLUTIONS, do_stable_layer_norm=True, feat_extract_norm="layer")
+    transformers.HubertModel(config).save_pretrained(folder)
+    transformers.Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(folder)
+
+
+def ast(folder: Path) -> None:
+    config = transformers.ASTConfig(**SIZES, max_length=64, num_mel_bins=32)
+    transformers.ASTModel(config).save_pretrained(folder)
+    transformers.ASTFeatureExtractor(num_mel_bins=32, max_length=64).save_pretrained(folder)
+
+
+def whisper(folder: Path) -> None:
+    config = transformers.WhisperConfig(
+        d_model=16, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=16, decoder_layers=1,
+        decoder_attention_heads=2, decoder_ffn_dim=16, num_mel_bins=16, vocab_size=8, max_source_positions=50,
+        pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1,
+    )  # fmt: skip
+    transformers.WhisperModel(config).save_pretrained(folder)
+    transformers.WhisperFeatureExtractor(feature_size=16, chunk_length=1).save_pretrained(folder)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[[Callable[[Path], None]], str]:
+    def make_one(kind: Callable[[Path], None]) -> str:
+        folder = tmp_path / kind.__name__
+        kind(folder)
+        return str(folder)
+
+    return make_one
+
+
+Make = Callable[[Callable[[Path], None]], str]
+
+
+@pytest.mark.parametrize("kind", [wav2vec2, hubert, ast, whisper])
+@pytest.mark.parametrize("options", [{}, {"freeze": True}, {"freeze": True, "layer_average": False}])
+def test_contract(make: Make, kind: Callable[[Path], None], options: dict[str, bool]) -> None:
+    check_backbone(partial(TransformersBackbone, model=make(kind), **options), input_shape=SECOND)
+
+
+def test_config(make: Make) -> None:
+    check_config(Path(__file__).with_name("transformers.yaml"), f"--model.backbone.model={make(wav2vec2)}")
+
+
+@pytest.mark.parametrize("kind", [wav2vec2, ast])
+def test_it_hears_what_transformers_own_pipeline_hears(make: Make, kind: Callable[[Path], None]) -> None:
+    folder, waveform = make(kind), 0.3 * torch.randn(2, *SECOND)
+    extractor = transformers.AutoFeatureExtractor.from_pretrained(folder)
+    features = extractor(list(waveform.numpy()), sampling_rate=16000, return_tensors="pt")
+    expected = transformers.AutoModel.from_pretrained(folder)(**features).last_hidden_state.mean(1)
+    backbone = TransformersBackbone(SECOND, model=folder, layer_average=False).eval()
+    torch.testing.assert_close(backbone(waveform), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_frozen_encoder_stays_as_it_came_and_the_layer_weights_learn(make: Make) -> None:
+    backbone = TransformersBackbone(SECOND, model=make(wav2vec2), freeze=True).train()
+    assert not backbone.encoder.training
+    assert [name for name, p in backbone.named_parameters() if p.requires_grad] == ["layer_weights"]
+    # Layers differ, so that it matters how they are weighted.
+    backbone.head = nn.Linear(16, 1)
+    backbone.head(backbone(torch.randn(2, *SECOND))).sum().backward()
+    assert backbone.layer_weights.grad.abs().sum() > 0
+
+
+def test_a_checkpoint_needs_neither_folder_nor_hub(make: Make, tmp_path: Path) -> None:
+    folder = make(ast)
+    backbone = partial(TransformersBackbone, model=folder)
+    model = GenreClassifier(backbone, CLASSES, sample_rate=16000, clip_seconds=1, frontend=nn.Identity).eval()
+    trainer = Trainer(accelerator="cpu", logger=False, default_root_dir=tmp_path, enable_progress_bar=False)
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint(tmp_path / "model.ckpt")
+    shutil.rmtree(folder)
+    again = GenreClassifier.load_from_checkpoint(tmp_path / "model.ckpt", map_location="cpu").eval()
+    waveform = torch.randn(2, *SECOND)
+    torch.testing.assert_close(again(waveform), model(waveform))
+
+
+def test_a_model_that_cannot_be_had_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ValueError, match="the model nobody/nothing cannot be had: .*Give a folder"):
+        TransformersBackbone(SECOND, model="nobody/nothing")
+    with pytest.raises(ValueError, match="cannot be had"):
+        TransformersBackbone(SECOND, model=str(tmp_path))
+
+
+def test_another_front_end_or_sample_rate_is_refused(make: Make) -> None:
+    backbone = partial(TransformersBackbone, model=make(wav2vec2))
+    with pytest.raises(LitGenreError, match="takes a waveform, .*frontend: torch.nn.Identity"):
+        GenreClassifier(backbone, CLASSES, sample_rate=16000, clip_seconds=1)
+    with pytest.raises(LitGenreError, match="made for 16000 Hz, but sample_rate is 22050"):
+        GenreClassifier(backbone, CLASSES, clip_seconds=1, frontend=nn.Identity)
