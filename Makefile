@@ -1,6 +1,7 @@
 # Needs Python 3.11+ with venv, git and make; the rest is installed into .venv (about 6 GB, for torch brings CUDA).
 PYTHON ?= python3
 BIN := .venv/bin
+PLUGINS := $(wildcard plugins/*)
 DEMO := --config configs/crnn.yaml --config configs/data/demo.yaml
 
 .PHONY: install demo test lint clean
@@ -32,6 +33,6 @@ clean:
 	$(BIN)/python -m pip install -e .
 	touch $@
 
-.venv/installed-test: .venv/installed
-	$(BIN)/python -m pip install -e '.[test]'
+.venv/installed-test: .venv/installed $(PLUGINS:=/pyproject.toml)
+	$(BIN)/python -m pip install -e '.[test]' $(PLUGINS:%=-e %)
 	touch $@

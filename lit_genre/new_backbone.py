@@ -32,9 +32,7 @@ def new_backbone(name: str, folder: Path = Path()) -> None:
     _check_name(name, module)
     package = folder / module
     if package.exists():
-        raise LitGenreError(
-            f"{package} is there already, and nothing in it was touched: move it away, or choose another name."
-        )
+        raise LitGenreError(f"{package} is there already and was left as it is: move it away, or choose another name.")
     package.mkdir(parents=True)
     for template in (files("lit_genre") / "template").iterdir():
         if template.is_file():

@@ -34,7 +34,7 @@ def _alternatives(message: str, options: list[str]) -> str:
     if found := _UNKNOWN_OPTION.search(message):
         return _close(found[1], options)
     if "model.backbone" in message:
-        return f"\nKnown backbones:\n{known_backbones()}"
+        return f"\n{known_backbones()}"
     return ""
 
 

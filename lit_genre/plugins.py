@@ -18,7 +18,7 @@ class Plugin:
 
     Attributes:
         name: Name of the class and of the entry point.
-        package: Package that declares it, or several.
+        package: Package that declares it; the first of several.
         version: Version of the package.
         backbone: The class; None where it cannot be had.
         error: Why not, "" where it can.
@@ -40,26 +40,34 @@ def backbones() -> dict[str, Plugin]:
     found = {name: _load(points) for name, points in declared.items()}
     for plugin in found.values():
         if plugin.error:
-            warnings.warn(f"backbone {plugin.name} of {plugin.package} is left out: {plugin.error}", stacklevel=2)
+            warnings.warn(f"backbone {plugin.name} of {_origin(plugin)} is left out: {plugin.error}", stacklevel=2)
     return found
 
 
 def known_backbones() -> str:
-    """List the backbones that can be asked for, a line each, with the package each comes from."""
-    usable = [plugin for plugin in backbones().values() if plugin.backbone is not None]
-    return "\n".join(f"  {plugin.name}  ({plugin.package} {plugin.version})" for plugin in usable)
+    """List the backbones that can be asked for, a line each, with the package each comes from, and those left out."""
+    lines = ["Known backbones:"]
+    lines += [f"  {plugin.name}  ({_origin(plugin)})" for plugin in backbones().values() if plugin.backbone is not None]
+    broken = [plugin for plugin in backbones().values() if plugin.backbone is None]
+    lines += ["Left out:"] * bool(broken)
+    lines += [f"  {plugin.name}  ({_origin(plugin)}): {plugin.error}" for plugin in broken]
+    return "\n".join(lines)
+
+
+def _origin(plugin: Plugin) -> str:
+    return f"{plugin.package} {plugin.version}"
 
 
 def _load(points: list[EntryPoint]) -> Plugin:
     point = points[0]
-    packages = sorted({(point.dist.name, point.dist.version) if point.dist else ("unknown", "") for point in points})
-    package, version = (" and ".join(part) for part in zip(*packages, strict=True))
+    package, version = (point.dist.name, point.dist.version) if point.dist else ("an unknown package", "")
 
     def failed(error: str) -> Plugin:
         return Plugin(point.name, package, version, error=error)
 
     if len(points) > 1:
-        return failed("more than one package declares this name; uninstall one of them")
+        packages = " and ".join(sorted(f"{point.dist.name} {point.dist.version}" for point in points if point.dist))
+        return failed(f"more than one package declares this name: {packages}. Uninstall one of them")
     try:
         backbone = point.load()
     except Exception as error:  # A package of anyone's: whatever it raises, the run does not need it.

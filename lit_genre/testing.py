@@ -247,6 +247,9 @@ def _check_arguments(factory: Factory) -> None:
         isinstance(backbone_class, type) and issubclass(backbone_class, Backbone),
         f"{name} is no subclass of lit_genre.Backbone",
     )
+    _require(
+        backbone_class.takes in SHAPES, f"{name}.takes is {backbone_class.takes!r}, but must be 'mel' or 'waveform'"
+    )
     missing = sorted(getattr(backbone_class, "__abstractmethods__", ()))
     _require(not missing, f"{name} has no {' and no '.join(missing)}")
     first, *others = inspect.signature(factory).parameters.values()

@@ -14,6 +14,8 @@ from lit_genre.__main__ import main
 
 # Two threads each in several libraries wait for one another on two cores.
 torch.set_num_threads(1)
+# No test asks the network; the hubs' library reads this when it is imported.
+os.environ["HF_HUB_OFFLINE"] = "1"
 for variable in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
     os.environ.pop(variable, None)
 

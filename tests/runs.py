@@ -8,7 +8,9 @@ import torch
 
 Run = Callable[..., None]
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+ROOT = Path(__file__).parents[1]
+CONFIGS = ROOT / "configs"
+README = (ROOT / "README.md").read_text()
 SMALL = (
     "--config", CONFIGS / "crnn.yaml", "--model.clip_seconds=1", "--model.backbone.filters=[8,8]",
     "--model.backbone.lstm_dim=8", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false",

@@ -68,6 +68,10 @@ class NoDefault(Good):
         super().__init__(input_shape, width)
 
 
+class TakesNothing(Good):
+    takes = "spectrum"
+
+
 class NotPlain(Good):
     def __init__(self, input_shape: InputShape, norm: type = nn.BatchNorm1d) -> None:
         super().__init__(input_shape)
@@ -180,6 +184,7 @@ class OtherWhenTraced(Good):
     ("backbone", "said"),
     [
         (NoDefault, "needs a default for its argument width: only input_shape is given"),
+        (TakesNothing, "TakesNothing.takes is 'spectrum'"),
         (NotPlain, "must be plain data"),
         (NoEmbeddingDim, "has no embedding_dim"),
         (NoForward, "has no forward"),

@@ -20,6 +20,8 @@ CLASSES = ["Folk", "Pop", "Rock"]
 class WaveNetwork(Backbone):
     """A backbone on raw waveform."""
 
+    takes = "waveform"
+
     def __init__(self, input_shape: InputShape, stride: int = 64) -> None:
         super().__init__()
         self.input_shape, self.embedding_dim = input_shape, 4
