@@ -13,8 +13,8 @@ def keep_freed_memory() -> None:
     """Let the process keep the memory that tensors leave, for those of the next step.
 
     glibc gives blocks of 32 MB and more back to the system as soon as they are free, and the system clears each page
-    when it is touched anew: more than half of a training step of CNN2DDeep. Does nothing where the C library is not
-    glibc.
+    when it is touched anew: up to half of a training step of CNN2DDeep. The price is memory, half as much again for
+    that network. Does nothing where the C library is not glibc.
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
         mallopt(_M_MMAP_MAX, 0)

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import torch
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
@@ -139,7 +140,8 @@ def _check_backbone(asked: Namespace, trained: dict[str, Any], checkpoint: Path)
 def run(args: Sequence[str]) -> None:
     """Run one of Lightning's commands."""
     _quieten()
-    keep_freed_memory()
+    if not torch.accelerator.is_available():
+        keep_freed_memory()
     backbones()
     defaults = {"default_config_files": [str(files("lit_genre") / "defaults.yaml")], "allow_abbrev": False}
     failed = True

@@ -34,11 +34,10 @@ def new_backbone(name: str, folder: Path = Path()) -> None:
     if package.exists():
         raise LitGenreError(f"{package} is there already and was left as it is: move it away, or choose another name.")
     package.mkdir(parents=True)
+    ours = {"MyNet": name, "my_net": module, "my-net": module.replace("_", "-")}
     for template in (files("lit_genre") / "template").iterdir():
         if template.is_file():
-            text = template.read_text(encoding="utf-8")
-            for placeholder, ours in (("MyNet", name), ("my_net", module), ("my-net", module.replace("_", "-"))):
-                text = text.replace(placeholder, ours)
+            text = re.sub("|".join(ours), lambda found: ours[found[0]], template.read_text(encoding="utf-8"))
             (package / template.name.replace("my_net", module)).write_text(text, encoding="utf-8")
     _say_what_next(name, module, package)
 
