@@ -122,6 +122,8 @@ def seconds_of_a_step(name: str, batch: int, rounds: int, with_keras: bool) -> d
         line, far_end = context.Pipe()
         context.Process(target=serve, args=(build, name, batch, far_end), daemon=True).start()
         calls[framework] = lambda line=line: (line.send(True), line.recv())
+        # With this end closed a worker that dies is an error here and not a wait without end.
+        far_end.close()
         lines.append(line)
     seconds = medians(rounds, **calls)
     for line in lines:

@@ -51,7 +51,7 @@ class Entry:
 def list_backbones(json: bool = False) -> None:
     """List the installed backbones: package, size, cost for a 30 s clip of the default front-end, and summary.
 
-    Each is built with its defaults. Nothing is downloaded for it.
+    Each is built with its defaults. Nothing is fetched from the Hugging Face hub for it.
 
     Args:
         json: Print a JSON list instead of a table.
@@ -84,19 +84,20 @@ def _entry(plugin: Plugin, shapes: dict[str, InputShape]) -> Entry:
     entry.summary = (inspect.getdoc(plugin.backbone) or "").partition("\n")[0]
     entry.takes = plugin.backbone.takes
     try:
-        entry.embedding_dim, entry.parameters, entry.macs = _measure(plugin.backbone, shapes[entry.takes])
+        _measure(entry, plugin.backbone, shapes[entry.takes])
     except Exception as error:  # A class of anyone's: whatever it raises, the others are listed.
         entry.error = f"{type(error).__name__}: {error}"
     return entry
 
 
-def _measure(backbone_class: type[Backbone], shape: InputShape) -> tuple[int, int, int]:
+def _measure(entry: Entry, backbone_class: type[Backbone], shape: InputShape) -> None:
     """Count on torch's meta device, which computes shapes and no numbers."""
     with torch.device("meta"), torch.no_grad():
         backbone = backbone_class(shape).eval()
         item = torch.empty(1, *shape)
-        parameters = sum(parameter.numel() for parameter in backbone.parameters())
-        return backbone.embedding_dim, parameters, measure_flops(backbone, lambda: backbone(item)) // 2
+        entry.embedding_dim = backbone.embedding_dim
+        entry.parameters = sum(parameter.numel() for parameter in backbone.parameters())
+        entry.macs = measure_flops(backbone, lambda: backbone(item)) // 2
 
 
 def _as_table(entries: list[Entry]) -> Table:
@@ -114,14 +115,14 @@ def _as_table(entries: list[Entry]) -> Table:
 
 
 def _in_short(count: int | None) -> str:
-    """Write a count with three digits or fewer and a unit.
+    """Write a count with one decimal and a unit.
 
-    >>> [_in_short(count) for count in (999, 27_456, 12_100_000, 3_466_649_600, None)]
-    ['999', '27.5 k', '12.1 M', '3.5 G', '']
+    >>> [_in_short(count) for count in (999, 27_456, 999_960, 12_100_000, 3_466_649_600, None)]
+    ['999', '27.5 k', '1.0 M', '12.1 M', '3.5 G', '']
     """
     if count is None:
         return ""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= size:
+        if count >= 0.99995 * size:
             return f"{count / size:.1f} {unit}"
     return str(count)

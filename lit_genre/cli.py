@@ -68,13 +68,16 @@ class GenreCLI(LightningCLI):
         if asked is None and command != "fit" and not _asks_for_help(options):
             raise LitGenreError("which checkpoint? Say --ckpt_path PATH, or best, or last, of the newest run.")
         self.checkpoint = find_checkpoint(asked) if asked else None
+        self.restored: dict[str, tuple[Any, Any]] = {}
         known: dict[str, Any] = {}
         if self.checkpoint is not None:
             hyperparameters = read_hyperparameters(self.checkpoint)
             recipe = read_recipe(self.checkpoint)
             known = {"model": hyperparameters} | ({"data": recipe["data"]} if recipe else {})
             if command == "fit" and recipe:
-                known = recipe
+                # The backbone as the checkpoint can bring it back, which may need less than the recipe's.
+                known = recipe | {"model": recipe["model"] | {"backbone": hyperparameters["backbone"]}}
+                self.restored = _differences(hyperparameters["backbone"], recipe["model"]["backbone"])
             options += ["--ckpt_path", str(self.checkpoint)]
         self.config = parser.parse_args([command, "--config", json.dumps(known), *options])
         if self.checkpoint is not None:
@@ -100,8 +103,11 @@ class GenreCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Send to the run's folder what the configuration sends nowhere in particular."""
-        self.save_config_kwargs["recipe"] = self.config[self.subcommand]
+        recipe = self.save_config_kwargs["recipe"] = self.config[self.subcommand]
         self.config = self.config.clone()
+        for name, (restored, original) in self.restored.items():
+            if recipe.model.backbone.init_args[name] == restored:
+                recipe.model.backbone.init_args[name] = original
         config = self.config[self.subcommand]
         config.trainer.default_root_dir = str(self.folder)
         config.ckpt_path = self.checkpoint and str(self.checkpoint)
@@ -126,6 +132,16 @@ def _ckpt_path(options: list[str]) -> tuple[str | None, list[str]]:
 
 def _asks_for_help(options: list[str]) -> bool:
     return any(option.startswith(("-h", "--help", "--print_config")) or ".help" in option for option in options)
+
+
+def _differences(restored: dict[str, Any], original: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Name the arguments of a backbone that a checkpoint has otherwise than the recipe: (restored, original)."""
+    arguments = original.get("init_args", {})
+    return {
+        name: (value, arguments[name])
+        for name, value in restored.get("init_args", {}).items()
+        if name in arguments and value != arguments[name]
+    }
 
 
 def _check_backbone(asked: Namespace, trained: dict[str, Any], checkpoint: Path) -> None:

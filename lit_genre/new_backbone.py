@@ -1,9 +1,11 @@
 """The command `new-backbone`: a package for an architecture of one's own, which works as written."""
 
+import builtins
 import keyword
 import re
 import shlex
 import sys
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,8 +16,8 @@ from lit_genre.console import console
 from lit_genre.errors import LitGenreError
 from lit_genre.plugins import backbones
 
-RESERVED = {"InputShape", "Tensor", *lit_genre.__all__}
-"""Names that the package's own module uses."""
+RESERVED = {"InputShape", "Tensor", "check_backbone", "nn", *lit_genre.__all__, *dir(builtins)}
+"""Names that the package's own modules use, or that would hide something from its author."""
 
 
 def new_backbone(name: str, folder: Path = Path()) -> None:
@@ -52,19 +54,29 @@ def snake_case(name: str) -> str:
 
 
 def _check_name(name: str, module: str) -> None:
-    if not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) or keyword.iskeyword(name) or keyword.iskeyword(module):
+    if not re.fullmatch("[A-Za-z](_?[A-Za-z0-9])*", name) or keyword.iskeyword(name) or keyword.iskeyword(module):
         raise LitGenreError(
-            f"{name!r} cannot be the name of a class and its module: use letters, digits and _, beginning with a "
-            "letter, and no word of Python's own. For example MyNet."
+            f"{name!r} cannot be the name of a class and its module: use letters and digits, with single _ between "
+            "them, beginning with a letter, and no word of Python's own. For example MyNet."
         )
     if (taken := backbones().get(name)) is not None:
         raise LitGenreError(f"{name} is taken: the package {taken.package} declares a backbone of this name.")
     if name in RESERVED:
-        raise LitGenreError(f"{name} is taken: lit_genre itself has something of this name.")
+        raise LitGenreError(f"{name} is taken: lit_genre itself, or Python, has something of this name.")
+    if _is_installed(package := module.replace("_", "-")):
+        raise LitGenreError(f"{name} would be the package {package}, which is installed already: choose another name.")
     if (found := find_spec(module)) is not None and found.origin is not None:
         raise LitGenreError(
             f"{name} would be in a module {module}, but there is one already, {found.origin}: choose another name."
         )
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        distribution(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _say_what_next(name: str, module: str, package: Path) -> None:
@@ -74,10 +86,13 @@ def _say_what_next(name: str, module: str, package: Path) -> None:
     prefix = "" if (command := which("lit-genre")) and Path(command).parent == beside else f"{beside}/"
     has_fma = Path("data/fma_metadata").exists()
     data = "" if has_fma else " --data.root=data/demo --model.clip_seconds=5"
-    console.print(f"{package} holds the package: the network is in {package / module}.py.\n")
-    console.print("Install, test and train it:")
-    console.print(f"  {prefix}pip install -e {shlex.quote(f'{package}[test]')}", markup=False)
-    console.print(f"  {prefix}pytest {where}")
-    console.print(f"  {prefix}lit-genre fit --config {where}/{module}.yaml{data}")
+    lines = [
+        f"{package} holds the package: the network is in {package / module}.py.\n",
+        "Install, test and train it:",
+        f"  {prefix}pip install -e {shlex.quote(f'{package}[test]')}",
+        f"  {prefix}pytest {where}",
+        f"  {prefix}lit-genre fit --config {where}/{module}.yaml{data}",
+    ]
     if not has_fma and not Path("data/demo/fma_metadata").exists():
-        console.print(f"\nThe last one reads the synthetic data set that `{prefix}lit-genre demo` writes.")
+        lines.append(f"\nThe last one reads the synthetic data set that `{prefix}lit-genre demo` writes.")
+    console.print("\n".join(lines), markup=False)

@@ -1,10 +1,14 @@
 import json
+import re
 from importlib.metadata import EntryPoint
 
 import pytest
+import yaml
 
+import lit_genre
 from lit_genre import plugins
-from tests.runs import Run
+from lit_genre.catalogue import _in_short
+from tests.runs import CONFIGS, README, Run
 
 
 def listed(run: Run, capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, dict[str, object]]:
@@ -16,13 +20,22 @@ def test_sizes_and_costs_are_right(run: Run, capsys: pytest.CaptureFixture[str])
     entries = listed(run, capsys, "--json")
     rnn = entries["RNN"]
     assert rnn["package"] == "lit-genre"
-    assert rnn["version"] == "0.1.0"
+    assert rnn["version"] == lit_genre.__version__
     assert rnn["summary"] == "A plain LSTM over the frames."
     assert rnn["error"] == ""
     assert (rnn["takes"], rnn["embedding_dim"]) == ("mel", 64)
     # By hand: norm 2·128, LSTM 4·128·(128+128+2), dense 128·64+64; 646 steps of 4·128·(128+128), and the dense layer.
     assert rnn["parameters"] == 256 + 4 * 128 * 258 + 8256
     assert rnn["macs"] == 646 * 4 * 128 * 256 + 128 * 64
+
+
+def test_readme_s_table_is_the_catalogue(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    entries = listed(run, capsys, "--json")
+    rows = dict(re.findall(r"^\| `configs/(\w+)\.yaml` \| [^|]+ \| ([^|]+ \| [^|]+) \|$", README, re.MULTILINE))
+    assert len(rows) == 7
+    for config, row in rows.items():
+        entry = entries[yaml.safe_load((CONFIGS / f"{config}.yaml").read_text())["model"]["backbone"]]
+        assert row == f"{_in_short(entry['parameters'])} | {_in_short(entry['macs'])}"
 
 
 def test_the_table_has_a_line_for_each(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

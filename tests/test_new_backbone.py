@@ -24,6 +24,11 @@ def test_the_three_commands_are_said(run: Run, capsys: pytest.CaptureFixture[str
     assert "lit-genre demo" in told
 
 
+def test_a_folder_of_any_name(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("new-backbone", "BassNet", "--folder", "a[/b]")
+    assert "pytest 'a[/b]/bass_net'\n" in capsys.readouterr().out
+
+
 def test_they_read_fma_where_it_is(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     Path("data/fma_metadata").mkdir(parents=True)
     run("new-backbone", "BassNet")
@@ -42,16 +47,21 @@ def test_nothing_is_overwritten(run: Run) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("3d", "use letters, digits and _, beginning with a letter"),
+        ("3d", "use letters and digits"),
         ("Bass Net", "use letters"),
         ("_Net", "use letters"),
         ("../Net", "use letters"),
         ("Nätz", "use letters"),
         ("Class", "no word of Python's own"),
         ("CRNN", "the package lit-genre declares a backbone of this name"),
-        ("Backbone", "lit_genre itself has something of this name"),
+        ("Backbone", "lit_genre itself, or Python, has something of this name"),
         ("Random", "there is one already"),
-        ("Torch", "there is one already"),
+        ("Torch", "would be the package torch, which is installed already"),
+        ("Pillow", "would be the package pillow, which is installed already"),
+        ("nn", "lit_genre itself, or Python, has something of this name"),
+        ("super", "lit_genre itself, or Python, has something of this name"),
+        ("Net_", "use letters"),
+        ("My__Net", "use letters"),
     ],
 )
 def test_names_that_cannot_be_are_refused_with_the_reason(run: Run, name: str, said: str) -> None:

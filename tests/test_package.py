@@ -48,6 +48,14 @@ def test_imports_run_one_way(name: str) -> None:
         assert not any(other.startswith(("data.", "callbacks.")) for other in used), f"{name} imports {used}"
 
 
+PLUGINS = [path for path in (PACKAGE.parent / "plugins").glob("*/*.py") if not path.name.startswith("test_")]
+
+
+@pytest.mark.parametrize("path", PLUGINS, ids=lambda path: path.stem)
+def test_plugins_import_the_contract_and_nothing_else_of_ours(path: Path) -> None:
+    assert ours(path) == {"model.backbone.Backbone", "model.backbone.InputShape"}
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_heavy_libraries_are_imported_where_used(name: str) -> None:
     assert not {library.split(".")[0] for library in imports(MODULES[name], at_start=True)} & set(HEAVY)

@@ -72,6 +72,34 @@ class TakesNothing(Good):
     takes = "spectrum"
 
 
+class NoShape(Good):
+    def __init__(self) -> None:
+        super().__init__((3,))
+
+
+class OddRate(Good):
+    sample_rate = "16 kHz"
+
+
+class RestoredOtherwise(Good):
+    def restore_args(self) -> dict[str, object]:
+        return {"width": 3}
+
+
+class RestoredByAnObject(Good):
+    def restore_args(self) -> dict[str, object]:
+        return {"embedding_dim": torch.tensor(8)}
+
+
+class PositionsOfOneLength(Good):
+    def __init__(self, input_shape: InputShape) -> None:
+        super().__init__(input_shape)
+        self.positions = nn.Parameter(torch.zeros(input_shape))
+
+    def forward(self, mel: Tensor) -> Tensor:
+        return super().forward(mel + self.positions[:, : mel.shape[-1]])
+
+
 class NotPlain(Good):
     def __init__(self, input_shape: InputShape, norm: type = nn.BatchNorm1d) -> None:
         super().__init__(input_shape)
@@ -185,6 +213,11 @@ class OtherWhenTraced(Good):
     [
         (NoDefault, "needs a default for its argument width: only input_shape is given"),
         (TakesNothing, "TakesNothing.takes is 'spectrum'"),
+        (NoShape, "takes no argument, but is given the shape"),
+        (OddRate, "sample_rate is '16 kHz'"),
+        (RestoredOtherwise, "unexpected keyword argument 'width'"),
+        (RestoredByAnObject, "restore_args gives"),
+        (PositionsOfOneLength, "fails on a batch of (2, 128, 260)"),
         (NotPlain, "must be plain data"),
         (NoEmbeddingDim, "has no embedding_dim"),
         (NoForward, "has no forward"),
@@ -202,7 +235,7 @@ class OtherWhenTraced(Good):
         (Float32Only, "fails under bfloat16 autocast"),
         (HiddenState, "make what it computes with a Parameter or a registered buffer"),
         (LateParameters, "let the constructor make all parameters"),
-        (OtherWhenTraced, "when torch.compile has traced it"),
+        (OtherWhenTraced, "gives another embedding under torch.compile"),
     ],
 )
 def test_what_breaks_it_is_explained(backbone: type, said: str) -> None:

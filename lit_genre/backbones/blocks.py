@@ -53,7 +53,7 @@ class ConvBlocks(nn.Sequential):
 class Dropout(nn.Dropout):
     """torch's dropout, with the mask drawn four numbers at a time on a CPU.
 
-    There torch draws them one by one, double precision each (but for Intel's), which was a sixth of a training step.
+    There torch draws them one by one, in double precision, which was a sixth of a training step (not on Intel's CPUs).
     Probabilities are rounded down to a multiple of 2⁻¹⁶.
     """
 

@@ -106,7 +106,7 @@ class FMADataModule(LightningDataModule):
         self.seed = state_dict["seed"]
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Serve one random clip of each training track."""
+        """Serve one random clip of each training track; one less where it would be a batch of its own."""
         dataset = self._dataset("train")
         sampler = RandomClips(dataset, self.seed)
         if self.trainer is not None:
@@ -115,7 +115,8 @@ class FMADataModule(LightningDataModule):
             epochs: Any = self.trainer.fit_loop.epoch_progress.current
             sampler.set_epoch(epochs.processed)
         # A last batch of a single clip would stop a network that normalises over the batch.
-        alone = len(dataset) % self.batch_size == 1 < len(dataset)
+        clips = math.ceil(len(dataset) / (self.trainer.world_size if self.trainer else 1))
+        alone = clips % self.batch_size == 1 < clips
         return self._dataloader(dataset, sampler, drop_last=alone)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:

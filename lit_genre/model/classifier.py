@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pydoc import locate
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -22,8 +23,7 @@ from lit_genre.model.metrics import TrackAverage, TrackScores, score
 # A class alone would lose its name in jsonargparse 4.53 where a default configuration file sets options of it.
 PAPERS_ADAM: Final = partial(torch.optim.Adam, weight_decay=2e-3)
 
-_AXES: Final = {"mel": 2, "waveform": 1}
-_FRONTENDS: Final = {"mel": "lit_genre.LogMel", "waveform": "torch.nn.Identity"}
+_GIVEN_BY: Final = {"mel": "lit_genre.LogMel", "waveform": "torch.nn.Identity"}
 
 _RECIPE: Final = ["augment", "optimizer", "scheduler"]
 
@@ -95,6 +95,8 @@ class GenreClassifier(LightningModule):
     def _build_backbone(self, factory: Callable[[InputShape], Backbone], input_shape: InputShape) -> Backbone:
         described = self.hparams["backbone"]
         name = described["class_path"].rpartition(".")[2]
+        # Before it is built, too: of a wrong shape it may be huge, or fail with words that lead astray.
+        _check_takes(name, locate(described["class_path"]), input_shape)
         try:
             backbone = factory(input_shape)
             backbone.embedding_dim  # noqa: B018, for whoever forgot it hears of it here
@@ -104,11 +106,7 @@ class GenreClassifier(LightningModule):
             raise LitGenreError(
                 f"The backbone {name} cannot be built for items of shape {input_shape}: {type(error).__name__}: {error}"
             ) from error
-        if len(input_shape) != _AXES[backbone.takes]:
-            raise LitGenreError(
-                f"The backbone {name} takes a {backbone.takes}, but the front-end gives items of shape {input_shape}: "
-                f"choose frontend: {_FRONTENDS[backbone.takes]}."
-            )
+        _check_takes(name, backbone, input_shape)
         if backbone.sample_rate not in (None, self.sample_rate):
             raise LitGenreError(
                 f"The backbone {name} was made for {backbone.sample_rate} Hz, but sample_rate is {self.sample_rate}: "
@@ -229,6 +227,17 @@ def _to_float(waveform: Tensor) -> Tensor:
     if waveform.is_floating_point():
         return waveform
     return waveform.float() / -torch.iinfo(waveform.dtype).min
+
+
+def _check_takes(name: str, backbone: Any, input_shape: InputShape) -> None:
+    """Refuse a backbone, or a class of one, that does not take what the front-end gives."""
+    given = "mel" if len(input_shape) == 2 else "waveform"
+    takes = getattr(backbone, "takes", given)
+    if takes != given:
+        raise LitGenreError(
+            f"The backbone {name} takes a {takes}, but the front-end gives items of shape {input_shape}: "
+            f"choose frontend: {_GIVEN_BY.get(takes, 'one that gives it')}."
+        )
 
 
 def _plain(factory: Any) -> dict[str, Any]:

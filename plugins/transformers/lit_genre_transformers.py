@@ -1,6 +1,8 @@
 """TransformersBackbone: the audio encoders of Hugging Face's transformers on raw waveform."""
 
 import json
+import math
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,7 +29,7 @@ class TransformersBackbone(Backbone):
 
     Shape:
         - mel: (b, n), samples of full scale 1
-        - Output: (b, d), the mean over time
+        - Output: (b, d), the mean over time; for AST over all of its tokens
 
     Raises:
         ValueError: The model cannot be had, or is no encoder of audio.
@@ -70,10 +72,12 @@ class TransformersBackbone(Backbone):
         """Map a batch of waveforms, shape (b, n), to embeddings, shape (b, d)."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze):
             heard = self.encoder(self._features(mel), output_hidden_states=self.layer_weights is not None)
+            steps = self._steps(mel.shape[-1], heard.last_hidden_state.shape[1])
             if self.layer_weights is None:
-                return heard.last_hidden_state.mean(1)
+                return heard.last_hidden_state[:, :steps].mean(1)
             # Some encoders normalise what comes out of the last layer.
-            layers = torch.stack([layer.mean(1) for layer in (*heard.hidden_states[:-1], heard.last_hidden_state)])
+            outputs = (*heard.hidden_states[:-1], heard.last_hidden_state)
+            layers = torch.stack([output[:, :steps].mean(1) for output in outputs])
         return torch.einsum("l,lbd->bd", self.layer_weights.softmax(0), layers)
 
     def train(self, mode: bool = True) -> "TransformersBackbone":
@@ -94,7 +98,7 @@ class TransformersBackbone(Backbone):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle arguments and weights: wav2vec 2.0 and others hold what cannot be pickled."""
-        return _rebuild, ({**self.arguments, **self.restore_args()}, self.state_dict(), self.training)
+        return _rebuild, (type(self), {**self.arguments, **self.restore_args()}, self.state_dict(), self.training)
 
     def _features(self, waveform: Tensor) -> Tensor:
         if not self.hears_waveform:
@@ -104,6 +108,11 @@ class TransformersBackbone(Backbone):
             mean, variance = waveform.mean(-1, keepdim=True), waveform.var(-1, keepdim=True, correction=0)
             return (waveform - mean) / (variance + 1e-7).sqrt()
         return waveform
+
+    def _steps(self, n_samples: int, steps: int) -> int:
+        """Count the steps that are of the clip, for an encoder that pads each to the same length, as Whisper's does."""
+        padded: int = getattr(self.extractor, "n_samples", n_samples)
+        return math.ceil(steps * min(1, n_samples / padded))
 
     def _spectrogram(self, waveform: Tensor) -> Tensor:
         clips = [clip.float().numpy(force=True) for clip in waveform]
@@ -117,17 +126,23 @@ def _load(model: str, trust_remote_code: bool) -> tuple[Any, nn.Module]:
     # Not at the start of a program that lists this plugin and trains another: it takes seconds.
     from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
+    if (Path(model).is_absolute() or model.startswith(".")) and not Path(model).is_dir():
+        raise ValueError(f"there is no folder {model}: give one that holds a model, or a name on the Hugging Face hub")
     try:
         extractor = AutoFeatureExtractor.from_pretrained(model, trust_remote_code=trust_remote_code)
         config = AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
-        for name in ("mask_time_prob", "mask_feature_prob", "layerdrop"):
+        config.dtype = torch.float32
+        for name in ("mask_time_prob", "mask_feature_prob", "layerdrop", "encoder_layerdrop"):
             if hasattr(config, name):
                 setattr(config, name, 0.0)
         if torch.get_default_device().type == "meta":
             # Its size is asked for, not its weights.
             encoder = AutoModel.from_config(config, trust_remote_code=trust_remote_code)
         else:
-            encoder = AutoModel.from_pretrained(model, config=config, trust_remote_code=trust_remote_code)
+            # Whatever precision the weights were stored in.
+            encoder = AutoModel.from_pretrained(
+                model, config=config, dtype=torch.float32, trust_remote_code=trust_remote_code
+            )
     except (OSError, ValueError) as error:
         raise ValueError(
             f"the model {model} cannot be had: {str(error).splitlines()[0]} Give a folder that holds it, or run once "
@@ -146,8 +161,10 @@ def _restore(restored: dict[str, Any]) -> tuple[Any, nn.Module]:
     return extractor, _encoder_of(transformers.AutoModel.from_config(config), kind)
 
 
-def _rebuild(arguments: dict[str, Any], weights: dict[str, Tensor], training: bool) -> TransformersBackbone:
-    backbone = TransformersBackbone(**arguments)
+def _rebuild(
+    kind: type[TransformersBackbone], arguments: dict[str, Any], weights: dict[str, Tensor], training: bool
+) -> TransformersBackbone:
+    backbone = kind(**arguments)
     backbone.to(next(iter(weights.values())).device).load_state_dict(weights)
     return backbone.train(training)
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+import yaml
 from lightning.pytorch import Trainer
 from lit_genre_transformers import TransformersBackbone
 from torch import nn
 
-from lit_genre import GenreClassifier, LitGenreError
+from lit_genre import GenreClassifier, LitGenreError, write_demo
+from lit_genre.__main__ import main
 from lit_genre.testing import check_backbone, check_config
 
 CLASSES = ["Folk", "Rock"]
@@ -84,6 +86,48 @@ def test_it_hears_what_transformers_own_pipeline_hears(make: Make, kind: Callabl
     torch.testing.assert_close(backbone(waveform), expected, atol=1e-4, rtol=1e-4)
 
 
+def test_what_whisper_pads_is_not_heard(make: Make) -> None:
+    backbone = TransformersBackbone(SECOND, model=make(whisper), layer_average=False).eval()
+    features = backbone.extractor(torch.ones(4000).numpy(), sampling_rate=16000, return_tensors="pt")
+    steps = backbone.encoder(features["input_features"]).last_hidden_state
+    assert steps.shape[1] == 50
+    # A quarter of the second that this one takes.
+    torch.testing.assert_close(backbone(torch.ones(1, 4000)), steps[:, :13].mean(1))
+
+
+def test_pretraining_s_noise_is_off(make: Make) -> None:
+    for kind in (wav2vec2, whisper):
+        config = TransformersBackbone(SECOND, model=make(kind)).encoder.config
+        names = ("mask_time_prob", "mask_feature_prob", "layerdrop", "encoder_layerdrop")
+        assert not any(getattr(config, name, 0) for name in names)
+
+
+def test_weights_of_half_precision_are_read(tmp_path: Path) -> None:
+    config = transformers.Wav2Vec2Config(**SIZES, **CONVOLUTIONS)
+    transformers.Wav2Vec2Model(config).half().save_pretrained(tmp_path)
+    transformers.Wav2Vec2FeatureExtractor().save_pretrained(tmp_path)
+    check_backbone(partial(TransformersBackbone, model=str(tmp_path)), input_shape=SECOND)
+
+
+def test_a_resumed_run_needs_neither_folder_nor_hub(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder, data = make(wav2vec2), tmp_path / "data"
+    write_demo(data, artists=3, tracks_per_artist=1, seconds=2.0)
+    words = [f"--data.root={data}", "--trainer.accelerator=cpu", "--trainer.logger=false"]
+    config = Path(__file__).with_name("transformers.yaml")
+    main(["fit", "--config", str(config), f"--model.backbone.model={folder}", "--trainer.max_epochs=1", *words])
+    shutil.rmtree(folder)
+    main(["fit", "--ckpt_path=last", "--trainer.max_epochs=2"])
+    (run,) = Path("runs").iterdir()
+    assert (run / "metrics.csv").read_text().count("\n") == 3
+    # The recipe is still that of a run that begins with the folder.
+    init_args = yaml.safe_load((run / "config.yaml").read_text())["model"]["backbone"]["init_args"]
+    assert (init_args["model"], init_args["restored"]) == (folder, None)
+    main(["test", "--ckpt_path=last"])
+
+
 def test_a_frozen_encoder_stays_as_it_came_and_the_layer_weights_learn(make: Make) -> None:
     backbone = TransformersBackbone(SECOND, model=make(wav2vec2), freeze=True).train()
     assert not backbone.encoder.training
@@ -116,6 +160,8 @@ def test_a_model_that_cannot_be_had_is_said(monkeypatch: pytest.MonkeyPatch, tmp
         TransformersBackbone(SECOND, model="nobody/nothing")
     with pytest.raises(ValueError, match="cannot be had"):
         TransformersBackbone(SECOND, model=str(tmp_path))
+    with pytest.raises(ValueError, match="there is no folder ./absent"):
+        TransformersBackbone(SECOND, model="./absent")
 
 
 def test_another_front_end_or_sample_rate_is_refused(make: Make) -> None:

@@ -57,9 +57,8 @@ def test_the_order_in_time_matters_to_recurrent_ones(backbone: type[Backbone]) -
 
 def test_the_forget_gate_begins_open() -> None:
     rnn = RNN((128, 646), lstm_dim=8)
-    gates = (rnn.lstm.bias_ih_l0 + rnn.lstm.bias_hh_l0).detach().unflatten(0, (4, 8))
-    # torch draws biases from within 1 / sqrt(8).
-    assert gates[1].min() > 1 - 0.36 > gates[0].max()
+    gates = rnn.lstm.bias_ih_l0.unflatten(0, (4, 8))
+    assert [bool((gate == 1).all()) for gate in gates] == [False, True, False, False]
 
 
 def test_relu_behind_the_max_pool_is_the_block_of_the_paper() -> None:
