@@ -23,6 +23,7 @@ COMMANDS = {
     "validate": Command("lit_genre.cli:run", "score a checkpoint on the validation split"),
     "test": Command("lit_genre.cli:run", "score a checkpoint on the test split"),
     "predict": Command("lit_genre.cli:run", "write the probabilities of each genre for each track"),
+    "compare": Command("lit_genre.report.compare:compare", "train configurations over seeds, and report on them"),
     "backbones": Command("lit_genre.catalogue:list_backbones", "list the installed backbones and what they cost"),
     "new-backbone": Command("lit_genre.new_backbone:new_backbone", "write a package for an architecture of your own"),
     "demo": Command("lit_genre.data.demo:write_demo", "write a small synthetic data set in FMA's format"),

@@ -38,6 +38,7 @@ def test_imports_run_one_way(name: str) -> None:
         "data": ("data.", "batch", "errors", "console"),
         "model": ("model.", "batch", "errors"),
         "backbones": ("model.backbone", "backbones."),
+        "report": ("report.", "model.metrics", "errors", "console", "__version__"),
         "callbacks": ("callbacks", "model.", "console"),
     }.get(name.split(".")[0])
     if name == "model.backbone":

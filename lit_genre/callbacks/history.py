@@ -1,11 +1,14 @@
-"""The history of a run: one row an epoch in metrics.csv, and the curves as a picture."""
+"""The history of a run: one row an epoch in metrics.csv, and at its end the curves and summary.json."""
 
 import csv
+import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any, Final
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger
 
@@ -18,7 +21,7 @@ _PLOTTED: Final = ("loss", "accuracy")
 
 
 class History(Callback):
-    """Writes `metrics.csv` each epoch and `curves.png` when training ends, into the folder of the run.
+    """Writes `metrics.csv` each epoch, `curves.png` and `summary.json` when training ends, into the run's folder.
 
     The rows are part of the checkpoint, so that a resumed run goes on behind the epochs that it was saved with.
     """
@@ -59,6 +62,7 @@ class History(Callback):
             "step": trainer.global_step,
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "seconds": round(time.perf_counter() - self._epoch_began, 3),
+            "memory_gb": round(_peak_memory() / 1e9, 3),
             **scores,
         }
         self.rows.append(row)
@@ -70,6 +74,10 @@ class History(Callback):
         """Draw the curves, and say where everything lies."""
         self._draw(trainer)
         if leaves_files(trainer):
+            # Its presence says that training is finished.
+            network = getattr(pl_module, "backbone", pl_module)
+            summary = {"parameters": sum(parameter.numel() for parameter in network.parameters())}
+            (Path(trainer.default_root_dir) / "summary.json").write_text(json.dumps(summary) + "\n")
             console.print(_summary(self.rows, Path(trainer.default_root_dir), trainer.loggers))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -129,6 +137,16 @@ def _line(row: Row, max_epochs: int | None) -> str:
         f"epoch {number:>7}   train / val   loss {pair('loss')}   accuracy {pair('accuracy')}   "
         f"lr {row['lr']:.2g}   {row['seconds']:.1f} s"
     )
+
+
+def _peak_memory() -> int:
+    """Tell the peak of the memory in use, bytes: of the accelerator, or else of this process."""
+    if torch.accelerator.is_available():
+        return torch.accelerator.max_memory_allocated()
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def _name(pl_module: LightningModule) -> str:

@@ -1,0 +1,152 @@
+"""The command `compare`: train each configuration with each seed, test the best of each, and report on all."""
+
+import json
+import subprocess
+import sys
+from collections import deque
+from glob import glob
+from hashlib import sha256
+from pathlib import Path
+
+from lit_genre.console import console
+from lit_genre.errors import LitGenreError
+from lit_genre.report.page import write_page
+from lit_genre.report.plots import draw_curves, draw_overfit
+from lit_genre.report.runs import Run, read_run
+from lit_genre.report.significance import differences
+from lit_genre.report.tables import as_markdown, difference_rows, paper_table, write_results
+
+FMA_SMALL_TEST_TRACKS = 800
+
+
+def compare(
+    configs: list[str] | None = None,
+    seeds: list[int] | None = None,
+    overlays: list[str] | None = None,
+    options: list[str] | None = None,
+    folder: Path = Path("comparison"),
+    report_only: bool = False,
+    runs: list[str] | None = None,
+) -> None:
+    """Train configurations with several seeds, one after the other, test the best checkpoint of each, and report.
+
+    The folder gets results.csv, table.md, curves.png, overfit.png and report.html; the runs lie in its runs/. Started
+    again, it leaves alone what is finished, goes on with what was interrupted, and tries again what failed.
+
+    Args:
+        configs: Configurations of `lit-genre fit`; a model is called by the name of its file.
+        seeds: Seeds that each is trained with; 0, 1, 2 unless said.
+        overlays: Further configurations on top of each, such as configs/data/demo.yaml.
+        options: Further words for each `lit-genre fit`, such as --trainer.max_epochs=10.
+        folder: Where all of it goes.
+        report_only: Train nothing; report on what is finished in the folder, and on `runs`.
+        runs: Folders of further runs, trained anywhere, to report on too; * and ? stand for names.
+
+    Raises:
+        LitGenreError: Nothing to compare, a file is missing, or the folder holds runs of other settings.
+    """
+    if not report_only:
+        plan = _plan(configs or [], seeds or [0, 1, 2], overlays or [], options or [], folder / "runs")
+        for number, (run_folder, words) in enumerate(plan.items(), start=1):
+            console.rule(f"{number} of {len(plan)}: {run_folder.name}", align="left")
+            _train_and_test(run_folder, words)
+    folders = sorted(folder.glob("runs/*/")) + [
+        Path(found) for pattern in runs or [] for found in sorted(glob(pattern))
+    ]
+    report([read_run(path) for path in folders], folder)
+
+
+def report(runs: list[Run], folder: Path) -> None:
+    """Write and draw what finished runs come to.
+
+    Raises:
+        LitGenreError: There is no run.
+    """
+    runs = [run for run in runs if run.error or not run.history.empty]
+    if not runs:
+        raise LitGenreError(f"{folder} holds no run to report on: name some by --runs, or train by --configs.")
+    folder.mkdir(parents=True, exist_ok=True)
+    with_papers = any(len(run.predictions) == FMA_SMALL_TEST_TRACKS for run in runs)
+    found = differences(runs)
+    write_results(runs, folder / "results.csv")
+    table = as_markdown(paper_table(runs, with_papers))
+    pairs = as_markdown(difference_rows(found)) if found else ""
+    (folder / "table.md").write_text("\n".join(filter(None, (table, pairs))), encoding="utf-8")
+    draw_curves(runs, folder / "curves.png")
+    draw_overfit(runs, folder / "overfit.png")
+    pictures = {"Curves": folder / "curves.png", "Overfitting": folder / "overfit.png"}
+    write_page(runs, found, pictures, with_papers, folder / "report.html")
+    console.print(table, markup=False)
+    for run in runs:
+        if run.error:
+            console.print(f"{run.folder.name} failed: {run.error}", markup=False)
+    console.print(f"Report: {folder / 'report.html'}")
+
+
+def _plan(
+    configs: list[str], seeds: list[int], overlays: list[str], options: list[str], folder: Path
+) -> dict[Path, list[str]]:
+    """Name each run's folder and the words of its `lit-genre fit`; refuse what would mix two comparisons."""
+    if not configs:
+        raise LitGenreError(
+            "nothing to compare: name configurations, --configs '[configs/crnn.yaml, configs/rnn.yaml]'."
+        )
+    if missing := [path for path in (*configs, *overlays) if not Path(path).is_file()]:
+        raise LitGenreError(f"there is no file {missing[0]}, which the comparison names.")
+    stems = [Path(path).stem for path in configs]
+    if twins := sorted({stem for stem in stems if stems.count(stem) > 1}):
+        raise LitGenreError(f"two configurations are called {twins[0]}.yaml: give them different names.")
+    plan = {}
+    for config, stem in zip(configs, stems, strict=True):
+        for seed in seeds:
+            files = [word for path in (config, *overlays) for word in ("--config", path)]
+            plan[folder / f"{stem}-seed{seed}"] = [*files, *options, f"--seed_everything={seed}"]
+    for run_folder, words in plan.items():
+        _check_settings(run_folder, words, [config for config in (*configs, *overlays) if config in words])
+    return plan
+
+
+def _check_settings(run_folder: Path, words: list[str], files: list[str]) -> None:
+    """Note what a run is made with, and refuse to go on with one that was made with something else."""
+    note = run_folder / "compare.json"
+    settings = {"words": words, "files": {path: sha256(Path(path).read_bytes()).hexdigest() for path in files}}
+    if note.exists() and json.loads(note.read_text(encoding="utf-8")) != settings:
+        raise LitGenreError(
+            f"{run_folder} was made with other settings, {note} tells which: "
+            "name another --folder, or delete that run's folder to train it anew."
+        )
+    run_folder.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps(settings, indent=2), encoding="utf-8")
+
+
+def _train_and_test(folder: Path, words: list[str]) -> None:
+    checkpoints = folder / "checkpoints"
+    (folder / "error.txt").unlink(missing_ok=True)
+    error = ""
+    if not (folder / "summary.json").exists():
+        last = checkpoints / "last.ckpt"
+        if not last.exists():
+            # Of a first epoch that was cut off before its checkpoint.
+            (folder / "metrics.csv").unlink(missing_ok=True)
+        where = ["--ckpt_path", str(last)] if last.exists() else [*words, f"--trainer.default_root_dir={folder}"]
+        error = _lit_genre("fit", *where)
+    if not error and not (folder / "test.csv").exists():
+        best = checkpoints / "best.ckpt"
+        error = _lit_genre("test", "--ckpt_path", str(best if best.exists() else checkpoints / "last.ckpt"))
+    if error:
+        (folder / "error.txt").write_text(error + "\n", encoding="utf-8")
+
+
+def _lit_genre(*words: str) -> str:
+    """Run a command in a process of its own, whose end is not ours; its last words on stderr where it failed."""
+    said: deque[str] = deque(maxlen=20)
+    command = [sys.executable, "-m", "lit_genre", *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            sys.stderr.write(line)
+            if line.strip():
+                said.append(line.strip())
+    if process.returncode == 0:
+        return ""
+    return said[-1] if said else f"lit-genre {words[0]} ended with status {process.returncode}"

@@ -1,0 +1,105 @@
+"""The tables of a comparison: a row a run, and the paper's table of models."""
+
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from lit_genre.report.runs import Run
+from lit_genre.report.significance import Difference
+
+PAPERS: Final = {
+    "CNN2DDeep": (57.6, 40.4),
+    "CNN2DShallow": (54.0, 31.5),
+    "CNN1DDeep": (53.8, 33.1),
+    "CNN1DShallow": (54.4, 33.1),
+    "RNN": (14.8, 11.1),
+    "CRNN": (51.9, 27.1),
+    "CRNNStacked": (51.9, 40.1),
+}
+"""Greatest validation accuracy and test accuracy that the paper reports on FMA small, percent."""
+
+COLUMNS: Final = {
+    "model": "model",
+    "backbone": "backbone",
+    "seed": "seed",
+    "parameters": "parameters",
+    "seconds": "training_seconds",
+    "epochs": "epochs",
+    "best_val": "best_val_accuracy",
+    "test": "test_accuracy",
+    "f1_macro": "test_f1_macro",
+    "memory_gb": "peak_memory_gb",
+    "error": "error",
+}
+"""Attributes of a run, and the columns of results.csv."""
+
+
+def results(runs: list[Run]) -> pd.DataFrame:
+    """Tabulate a row a run."""
+    rows = [{column: getattr(run, name) for name, column in COLUMNS.items()} for run in runs]
+    table = pd.DataFrame(rows, columns=list(COLUMNS.values()))
+    return table.astype({"seed": "Int64", "parameters": "Int64", "epochs": "Int64"}).round(6)
+
+
+def write_results(runs: list[Run], path: Path) -> None:
+    """Write results.csv."""
+    results(runs).to_csv(path, index=False, lineterminator="\n")
+
+
+def models(runs: list[Run]) -> list[str]:
+    """Name the models in the order of their test accuracy, the best first; those without one last."""
+    table = results(runs).groupby("model", sort=False)["test_accuracy"].mean()
+    return list(table.sort_values(ascending=False, kind="stable", na_position="last").index)
+
+
+def paper_table(runs: list[Run], with_papers: bool) -> list[list[str]]:
+    """Lay out the paper's table: a column a model; training time and accuracies, mean and deviation over seeds.
+
+    Args:
+        runs: Those to summarise.
+        with_papers: Whether to set the paper's own figures beside, which are of FMA small.
+    """
+    names = models(runs)
+    table = results(runs).groupby("model")
+    backbone_of = {run.model: run.backbone for run in runs if run.backbone}
+
+    def row(title: str, column: str, scale: float, digits: int) -> list[str]:
+        return [title, *(_mean(table.get_group(name)[column].dropna() * scale, digits) for name in names)]
+
+    rows = [
+        ["", *names],
+        row("training time, s", "training_seconds", 1, 0),
+        row("max validation accuracy, %", "best_val_accuracy", 100, 1),
+        row("test accuracy, %", "test_accuracy", 100, 1),
+        row("test F1, mean over genres, %", "test_f1_macro", 100, 1),
+        row("parameters, thousands", "parameters", 1e-3, 1),
+        ["runs", *(str(int(table.get_group(name)["test_accuracy"].notna().sum())) for name in names)],
+    ]
+    if with_papers:
+        for title, place in (("the paper: max validation accuracy, %", 0), ("the paper: test accuracy, %", 1)):
+            figures = (PAPERS.get(backbone_of.get(name, "")) for name in names)
+            rows.append([title, *(f"{both[place]:.1f}" if both else "" for both in figures)])
+    return rows
+
+
+def _mean(values: pd.Series, digits: int) -> str:
+    if values.empty:
+        return ""
+    mean = f"{values.mean():,.{digits}f}"
+    return mean if values.nunique() == 1 or len(values) == 1 else f"{mean} ± {values.std():,.{digits}f}"
+
+
+def difference_rows(found: list[Difference]) -> list[list[str]]:
+    """Lay out the differences between models."""
+    rows = [["", "points", "95 % interval", "more than chance"]]
+    for one in found:
+        interval = f"{one.low:+.1f} to {one.high:+.1f}"
+        rows.append([f"{one.first} over {one.second}", f"{one.points:+.1f}", interval, "yes" if one.matters else "no"])
+    return rows
+
+
+def as_markdown(rows: list[list[str]]) -> str:
+    """Write rows, the first of them the head, as a table in Markdown."""
+    head, *body = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([head, "|---" * len(rows[0]) + "|", *body]) + "\n"

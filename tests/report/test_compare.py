@@ -1,0 +1,104 @@
+"""`lit-genre compare` from end to end: small, of one that works and one that fails."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lit_genre.report import compare as module
+from tests.runs import CONFIGS, Run
+
+OPTIONS = json.dumps([
+    "--model.clip_seconds=1", "--trainer.max_epochs=2", "--trainer.logger=false", "--trainer.accelerator=cpu",
+    "--trainer.enable_progress_bar=false",
+])  # fmt: skip
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The first words of the commands that were run."""
+    asked: list[str] = []
+
+    def spy(*words: str) -> str:
+        asked.append(words[0] + (" on" if words[1] == "--ckpt_path" else ""))
+        return real(*words)
+
+    real: Callable[..., str] = module._lit_genre
+    monkeypatch.setattr(module, "_lit_genre", spy)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return asked
+
+
+def write_config(name: str, text: str) -> str:
+    Path(name).write_text(text)
+    return name
+
+
+def test_what_works_is_trained_tested_and_reported_and_what_fails_is_a_row(
+    run: Run, fma: Path, commands: list[str]
+) -> None:
+    wrong = write_config("wrong.yaml", "model:\n  backbone:\n    class_path: CRNN\n    init_args: {dropout: 2}\n")
+    data = write_config("data.yaml", f"data:\n  init_args:\n    root: {fma}\n")
+    words = ["compare", "--configs", json.dumps([str(CONFIGS / "cnn1d_shallow.yaml"), wrong]), "--seeds=[3]"]
+    words += ["--overlays", json.dumps([data]), "--options", OPTIONS, "--folder", "out"]
+    run(*words)
+    assert commands == ["fit", "test on", "fit"]
+    table = pd.read_csv("out/results.csv", index_col="model")
+    assert (table.loc["cnn1d_shallow", "epochs"], table.loc["cnn1d_shallow", "seed"]) == (2, 3)
+    assert 0 <= table.loc["cnn1d_shallow", "test_accuracy"] <= 1
+    assert table.loc["cnn1d_shallow", "parameters"] == 65856
+    assert "dropout probability has to be between 0 and 1" in table.loc["wrong", "error"]
+
+    # As if it had been killed after its last epoch.
+    Path("out/runs/cnn1d_shallow-seed3/summary.json").unlink()
+    before = Path("out/results.csv").read_text().splitlines()[1]
+    commands.clear()
+    run(*words)
+    assert commands == ["fit on", "fit"]
+    assert Path("out/results.csv").read_text().splitlines()[1] == before
+
+    commands.clear()
+    run("compare", "--report_only", "--folder", "elsewhere", "--runs", json.dumps(["out/runs/cnn*"]))
+    assert commands == []
+    assert pd.read_csv("elsewhere/results.csv")["model"].tolist() == ["cnn1d_shallow"]
+
+    with pytest.raises(SystemExit, match="cnn1d_shallow-seed3 was made with other settings"):
+        run(*words[:-4], "--options", json.dumps(["--trainer.max_epochs=9"]), "--folder", "out")
+    Path("data.yaml").write_text(f"data:\n  init_args:\n    root: {fma}\n    batch_size: 3\n")
+    with pytest.raises(SystemExit, match="was made with other settings"):
+        run(*words)
+    assert commands == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "nothing to compare"),
+        (["--configs=[absent.yaml]"], "there is no file absent.yaml"),
+        (["--report_only"], "holds no run to report on"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(run: Run, words: list[str], said: str) -> None:
+    with pytest.raises(SystemExit, match=said):
+        run("compare", *words)
+    assert not Path("comparison").exists()
+
+
+def test_two_configurations_of_one_name_are_refused(run: Run) -> None:
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+        write_config(f"{folder}/net.yaml", "")
+    with pytest.raises(SystemExit, match="two configurations are called net.yaml"):
+        run("compare", "--configs=[a/net.yaml, b/net.yaml]")
+
+
+def test_the_shipped_comparison_names_all_seven() -> None:
+    import yaml
+
+    plan = yaml.safe_load((CONFIGS / "compare.yaml").read_text())
+    assert {Path(config).name for config in plan["configs"]} == {path.name for path in CONFIGS.glob("*.yaml")} - {
+        "compare.yaml"
+    }
+    assert all((CONFIGS.parent / config).exists() for config in plan["configs"])

@@ -1,0 +1,176 @@
+"""What finished runs come to: tables, differences, pictures and the page, from folders written here by hand."""
+
+import html.parser
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from lit_genre.errors import LitGenreError
+from lit_genre.report.compare import report
+from lit_genre.report.page import write_page
+from lit_genre.report.runs import Run, read_run
+from lit_genre.report.significance import differences
+from lit_genre.report.tables import COLUMNS, PAPERS, as_markdown, models, paper_table, results
+
+GENRES = ["Folk", "Rock"]
+
+
+def write_run(folder: Path, backbone: str, right: list[bool], val: list[float], seed: int = 0) -> Path:
+    """Write a run of which some test tracks were right."""
+    folder.mkdir(parents=True)
+    config = {"seed_everything": seed, "model": {"backbone": {"class_path": f"lit_genre.{backbone}"}}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "summary.json").write_text(json.dumps({"parameters": 1000}))
+    epochs = range(len(val))
+    history = {"epoch": epochs, "seconds": 2.5, "memory_gb": [1.0 + e for e in epochs], "train/accuracy": 0.9}
+    history |= {"val/accuracy": val, "train/loss": 0.5, "val/loss": 0.7}
+    pd.DataFrame(history).to_csv(folder / "metrics.csv", index=False)
+    rows = []
+    for track, is_right in enumerate(right):
+        genre = GENRES[track % 2]
+        predicted = genre if is_right else GENRES[1 - track % 2]
+        rows.append([100 + track, genre, predicted, *(0.8 if name == predicted else 0.2 for name in GENRES)])
+    pd.DataFrame(rows, columns=["track_id", "genre", "predicted", *GENRES]).to_csv(folder / "test.csv", index=False)
+    return folder
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Run]:
+    """A good model with two seeds, a bad one with one, and one that failed."""
+    folders = [
+        write_run(tmp_path / "good-seed0", "CRNN", [True] * 38 + [False] * 2, [0.5, 0.8, 0.7]),
+        write_run(tmp_path / "good-seed1", "CRNN", [True] * 36 + [False] * 4, [0.5, 0.9]),
+        write_run(tmp_path / "bad-seed0", "RNN", [True] * 20 + [False] * 20, [0.4, 0.6]),
+    ]
+    (tmp_path / "broken-seed0").mkdir()
+    (tmp_path / "broken-seed0" / "error.txt").write_text("no <memory> left\n")
+    return [read_run(folder) for folder in (*folders, tmp_path / "broken-seed0")]
+
+
+def test_a_run_is_read_back(runs: list[Run]) -> None:
+    good = runs[0]
+    assert (good.model, good.seed, good.backbone, good.parameters) == ("good", 0, "CRNN", 1000)
+    assert (good.epochs, good.seconds, good.memory_gb) == (3, 7.5, 3.0)
+    assert good.best_val == 0.8
+    assert good.test == pytest.approx(38 / 40)
+    # One Folk and one Rock are wrong: precision and recall are 19/20 for both.
+    assert good.f1_macro == pytest.approx(0.95)
+    assert (runs[3].error, runs[3].test) == ("no <memory> left", None)
+
+
+def test_a_run_from_anywhere_is_called_by_its_backbone(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path / "CRNN-20261122-130645", "CRNN", [True], [0.5], seed=7))
+    assert (run.model, run.seed) == ("CRNN", 7)
+
+
+@pytest.mark.parametrize(("name", "content"), [("metrics.csv", ""), ("summary.json", "{"), ("test.csv", "a,b\n1,2\n")])
+def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: str) -> None:
+    folder = write_run(tmp_path / "a-seed0", "CRNN", [True], [0.5])
+    (folder / name).write_text(content)
+    with pytest.raises(LitGenreError, match=rf"{name} is damaged"):
+        read_run(folder)
+
+
+def test_results_have_a_row_a_run(runs: list[Run]) -> None:
+    table = results(runs)
+    assert list(table.columns) == list(COLUMNS.values())
+    assert table["model"].tolist() == ["good", "good", "bad", "broken"]
+    assert table["test_accuracy"].tolist()[:3] == pytest.approx([0.95, 0.9, 0.5])
+    assert table["error"].tolist() == ["", "", "", "no <memory> left"]
+
+
+def test_the_papers_table_has_means_deviations_and_its_own_figures(runs: list[Run]) -> None:
+    assert models(runs) == ["good", "bad", "broken"]
+    rows = {row[0]: row[1:] for row in paper_table(runs, with_papers=True)}
+    assert rows[""] == ["good", "bad", "broken"]
+    # The mean of 95 and 90; their deviation is 5 / sqrt(2).
+    assert rows["test accuracy, %"] == ["92.5 ± 3.5", "50.0", ""]
+    assert rows["max validation accuracy, %"][0] == "85.0 ± 7.1"
+    assert rows["the paper: test accuracy, %"] == ["27.1", "11.1", ""]
+    assert rows["runs"] == ["2", "1", "0"]
+    assert not any(row[0].startswith("the paper") for row in paper_table(runs, with_papers=False))
+
+
+def test_the_papers_figures_are_of_the_seven() -> None:
+    from lit_genre.plugins import backbones
+
+    assert PAPERS.keys() == {name for name, plugin in backbones().items() if plugin.package == "lit-genre"}
+
+
+def test_a_clear_difference_matters_and_none_does_not(runs: list[Run], tmp_path: Path) -> None:
+    (clear,) = differences(runs)
+    assert (clear.first, clear.second, clear.tracks) == ("good", "bad", 40)
+    # 92.5 % of the tracks on average over seeds, against 50 %.
+    assert clear.points == pytest.approx(42.5)
+    assert clear.low < 42.5 < clear.high
+    assert clear.matters
+    same = [read_run(write_run(tmp_path / f"{name}-seed0", "RNN", [True, False] * 9, [0.5])) for name in "ab"]
+    (none,) = differences(same)
+    assert (none.points, none.low, none.high, none.matters) == (0, 0, 0, False)
+
+
+def test_one_track_of_eighty_is_no_difference(tmp_path: Path) -> None:
+    first = write_run(tmp_path / "a-seed0", "CRNN", [True] * 33 + [False] * 47, [0.5])
+    second = write_run(tmp_path / "b-seed0", "RNN", [True] * 30 + [False] * 48 + [True] * 2, [0.5])
+    (found,) = differences([read_run(first), read_run(second)])
+    assert found.points == pytest.approx(1.25)
+    assert not found.matters
+
+
+def test_only_tracks_that_all_have_are_compared(tmp_path: Path) -> None:
+    first = write_run(tmp_path / "a-seed0", "CRNN", [True] * 40, [0.5])
+    second = write_run(tmp_path / "b-seed0", "RNN", [False] * 30, [0.5])
+    assert differences([read_run(first), read_run(second)])[0].tracks == 30
+
+
+def test_markdown() -> None:
+    assert as_markdown([["", "a"], ["x", "1"]]) == "|  | a |\n|---|---|\n| x | 1 |\n"
+
+
+def test_all_is_written(runs: list[Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "report"
+    report(runs, folder)
+    assert {path.name for path in folder.iterdir()} == {
+        "results.csv", "table.md", "curves.png", "overfit.png", "report.html",
+    }  # fmt: skip
+    assert pd.read_csv(folder / "results.csv")["model"].tolist() == ["good", "good", "bad", "broken"]
+    assert "good over bad" in (folder / "table.md").read_text()
+    assert "broken-seed0 failed: no <memory> left" in capsys.readouterr().out
+
+
+class Page(html.parser.HTMLParser):
+    """Collects the cells and what the page asks a network for."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.text: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_the_page_needs_no_network_and_shows_what_it_was_given(runs: list[Run], tmp_path: Path) -> None:
+    (tmp_path / "curves.png").write_bytes(b"a picture")
+    page = tmp_path / "report.html"
+    write_page(runs, differences(runs), {"Curves": tmp_path / "curves.png"}, True, page)
+    text = page.read_text()
+    read = Page(text)
+    assert all(link.startswith("data:") for link in read.links)
+    assert "url(" not in text
+    assert "no <memory> left" in read.text
+    assert "92.5 ± 3.5" in read.text
+    assert "data-value='92.5'" in text
+    assert "3 runs of 3 models, tested on 40 tracks. 1 failed." in text
+
+
+def test_nothing_to_report_is_said(tmp_path: Path) -> None:
+    with pytest.raises(LitGenreError, match="holds no run to report on"):
+        report([], tmp_path)
