@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import os
 import warnings
 from collections.abc import Sequence
 from importlib.resources import files
@@ -45,7 +46,7 @@ class RunConfig(SaveConfigCallback):
         folder.mkdir(parents=True, exist_ok=True)
         self.parser.save(self.config, folder / "config.yaml", skip_none=False, overwrite=True, multifile=False)
         for logger in trainer.loggers:
-            logger.log_hyperparams(self.config.as_dict())
+            logger.log_hyperparams(without_home(self.config.as_dict()))
 
 
 class GenreCLI(LightningCLI):
@@ -116,10 +117,31 @@ class GenreCLI(LightningCLI):
             init_args = getattr(logger, "init_args", None) or {}
             if init_args.get("save_dir") == ".":
                 init_args["save_dir"] = str(self.folder)
+            if getattr(logger, "class_path", "") == "lit_genre.logger.wandb_logger":
+                _name_run(init_args, config)
         super().instantiate_classes()
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: the stock version lets the checkpoint override the user's arguments."""
+
+
+def _name_run(init_args: Any, config: Namespace) -> None:
+    """Name, group and tag a run of W&B by backbone and data, where the configuration does not."""
+    backbone = config.model.backbone.class_path.rpartition(".")[2]
+    data = [str(config.data.init_args.get(name)) for name in ("root", "subset") if name in config.data.init_args]
+    tags = [backbone, *(Path(part).name for part in data)]
+    for name, value in {"name": " ".join(tags), "group": backbone, "tags": tags}.items():
+        if init_args.get(name) is None:
+            init_args[name] = value
+
+
+def without_home(value: Any) -> Any:
+    """Write ~ for the home folder wherever it stands in a configuration: nobody's name is to be in a log."""
+    if isinstance(value, dict):
+        return {key: without_home(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_home(item) for item in value]
+    return str(value).replace(str(Path.home()), "~") if isinstance(value, str | os.PathLike) else value
 
 
 def _ckpt_path(options: list[str]) -> tuple[str | None, list[str]]:

@@ -13,38 +13,56 @@ from lightning.pytorch.loggers import WandbLogger
 Mode = Literal["online", "offline", "disabled"]
 
 
+class RunLogger(WandbLogger):
+    """Lightning's logger for W&B, which knows whether the run's model is to be uploaded.
+
+    Lightning's own log_model uploads a checkpoint without the names of its classes.
+    """
+
+    uploads_model: bool = False
+
+
 def wandb_logger(
     save_dir: str = ".",
     project: str = "lit-genre",
     name: str | None = None,
+    group: str | None = None,
     tags: list[str] | None = None,
     log_model: bool = False,
     mode: Mode | None = None,
-) -> WandbLogger:
+) -> RunLogger:
     """Log to Weights & Biases.
 
     Args:
         save_dir: Folder for W&B's files; "." for the folder of the run.
         project: Project in W&B.
-        name: Name of the run; null for the name of its folder.
-        tags: Tags of the run.
-        log_model: Whether to upload the best checkpoint.
+        name: Name of the run; null for backbone and data, as the command line knows them, or else its folder's name.
+        group: Group of runs; null for the backbone.
+        tags: Tags of the run; null for backbone and data.
+        log_model: Whether to upload the best checkpoint, with its score and the names of the genres.
         mode: null for what WANDB_MODE says, or else online where there is a key or a login and offline where not.
     """
+    import wandb
+
     # A dozen lines that hide the run's own; where the run lies, the run says at its end.
     os.environ.setdefault("WANDB_SILENT", "true")
     folder = Path(save_dir).resolve()
-    logger = WandbLogger(
+    # What waits for its upload lies with the run, and not in the user's home.
+    os.environ.setdefault("WANDB_DATA_DIR", str(folder))
+    logger = RunLogger(
         project=project,
         # Whole, for W&B's own process keeps the working folder that it was started in.
         save_dir=folder,
         # From the folder, so that a resumed run goes on in the same run of W&B, and no other's of the same name.
         id=f"{folder.name}-{hashlib.sha256(bytes(folder)).hexdigest()[:8]}",
         name=name or folder.name,
+        group=group,
         tags=tags,
-        log_model=log_model,
+        # Its machine, paths and what it printed would go up with it: user names are in them, and nobody searches them.
+        settings=wandb.Settings(x_disable_machine_info=True, disable_git=True, console="off"),
         mode=mode or os.environ.get("WANDB_MODE") or ("online" if has_login() else "offline"),
     )
+    logger.uploads_model = log_model
     # Lightning 2.6 hands on a setting that W&B 0.31 warns of whatever its value.
     logger._wandb_init.pop("anonymous", None)
     return logger

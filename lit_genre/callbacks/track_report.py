@@ -1,37 +1,38 @@
-"""What a test or a prediction says of each track: tables, and the confusion of genres as a picture."""
+"""What a test or a prediction says of each track: tables, and pictures of the test."""
 
 import csv
 from pathlib import Path
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from rich.table import Table
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from lit_genre.callbacks import leaves_files
+from lit_genre.callbacks.pictures import draw_confusion, draw_precision_recall, draw_reliability
 from lit_genre.console import console
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import TrackScores, score
 
 
 class TrackReport(Callback):
-    """Writes `test.csv` and `confusion.png` behind a test, `predictions.csv` behind a prediction.
+    """Writes `test.csv` and its pictures behind a test, `predictions.csv` behind a prediction.
 
     The CSV has a row for each track: its id, its genre, the predicted genre and the probability of each genre.
     """
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print what `lit-genre validate` found."""
-        if trainer.state.fn == TrainerFn.VALIDATING and (scores := _scores(trainer, pl_module)):
-            _print(scores, _classes(pl_module), "val")
+        if trainer.state.fn == TrainerFn.VALIDATING and (scores := scores_of(trainer, pl_module)):
+            _print(scores, classes_of(pl_module), "val")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write and print what the test found."""
-        if scores := _scores(trainer, pl_module):
-            classes, folder = _classes(pl_module), Path(trainer.default_root_dir)
+        if scores := scores_of(trainer, pl_module):
+            classes, folder = classes_of(pl_module), Path(trainer.default_root_dir)
             _write(scores, classes, folder / "test.csv")
-            draw_confusion(scores, classes, folder / "confusion.png")
+            draw_confusion(scores, classes, f"test: {_accuracy(scores, classes)}", folder / "confusion.png")
+            draw_precision_recall(scores, classes, folder / "precision_recall.png")
+            draw_reliability(scores, classes, folder / "reliability.png")
             _print(scores, classes, "test")
             console.print(f"Run:         {folder}")
             for name, pattern in (("Tables", "*.csv"), ("Plots", "*.png"), ("Checkpoints", "checkpoints/*.ckpt")):
@@ -39,13 +40,14 @@ class TrackReport(Callback):
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the predictions."""
-        if scores := _scores(trainer, pl_module):
+        if scores := scores_of(trainer, pl_module):
             path = Path(trainer.default_root_dir) / "predictions.csv"
-            _write(scores, _classes(pl_module), path)
+            _write(scores, classes_of(pl_module), path)
             console.print(f"Predictions of {len(scores.track_id):,} tracks: {path}")
 
 
-def _scores(trainer: Trainer, pl_module: LightningModule) -> TrackScores | None:
+def scores_of(trainer: Trainer, pl_module: LightningModule) -> TrackScores | None:
+    """Hand out the scores of the last evaluation, on the CPU; None in a process that writes nothing."""
     assert isinstance(pl_module, GenreClassifier)
     scores = pl_module.track_scores
     if scores is None or not leaves_files(trainer):
@@ -53,7 +55,8 @@ def _scores(trainer: Trainer, pl_module: LightningModule) -> TrackScores | None:
     return TrackScores(*(column.cpu() for column in scores))
 
 
-def _classes(pl_module: LightningModule) -> list[str]:
+def classes_of(pl_module: LightningModule) -> list[str]:
+    """Name the model's classes."""
     assert isinstance(pl_module, GenreClassifier)
     return pl_module.classes
 
@@ -66,34 +69,6 @@ def _write(scores: TrackScores, classes: list[str], path: Path) -> None:
         for track_id, probs, label in zip(*scores, strict=True):
             shares = (f"{prob:.6f}" for prob in probs.tolist())
             table.writerow([int(track_id), classes[label], classes[probs.argmax()], *shares])
-
-
-def draw_confusion(scores: TrackScores, classes: list[str], path: Path) -> None:
-    """Plot how often each genre (row) was taken for each (column), as share and number of its tracks."""
-    from matplotlib.figure import Figure
-
-    counts = multiclass_confusion_matrix(scores.probs, scores.label, len(classes))
-    shares = counts / counts.sum(1, keepdim=True).clamp(min=1)
-    side = 2.5 + 0.6 * len(classes)
-    figure = Figure(figsize=(side + 1, side), layout="constrained")
-    axes = figure.subplots()
-    picture = axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
-    places = range(len(classes))
-    axes.set_xticks(places, classes, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(places, classes)
-    axes.set(xlabel="predicted", ylabel="genre", title=f"test: {_accuracy(scores, classes)}")
-    for row, column in torch.nonzero(counts).tolist():
-        dark = shares[row, column] > 0.5
-        axes.text(
-            column,
-            row,
-            str(int(counts[row, column])),
-            ha="center",
-            va="center",
-            color="white" if dark else "black",
-        )
-    figure.colorbar(picture, label="share of the genre's tracks", shrink=0.8)
-    figure.savefig(path, dpi=120)
 
 
 def _accuracy(scores: TrackScores, classes: list[str]) -> str:

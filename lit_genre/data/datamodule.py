@@ -8,8 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 
 from lit_genre.batch import Batch, clip_samples
@@ -104,6 +106,21 @@ class FMADataModule(LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the seed of a resumed run, so that it hears the clips it would have heard."""
         self.seed = state_dict["seed"]
+
+    def track(self, track_id: int) -> Track:
+        """Find a track by its number."""
+        return self._track_of[track_id]
+
+    @cached_property
+    def _track_of(self) -> dict[int, Track]:
+        return {track.track_id: track for track in self.tracks}
+
+    def waveform(self, track_id: int, seconds: float) -> NDArray[np.int16]:
+        """Read the beginning of a track from the store, int16 PCM, shape (n,)."""
+        if self._store is None:
+            self._store = self._build_store()
+        pcm = np.empty(round(seconds * self.sample_rate), dtype=np.int16)
+        return pcm[: self._store.read(track_id, 0, pcm)]
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Serve one random clip of each training track; one less where it would be a batch of its own."""

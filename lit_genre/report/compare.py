@@ -132,7 +132,9 @@ def _train_and_test(folder: Path, words: list[str]) -> None:
         error = _lit_genre("fit", *where)
     if not error and not (folder / "test.csv").exists():
         best = checkpoints / "best.ckpt"
-        error = _lit_genre("test", "--ckpt_path", str(best if best.exists() else checkpoints / "last.ckpt"))
+        # Logger, accelerator and the like are not of the recipe that a checkpoint brings.
+        trainer = [word for word in words if word.startswith("--trainer.")]
+        error = _lit_genre("test", "--ckpt_path", str(best if best.exists() else checkpoints / "last.ckpt"), *trainer)
     if error:
         (folder / "error.txt").write_text(error + "\n", encoding="utf-8")
 
