@@ -18,6 +18,9 @@ from lit_genre.model.metrics import TrackScores, score
 MOST_WRONG: Final = 32
 """Tracks that were wrong with the greatest probability, to be listened to."""
 
+CURVES_EVERY: Final = 5
+"""Epochs from one sending of the curves to the next: each sends them whole."""
+
 HEARD_SECONDS: Final = 10
 """How much of such a track is sent."""
 
@@ -25,11 +28,11 @@ HEARD_SECONDS: Final = 10
 class Dashboard(Callback):
     """Sends to W&B, where the run logs there, and does nothing otherwise.
 
-    Each epoch: `curves/loss` and `curves/accuracy`, training and validation on the same axes, and the confusion of
-    genres on validation. Behind a test: confusion, precision over recall, reliability, a table of all tracks, and one
-    of those that were most confidently wrong, with sound and spectrogram. The summary holds parameters, training
-    seconds, best validation and test accuracy. The best checkpoint goes up as an artifact where the logger's log_model
-    asks for it.
+    Each epoch the confusion of genres on validation; every few, and at the end, `curves/loss` and `curves/accuracy`,
+    training and validation on the same axes. Behind a test: confusion, precision over recall, reliability, a table of
+    all tracks, and one of those that were most confidently wrong, with sound and spectrogram. The summary holds
+    parameters, training seconds, best validation and test accuracy. The best checkpoint goes up as an artifact where
+    the logger's log_model asks for it.
     """
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -45,24 +48,15 @@ class Dashboard(Callback):
             _send(trainer, {"val/confusion": _confusion(scores, classes_of(pl_module))})
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Send the curves up to now; History, which comes before, has noted this epoch."""
-        rows = next((callback.rows for callback in trainer.callbacks if isinstance(callback, History)), [])  # type: ignore[attr-defined]
-        if not rows or not _loggers(trainer):
-            return
-        import wandb
-
-        epochs = [row["epoch"] + 1 for row in rows]
-        for quantity in ("loss", "accuracy"):
-            splits = [split for split in ("train", "val") if f"{split}/{quantity}" in rows[-1]]
-            values = [[row.get(f"{split}/{quantity}") for row in rows] for split in splits]
-            chart = wandb.plot.line_series(epochs, values, keys=splits, title=quantity, xname="epoch")
-            _send(trainer, {f"curves/{quantity}": chart})
-        best = max((row["val/accuracy"] for row in rows if "val/accuracy" in row), default=None)
-        seconds = sum(row["seconds"] for row in rows)
-        _summarise(trainer, {"best_val_accuracy": best, "training_seconds": seconds, "epochs": len(rows)})
+        """Send the curves up to now, every few epochs; History, which comes before, has noted this one."""
+        rows = _rows(trainer)
+        if rows and len(rows) % CURVES_EVERY == 0:
+            _send_curves(trainer, rows)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Upload the best checkpoint, where that is asked for."""
+        """Send the whole curves and, where that is asked for, the best checkpoint."""
+        if rows := _rows(trainer):
+            _send_curves(trainer, rows)
         best = Path(trainer.default_root_dir) / "checkpoints" / "best.ckpt"
         for logger in _loggers(trainer):
             if getattr(logger, "uploads_model", False) and best.exists():
@@ -101,6 +95,26 @@ class Dashboard(Callback):
         rated = score(scores, classes)
         accuracy, f1_macro = float(rated["accuracy"]), float(rated["f1_macro"])
         _summarise(trainer, {"test_accuracy": accuracy, "test_f1_macro": f1_macro, "test_calibration_error": error})
+
+
+def _rows(trainer: Trainer) -> list[dict[str, float]]:
+    """Hand out History's rows, of each epoch up to now, where the run logs to W&B."""
+    callbacks = trainer.callbacks if _loggers(trainer) else []  # type: ignore[attr-defined]
+    return next((callback.rows for callback in callbacks if isinstance(callback, History)), [])
+
+
+def _send_curves(trainer: Trainer, rows: list[dict[str, float]]) -> None:
+    import wandb
+
+    epochs = [row["epoch"] + 1 for row in rows]
+    for quantity in ("loss", "accuracy"):
+        splits = [split for split in ("train", "val") if f"{split}/{quantity}" in rows[-1]]
+        values = [[row.get(f"{split}/{quantity}") for row in rows] for split in splits]
+        chart = wandb.plot.line_series(epochs, values, keys=splits, title=quantity, xname="epoch")
+        _send(trainer, {f"curves/{quantity}": chart})
+    best = max((row["val/accuracy"] for row in rows if "val/accuracy" in row), default=None)
+    seconds = sum(row["seconds"] for row in rows)
+    _summarise(trainer, {"best_val_accuracy": best, "training_seconds": seconds, "epochs": len(rows)})
 
 
 def _backbone(pl_module: LightningModule) -> str:

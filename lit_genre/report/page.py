@@ -37,8 +37,8 @@ def write_page(
     if found:
         words = (
             "Differences of test accuracy, percentage points, over the same tracks; the interval is a bootstrap over "
-            "the tracks. Where it holds 0, the order of the two may be chance; of many pairs, one in twenty leaves it out "
-            "by chance too."
+            "the tracks. Where it holds 0, the order of the two may be chance; and of twenty pairs that do not differ, "
+            "one leaves it out."
         )
         sections.append(_section("Which differences matter", words, _table(_named(found))))
     sections += [_section(heading, "", _picture(picture)) for heading, picture in pictures.items()]
