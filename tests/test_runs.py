@@ -25,6 +25,7 @@ def test_fit_test_and_predict(run: Run, fma: Path, capsys: pytest.CaptureFixture
     assert {path.name for path in where.iterdir()} == {
         "config.yaml",
         "metrics.csv",
+        "summary.json",
         "curves.png",
         "checkpoints",
     }

@@ -47,9 +47,12 @@ def compare(
     """
     if not report_only:
         plan = _plan(configs or [], seeds or [0, 1, 2], overlays or [], options or [], folder / "runs")
-        for number, (run_folder, words) in enumerate(plan.items(), start=1):
-            console.rule(f"{number} of {len(plan)}: {run_folder.name}", align="left")
-            _train_and_test(run_folder, words)
+        try:
+            for number, (run_folder, words) in enumerate(plan.items(), start=1):
+                console.rule(f"{number} of {len(plan)}: {run_folder.name}", align="left")
+                _train_and_test(run_folder, words)
+        except KeyboardInterrupt:
+            sys.exit("Stopped. The same command goes on from here.")
     folders = sorted(folder.glob("runs/*/")) + [
         Path(found) for pattern in runs or [] for found in sorted(glob(pattern))
     ]
@@ -145,10 +148,15 @@ def _lit_genre(*words: str) -> str:
     command = [sys.executable, "-m", "lit_genre", *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") as process:
         assert process.stderr is not None
-        for line in process.stderr:
-            sys.stderr.write(line)
-            if line.strip():
-                said.append(line.strip())
+        try:
+            for line in process.stderr:
+                sys.stderr.write(line)
+                if line.strip():
+                    said.append(line.strip())
+        except KeyboardInterrupt:
+            # It was told too, and puts its things in order.
+            process.wait()
+            raise
     if process.returncode == 0:
         return ""
     return said[-1] if said else f"lit-genre {words[0]} ended with status {process.returncode}"
