@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
-from lit_genre.callbacks import leaves_files
+from lit_genre.callbacks import leaves_files, network_of
 from lit_genre.callbacks.history import History
 from lit_genre.callbacks.pictures import calibration_error, precision_recall
 from lit_genre.callbacks.track_report import classes_of, scores_of
@@ -37,8 +37,7 @@ class Dashboard(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the size of the network."""
-        network = getattr(pl_module, "backbone", pl_module)
-        _summarise(trainer, {"parameters": sum(parameter.numel() for parameter in network.parameters())})
+        _summarise(trainer, {"parameters": sum(p.numel() for p in network_of(pl_module).parameters())})
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Send the confusion of genres on validation."""
@@ -64,7 +63,7 @@ class Dashboard(Callback):
 
                 summary = logger.experiment.summary
                 known = {name: summary.get(name) for name in ("best_val_accuracy", "parameters", "epochs")}
-                metadata = {"classes": classes_of(pl_module), "backbone": _backbone(pl_module), **known}
+                metadata = {"classes": classes_of(pl_module), "backbone": type(network_of(pl_module)).__name__, **known}
                 artifact = wandb.Artifact(f"model-{logger.experiment.id}", "model", metadata=metadata)
                 artifact.add_file(str(best), "best.ckpt")
                 logger.experiment.log_artifact(artifact, aliases=["best"])
@@ -81,16 +80,18 @@ class Dashboard(Callback):
         precision = [curve[1] for curve in curves.values()]
         error = calibration_error(scores, classes)
         folder = trainer.default_root_dir
-        sent = {
+        sent: dict[str, Any] = {
             "test/confusion": _confusion(scores, classes),
             "test/precision_recall": wandb.plot.line_series(
                 recall, precision, keys=list(curves), title="precision over recall", xname="recall"
             ),
             "test/reliability": wandb.Image(f"{folder}/reliability.png"),
             "test/calibration_error": error,
-            "test/tracks": _track_table(trainer, scores, classes),
-            "test/most_wrong": _most_wrong(trainer, pl_module, scores, classes),
         }
+        # Other data than FMA may know neither titles nor sound.
+        if hasattr(getattr(trainer, "datamodule", None), "track"):
+            sent["test/tracks"] = _track_table(trainer, scores, classes)
+            sent["test/most_wrong"] = _most_wrong(trainer, pl_module, scores, classes)
         _send(trainer, sent)
         rated = score(scores, classes)
         accuracy, f1_macro = float(rated["accuracy"]), float(rated["f1_macro"])
@@ -115,10 +116,6 @@ def _send_curves(trainer: Trainer, rows: list[dict[str, float]]) -> None:
     best = max((row["val/accuracy"] for row in rows if "val/accuracy" in row), default=None)
     seconds = sum(row["seconds"] for row in rows)
     _summarise(trainer, {"best_val_accuracy": best, "training_seconds": seconds, "epochs": len(rows)})
-
-
-def _backbone(pl_module: LightningModule) -> str:
-    return type(getattr(pl_module, "backbone", pl_module)).__name__
 
 
 def _loggers(trainer: Trainer) -> list[WandbLogger]:

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger
 
-from lit_genre.callbacks import leaves_files
+from lit_genre.callbacks import leaves_files, network_of
 from lit_genre.console import console
 
 Row = dict[str, float]
@@ -42,7 +42,8 @@ class History(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say in a line what is about to be trained."""
         n = sum(parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad)
-        trainer.print(f"{_name(pl_module)}: {n:,} parameters to train; the run goes to {trainer.default_root_dir}")
+        name = type(network_of(pl_module)).__name__
+        trainer.print(f"{name}: {n:,} parameters to train; the run goes to {trainer.default_root_dir}")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -75,8 +76,7 @@ class History(Callback):
         self._draw(trainer)
         if leaves_files(trainer):
             # Its presence says that training is finished.
-            network = getattr(pl_module, "backbone", pl_module)
-            summary = {"parameters": sum(parameter.numel() for parameter in network.parameters())}
+            summary = {"parameters": sum(parameter.numel() for parameter in network_of(pl_module).parameters())}
             (Path(trainer.default_root_dir) / "summary.json").write_text(json.dumps(summary) + "\n")
             console.print(_summary(self.rows, Path(trainer.default_root_dir), trainer.loggers))
 
@@ -147,10 +147,6 @@ def _peak_memory() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
-
-
-def _name(pl_module: LightningModule) -> str:
-    return type(getattr(pl_module, "backbone", pl_module)).__name__
 
 
 def _summary(rows: list[Row], folder: Path, loggers: list[Logger]) -> str:

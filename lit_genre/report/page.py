@@ -40,7 +40,7 @@ def write_page(
             "the tracks. Where it holds 0, the order of the two may be chance; and of twenty pairs that do not differ, "
             "one leaves it out."
         )
-        sections.append(_section("Which differences matter", words, _table(_named(found))))
+        sections.append(_section("Which differences matter", words, _table(difference_rows(found))))
     sections += [_section(heading, "", _picture(picture)) for heading, picture in pictures.items()]
     sections.append(_section("Runs", "Each run, as results.csv has it.", _table(_run_rows(runs))))
     finished = [run for run in runs if run.test is not None]
@@ -53,11 +53,6 @@ def write_page(
         title="Comparison of architectures", summary=summary, sections="\n".join(sections), version=__version__
     )
     path.write_text(text, encoding="utf-8")
-
-
-def _named(found: list[Difference]) -> list[list[str]]:
-    head, *body = difference_rows(found)
-    return [["pair", *head[1:]], *body]
 
 
 def _run_rows(runs: list[Run]) -> list[list[object]]:

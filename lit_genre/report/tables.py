@@ -92,7 +92,7 @@ def _mean(values: pd.Series, digits: int) -> str:
 
 def difference_rows(found: list[Difference]) -> list[list[str]]:
     """Lay out the differences between models."""
-    rows = [["", "points", "95 % interval", "more than chance"]]
+    rows = [["pair", "points", "95 % interval", "more than chance"]]
     for one in found:
         interval = f"{one.low:+.1f} to {one.high:+.1f}"
         rows.append([f"{one.first} over {one.second}", f"{one.points:+.1f}", interval, "yes" if one.matters else "no"])
