@@ -20,6 +20,7 @@ from lit_genre.allocator import keep_freed_memory
 from lit_genre.errors import LitGenreError
 from lit_genre.logger import finish_wandb
 from lit_genre.model.classifier import GenreClassifier
+from lit_genre.model.metrics import HEADLINE
 from lit_genre.parser import GenreParser
 from lit_genre.plugins import backbones
 from lit_genre.run_folder import find_checkpoint, new_run_folder, read_hyperparameters, read_recipe, run_folder_of
@@ -57,6 +58,9 @@ class GenreCLI(LightningCLI):
         parser.link_arguments("model.sample_rate", "data.init_args.sample_rate")
         parser.link_arguments("model.clip_seconds", "data.init_args.clip_seconds")
         parser.link_arguments("data.classes", "model.classes", apply_on="instantiate")
+        # Of data of anyone's, which need not have heard of them.
+        parser.link_arguments("data", "model.task", _task_of, apply_on="instantiate")
+        parser.link_arguments("data", "model.class_counts", _class_counts_of, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Put what a checkpoint says of itself in front of the user's arguments, which override it.
@@ -75,6 +79,8 @@ class GenreCLI(LightningCLI):
             hyperparameters = read_hyperparameters(self.checkpoint)
             recipe = read_recipe(self.checkpoint)
             known = {"model": hyperparameters} | ({"data": recipe["data"]} if recipe else {})
+            if not recipe and hyperparameters.get("task", "single") != "single":
+                known["data"] = {"init_args": {"task": hyperparameters["task"]}}
             if command == "fit" and recipe:
                 # The backbone as the checkpoint can bring it back, which may need less than the recipe's.
                 known = recipe | {"model": recipe["model"] | {"backbone": hyperparameters["backbone"]}}
@@ -98,6 +104,7 @@ class GenreCLI(LightningCLI):
                 "or name another folder by --trainer.default_root_dir."
             )
         config.trainer.default_root_dir = config.ckpt_path = None
+        _watch(config)
         # Lightning's table of the test metrics; TrackReport prints one that can be read.
         if "verbose" in config:
             config.verbose = False
@@ -123,6 +130,24 @@ class GenreCLI(LightningCLI):
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: the stock version lets the checkpoint override the user's arguments."""
+
+
+def _watch(config: Namespace) -> None:
+    """Let what the defaults watch follow the task: several genres a track have no accuracy."""
+    task = (config.data.get("init_args") or {}).get("task", "single")
+    scheduler, callbacks = config.model.get("scheduler"), config.trainer.get("callbacks") or []
+    for part in (scheduler, *callbacks):
+        init_args = getattr(part, "init_args", None) or {}
+        if init_args.get("monitor") == f"val/{HEADLINE['single']}":
+            init_args["monitor"] = f"val/{HEADLINE[task]}"
+
+
+def _task_of(data: LightningDataModule) -> Any:
+    return getattr(data, "task", "single")
+
+
+def _class_counts_of(data: LightningDataModule) -> Any:
+    return getattr(data, "class_counts", None)
 
 
 def _name_run(init_args: Any, config: Namespace) -> None:
@@ -216,6 +241,8 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
     # A resumed run goes on in its own folder.
     warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
+    # Scores over tracks are the same in every process, and the first one's speed stands for all.
+    warnings.filterwarnings("ignore", message=r"It is recommended to use `self.log\(.*sync_dist=True")
     # A frozen encoder stays in eval.
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode at the start of training")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(

@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_genre.callbacks import leaves_files, network_of
-from lit_genre.callbacks.history import History
+from lit_genre.callbacks.history import History, headline_of
 from lit_genre.callbacks.pictures import calibration_error, precision_recall
 from lit_genre.callbacks.track_report import classes_of, scores_of
 from lit_genre.model.classifier import GenreClassifier
@@ -43,7 +43,7 @@ class Dashboard(Callback):
         """Send the confusion of genres on validation."""
         if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING or not _loggers(trainer):
             return
-        if scores := scores_of(trainer, pl_module):
+        if (scores := scores_of(trainer, pl_module)) and not scores.several:
             _send(trainer, {"val/confusion": _confusion(scores, classes_of(pl_module))})
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -62,7 +62,7 @@ class Dashboard(Callback):
                 import wandb
 
                 summary = logger.experiment.summary
-                known = {name: summary.get(name) for name in ("best_val_accuracy", "parameters", "epochs")}
+                known = {name: summary.get(name) for name in (f"best_val_{pl_module.headline}", "parameters", "epochs")}
                 metadata = {"classes": classes_of(pl_module), "backbone": type(network_of(pl_module)).__name__, **known}
                 artifact = wandb.Artifact(f"model-{logger.experiment.id}", "model", metadata=metadata)
                 artifact.add_file(str(best), "best.ckpt")
@@ -75,6 +75,11 @@ class Dashboard(Callback):
         import wandb
 
         classes = classes_of(pl_module)
+        if scores.several:
+            _send(trainer, {"test/average_precision": wandb.Image(f"{trainer.default_root_dir}/average_precision.png")})
+            rated = score(scores, classes)
+            _summarise(trainer, {f"test_{name}": float(value) for name, value in rated.items()})
+            return
         curves = precision_recall(scores, classes)
         recall = [curve[0] for curve in curves.values()]
         precision = [curve[1] for curve in curves.values()]
@@ -108,14 +113,15 @@ def _send_curves(trainer: Trainer, rows: list[dict[str, float]]) -> None:
     import wandb
 
     epochs = [row["epoch"] + 1 for row in rows]
-    for quantity in ("loss", "accuracy"):
+    headline = headline_of(rows)
+    for quantity in ("loss", headline):
         splits = [split for split in ("train", "val") if f"{split}/{quantity}" in rows[-1]]
         values = [[row.get(f"{split}/{quantity}") for row in rows] for split in splits]
         chart = wandb.plot.line_series(epochs, values, keys=splits, title=quantity, xname="epoch")
         _send(trainer, {f"curves/{quantity}": chart})
-    best = max((row["val/accuracy"] for row in rows if "val/accuracy" in row), default=None)
+    best = max((row[f"val/{headline}"] for row in rows if f"val/{headline}" in row), default=None)
     seconds = sum(row["seconds"] for row in rows)
-    _summarise(trainer, {"best_val_accuracy": best, "training_seconds": seconds, "epochs": len(rows)})
+    _summarise(trainer, {f"best_val_{headline}": best, "training_seconds": seconds, "epochs": len(rows)})
 
 
 def _loggers(trainer: Trainer) -> list[WandbLogger]:

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -14,10 +14,9 @@ from lightning.pytorch.loggers import Logger
 
 from lit_genre.callbacks import leaves_files, network_of
 from lit_genre.console import console
+from lit_genre.model.metrics import HEADLINE
 
 Row = dict[str, float]
-
-_PLOTTED: Final = ("loss", "accuracy")
 
 
 class History(Callback):
@@ -95,7 +94,7 @@ class History(Callback):
 
 
 def draw_curves(rows: list[Row], path: Path) -> None:
-    """Plot training and validation loss and accuracy over the epochs.
+    """Plot training and validation loss and accuracy, or what stands in its place, over the epochs.
 
     Args:
         rows: One row an epoch, with `epoch` and `train/` and `val/` of loss and accuracy.
@@ -106,15 +105,16 @@ def draw_curves(rows: list[Row], path: Path) -> None:
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     epochs = [row["epoch"] + 1 for row in rows]
-    best = _best(rows)
-    for axes, quantity in zip(figure.subplots(1, 2), _PLOTTED, strict=True):
+    best, headline = _best(rows), headline_of(rows)
+    for axes, quantity in zip(figure.subplots(1, 2), ("loss", headline), strict=True):
         for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
             values = [row.get(f"{split}/{quantity}", float("nan")) for row in rows]
-            axes.plot(epochs, values, color=colour, label=split, marker="." if len(rows) < 40 else None)
+            if any(value == value for value in values):
+                axes.plot(epochs, values, color=colour, label=split, marker="." if len(rows) < 40 else None)
         if best is not None:
             number = best["epoch"] + 1
-            axes.axvline(number, color="grey", linestyle=":", label=f"best val accuracy, epoch {number:.0f}")
-        axes.set(xlabel="epoch", title=quantity)
+            axes.axvline(number, color="grey", linestyle=":", label=f"best val {_words(headline)}, epoch {number:.0f}")
+        axes.set(xlabel="epoch", title=_words(quantity))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
@@ -122,9 +122,19 @@ def draw_curves(rows: list[Row], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+def headline_of(rows: list[Row]) -> str:
+    """Name the metric, without its split, by which a run with these rows chooses its best epoch."""
+    names = {name for row in rows for name in row}
+    return next((name for name in HEADLINE.values() if f"val/{name}" in names), "accuracy")
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
 def _best(rows: list[Row]) -> Row | None:
-    validated = [row for row in rows if "val/accuracy" in row]
-    return max(validated, key=lambda row: row["val/accuracy"], default=None)
+    score = f"val/{headline_of(rows)}"
+    return max((row for row in rows if score in row), key=lambda row: row[score], default=None)
 
 
 def _line(row: Row, max_epochs: int | None) -> str:
@@ -133,8 +143,9 @@ def _line(row: Row, max_epochs: int | None) -> str:
         return " / ".join("-" if value is None else f"{value:.3f}" for value in values)
 
     number = f"{row['epoch'] + 1:.0f}" + (f"/{max_epochs}" if max_epochs and max_epochs > 0 else "")
+    headline = headline_of([row])
     return (
-        f"epoch {number:>7}   train / val   loss {pair('loss')}   accuracy {pair('accuracy')}   "
+        f"epoch {number:>7}   train / val   loss {pair('loss')}   {_words(headline)} {pair(headline)}   "
         f"lr {row['lr']:.2g}   {row['seconds']:.1f} s"
     )
 
@@ -152,7 +163,8 @@ def _peak_memory() -> int:
 def _summary(rows: list[Row], folder: Path, loggers: list[Logger]) -> str:
     lines = [("Run", str(folder))]
     if best := _best(rows):
-        said = f"val accuracy {best['val/accuracy']:.1%} in epoch {best['epoch'] + 1:.0f} of {len(rows)}"
+        headline = headline_of(rows)
+        said = f"val {_words(headline)} {best[f'val/{headline}']:.1%} in epoch {best['epoch'] + 1:.0f} of {len(rows)}"
         lines.append(("Best", said))
     lines += [("Curves", str(path)) for path in folder.glob("curves.png")]
     if any(folder.glob("wandb/offline-run-*")):

@@ -11,7 +11,7 @@ from torchmetrics.functional.classification import (
     multiclass_precision_recall_curve,
 )
 
-from lit_genre.model.metrics import TrackScores
+from lit_genre.model.metrics import TrackScores, average_precision_of
 
 BINS: Final = 10
 """Bins of probability of the reliability diagram and of its error."""
@@ -69,6 +69,25 @@ def draw_precision_recall(scores: TrackScores, classes: list[str], path: Path) -
     axes.set(xlabel="recall", ylabel="precision", title="precision over recall", xlim=(0, 1.02), ylim=(0, 1.02))
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+def draw_average_precision(scores: TrackScores, classes: list[str], path: Path) -> None:
+    """Plot the average precision of each genre that the tracks have, where they may have several, best above."""
+    from matplotlib.figure import Figure
+
+    average = average_precision_of(scores)
+    # What a guess would have: the share of the tracks that have the genre.
+    chance = scores.label.float().mean(0)
+    order = [place for place in average.argsort().tolist() if not average[place].isnan()]
+    figure = Figure(figsize=(8, 1.5 + 0.2 * len(order)), layout="constrained")
+    axes = figure.subplots()
+    names = [f"{classes[place]} ({int(scores.label[:, place].sum())})" for place in order]
+    axes.barh(names, average[order].numpy(), color="tab:blue", label="average precision")
+    axes.plot(chance[order].numpy(), names, "|", color="tab:orange", label="chance")
+    axes.set(xlim=(0, 1.02), ylim=(-0.7, len(order) - 0.3), xlabel="average precision", title="genre (tracks)")
+    axes.legend(frameon=False, loc="lower right")
+    axes.grid(axis="x", alpha=0.3)
     figure.savefig(path, dpi=120)
 
 

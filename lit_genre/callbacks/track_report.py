@@ -8,16 +8,23 @@ from lightning.pytorch.trainer.states import TrainerFn
 from rich.table import Table
 
 from lit_genre.callbacks import leaves_files
-from lit_genre.callbacks.pictures import draw_confusion, draw_precision_recall, draw_reliability
+from lit_genre.callbacks.pictures import (
+    draw_average_precision,
+    draw_confusion,
+    draw_precision_recall,
+    draw_reliability,
+)
 from lit_genre.console import console
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.model.metrics import TrackScores, score
+from lit_genre.model.metrics import TrackScores, average_precision_of, score
 
 
 class TrackReport(Callback):
     """Writes `test.csv` and its pictures behind a test, `predictions.csv` behind a prediction.
 
-    The CSV has a row for each track: its id, its genre, the predicted genre and the probability of each genre.
+    The CSV has a row for each track: its id, its genre, the predicted genre and the probability of each genre. Where a
+    track may have several, its genres stand in one field, divided by semicolons, the prediction is those of at least
+    0.5, and `genres.csv` rates each genre.
     """
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -30,9 +37,13 @@ class TrackReport(Callback):
         if scores := scores_of(trainer, pl_module):
             classes, folder = classes_of(pl_module), Path(trainer.default_root_dir)
             _write(scores, classes, folder / "test.csv")
-            draw_confusion(scores, classes, f"test: {_accuracy(scores, classes)}", folder / "confusion.png")
-            draw_precision_recall(scores, classes, folder / "precision_recall.png")
-            draw_reliability(scores, classes, folder / "reliability.png")
+            if scores.several:
+                _write_genres(scores, classes, folder / "genres.csv")
+                draw_average_precision(scores, classes, folder / "average_precision.png")
+            else:
+                draw_confusion(scores, classes, f"test: {_accuracy(scores, classes)}", folder / "confusion.png")
+                draw_precision_recall(scores, classes, folder / "precision_recall.png")
+                draw_reliability(scores, classes, folder / "reliability.png")
             _print(scores, classes, "test")
             console.print(f"Run:         {folder}")
             for name, pattern in (("Tables", "*.csv"), ("Plots", "*.png"), ("Checkpoints", "checkpoints/*.ckpt")):
@@ -68,7 +79,19 @@ def _write(scores: TrackScores, classes: list[str], path: Path) -> None:
         table.writerow(["track_id", "genre", "predicted", *classes])
         for track_id, probs, label in zip(*scores, strict=True):
             shares = (f"{prob:.6f}" for prob in probs.tolist())
-            table.writerow([int(track_id), classes[label], classes[probs.argmax()], *shares])
+            if scores.several:
+                names = ["; ".join(classes[place] for place in row.nonzero()) for row in (label, probs >= 0.5)]
+            else:
+                names = [classes[label], classes[probs.argmax()]]
+            table.writerow([int(track_id), *names, *shares])
+
+
+def _write_genres(scores: TrackScores, classes: list[str], path: Path) -> None:
+    with path.open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["genre", "tracks", "average_precision"])
+        rows = zip(classes, scores.label.sum(0).tolist(), average_precision_of(scores).tolist(), strict=True)
+        table.writerows((name, count, "" if average != average else f"{average:.6f}") for name, count, average in rows)
 
 
 def _accuracy(scores: TrackScores, classes: list[str]) -> str:
@@ -82,6 +105,13 @@ def _accuracy(scores: TrackScores, classes: list[str]) -> str:
 
 def _print(scores: TrackScores, classes: list[str], split: str) -> None:
     rated = score(scores, classes)
+    if scores.several:
+        table = Table("", "mean over genres", "all at once", title=f"{split}: {len(scores.label):,} tracks")
+        for name in ("average_precision", "roc_auc"):
+            figures = (rated.get(f"{name}_{mean}") for mean in ("macro", "micro"))
+            table.add_row(name, *("-" if figure is None else f"{figure:.3f}" for figure in figures))
+        console.print(table)
+        return
     counts = scores.label.bincount(minlength=len(classes))
     table = Table("genre", "F1", "tracks", title=f"{split}: {_accuracy(scores, classes)}", title_justify="left")
     for name, count in zip(classes, counts.tolist(), strict=True):

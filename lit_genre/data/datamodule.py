@@ -1,12 +1,10 @@
 """FMA as a LightningDataModule: finds it, decodes it once, checks what is lost, and serves its splits in batches."""
 
 import hashlib
-import math
 import os
-import shlex
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,16 +12,20 @@ from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 
-from lit_genre.batch import Batch, clip_samples
+from lit_genre.batch import Batch, Task, clip_samples
 from lit_genre.console import console
-from lit_genre.data.dataset import Clip, ClipDataset, EvenClips, RandomClips
-from lit_genre.data.fma import SPLITS, Split, Subset, Track, class_names, clip_path, load_tracks
-from lit_genre.data.store import PCMStore, store_folder
+from lit_genre.data.compressed import open_compressed
+from lit_genre.data.dataset import ClipDataset
+from lit_genre.data.drop import read_drop_lists
+from lit_genre.data.fma import Split, Subset, Track, clip_path, load_tracks
+from lit_genre.data.labels import balanced_weights, class_counts, class_names, genres_of, label_array
+from lit_genre.data.lost import report_lost, require_data
+from lit_genre.data.mel_cache import MelCache
+from lit_genre.data.resident import ResidentPCM
+from lit_genre.data.sampler import Clip, EvenClips, RandomClips
+from lit_genre.data.store import AudioSource, store_folder
 from lit_genre.data.store_builder import build_store
 from lit_genre.errors import LitGenreError, check_at_least
-
-_ARCHIVES: Final = "https://os.unil.cloud.switch.ch/fma"
-_LISTED: Final = 10
 
 
 class FMADataModule(LightningDataModule):
@@ -35,15 +37,27 @@ class FMADataModule(LightningDataModule):
     are left out and listed; a track shorter than a clip is repeated until it fills it.
 
     Args:
-        root: Folder that holds `fma_metadata/` and `fma_small/` or `fma_medium/`, as unpacked from FMA's archives.
-        subset: "small" (8,000 tracks, 8 balanced genres) or "medium" (25,000 tracks, 16 genres).
+        root: Folder that holds `fma_metadata/` and `fma_<subset>/`, as `lit-genre prepare` leaves them.
+        subset: "small" (8,000 tracks, 8 balanced genres), "medium" (25,000 tracks, 16 genres), "large" (106,574 tracks,
+            161 genres, 30 s of each) or "full" (the same tracks, whole).
+        task: "single" is the root genre, of tracks with exactly one; "multi" is all genres of a track, each of which
+            implies its ancestors. The model follows it.
         sample_rate: Hz. From the command line it follows model.sample_rate, and a value given here is overwritten.
         clip_seconds: Length of a clip, s; null for FMA's whole 30 s. From the command line it follows
             model.clip_seconds, and a value given here is overwritten.
-        batch_size: Clips in a batch.
-        num_workers: Processes that read batches; null for 4 beside an accelerator and none (reading is fast) on a CPU.
+        batch_size: Clips in a batch of one process.
+        num_workers: Processes that read batches; null for 4 beside an accelerator or where clips are decoded on the
+            way, and none (reading is fast) otherwise.
+        sampling: "uniform" draws each training track once an epoch; "balanced" draws each genre alike.
+        drop: Files of track ids to leave out, such as `lit-genre audit` writes.
         max_lost: Largest part of a split, 0 to 1, that may be missing or undecodable before the run is refused.
+        decode_once: Whether to keep the decoded audio; else each clip is decoded when it is read. null for yes, except
+            for full, of which it would be 5 TB.
         store_root: Folder for the decoded audio; null for `pcm/` in root.
+        residence: Where the training split is read from: "disk", or "device", where the accelerator's memory has room
+            for all of it (8.5 GB for small).
+        cache_mel: Keep the spectrograms, for machines without an accelerator: from the second epoch on no front-end is
+            computed. Training clips then come from the places where those of the validation come from.
         seed: Fixes order and place of the training clips; null for PyTorch's seed at the time.
 
     Raises:
@@ -54,50 +68,83 @@ class FMADataModule(LightningDataModule):
         self,
         root: Path = Path("data"),
         subset: Subset = "small",
+        task: Task = "single",
         sample_rate: int = 22050,
         clip_seconds: float | None = None,
         batch_size: int = 32,
         num_workers: int | None = None,
+        sampling: Literal["uniform", "balanced"] = "uniform",
+        drop: list[Path] | None = None,
         max_lost: float = 0.05,
+        decode_once: bool | None = None,
         store_root: Path | None = None,
+        residence: Literal["disk", "device"] = "disk",
+        cache_mel: bool = False,
         seed: int | None = None,
     ) -> None:
         super().__init__()
         check_at_least(batch_size=(batch_size, 1), num_workers=(num_workers or 0, 0), max_lost=(max_lost, 0))
         self.root = Path(root).expanduser()
-        self.subset = subset
+        self.subset: Subset = subset
+        self.task: Task = task
         self.sample_rate = sample_rate
         self.clip_samples = clip_samples(clip_seconds, sample_rate)
         self.batch_size = batch_size
-        self.num_workers = _default_workers() if num_workers is None else num_workers
+        self.sampling = sampling
+        self.drop = drop or []
         self.max_lost = max_lost
-        self.store_folder = _store_folder(self.root, subset, sample_rate, store_root)
+        self.decode_once = subset != "full" if decode_once is None else decode_once
+        self.num_workers = _default_workers(self.decode_once) if num_workers is None else num_workers
+        self.store_folder = _store_folder(self.root, subset, sample_rate, store_root, self.decode_once)
+        self.residence = residence
+        self.cache_mel = cache_mel
         self.seed = torch.initial_seed() if seed is None else seed
-        self._store: PCMStore | None = None
+        self._source: AudioSource | None = None
         self._reported = False
+        self._resident: ResidentPCM | None = None
+        self._caches: dict[Split, MelCache] = {}
 
     @cached_property
     def tracks(self) -> list[Track]:
-        """All tracks of the subset, the undecodable ones among them."""
-        self._require_data()
-        return load_tracks(self.root, self.subset)
+        """All tracks of the subset that have a place in the task, the undecodable ones among them."""
+        require_data(self.root, self.subset)
+        dropped = read_drop_lists(self.drop)
+        tracks = [track for track in load_tracks(self.root, self.subset) if genres_of(track, self.task)]
+        if not tracks:
+            raise LitGenreError(f"{self.root}: no track of FMA {self.subset} has a genre for the task {self.task}.")
+        return [track for track in tracks if track.track_id not in dropped]
 
     @property
     def classes(self) -> list[str]:
         """Class names, sorted: the label of a clip is a position in this list."""
-        return class_names(self.tracks)
+        return class_names(self.tracks, self.task)
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Training tracks of each class."""
+        return class_counts([track for track in self.tracks if track.split == "train"], self.classes, self.task)
 
     def prepare_data(self) -> None:
         """Decode what is not decoded yet; Lightning calls this in one process of each node."""
-        self._store = self._build_store()
+        self._source = self._open_source()
 
     def setup(self, stage: str | None = None) -> None:
         """Open the store, say what is left out, and refuse to go on where too much is."""
-        if self._store is None:
-            self._store = self._build_store()
+        if self._source is None:
+            self._source = self._open_source()
         if not self._reported:
-            self._report_lost()
+            audio, index = self.root / f"fma_{self.subset}", self.store_folder / "index.csv"
+            report_lost(self.tracks, self._source.failures, audio, index, self.max_lost)
             self._reported = True
+
+    def teardown(self, stage: str) -> None:
+        """Put on the disk what is to be kept there."""
+        for cache in self._caches.values():
+            cache.commit()
+
+    def on_exception(self, exception: BaseException) -> None:
+        """Do so too where the run ends early."""
+        self.teardown("fit")
 
     def state_dict(self) -> dict[str, Any]:
         """Keep the seed in the checkpoint."""
@@ -116,24 +163,35 @@ class FMADataModule(LightningDataModule):
         return {track.track_id: track for track in self.tracks}
 
     def waveform(self, track_id: int, seconds: float) -> NDArray[np.int16]:
-        """Read the beginning of a track from the store, int16 PCM, shape (n,)."""
-        if self._store is None:
-            self._store = self._build_store()
+        """Read the beginning of a track, int16 PCM, shape (n,)."""
+        if self._source is None:
+            self._source = self._open_source()
         pcm = np.empty(round(seconds * self.sample_rate), dtype=np.int16)
-        return pcm[: self._store.read(track_id, 0, pcm)]
+        return pcm[: self._source.read(track_id, 0, pcm)]
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Serve one random clip of each training track; one less where it would be a batch of its own."""
         dataset = self._dataset("train")
-        sampler = RandomClips(dataset, self.seed)
+        sampler = RandomClips(
+            dataset,
+            self.seed,
+            self.batch_size,
+            *self._process(),
+            weights=balanced_weights(dataset.labels) if self.sampling == "balanced" else None,
+            even=self.cache_mel,
+        )
+        if len(sampler) == 0:
+            raise LitGenreError(f"{len(dataset)} training tracks are fewer than the {sampler.num_replicas} processes.")
         if self.trainer is not None:
             # The epoch that Lightning will tell the sampler, but only after the workers of a resumed run have begun
             # to read; current_epoch is still the one before.
             epochs: Any = self.trainer.fit_loop.epoch_progress.current
             sampler.set_epoch(epochs.processed)
+            if self.residence == "device":
+                dataset.reads_samples = False
+                self._resident = ResidentPCM(dataset, self.trainer.strategy.root_device)
         # A last batch of a single clip would stop a network that normalises over the batch.
-        clips = math.ceil(len(dataset) / (self.trainer.world_size if self.trainer else 1))
-        alone = clips % self.batch_size == 1 < clips
+        alone = len(sampler) % self.batch_size == 1 < len(sampler)
         return self._dataloader(dataset, sampler, drop_last=alone)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
@@ -151,17 +209,50 @@ class FMADataModule(LightningDataModule):
         """Serve clips that cover each test track."""
         return self._whole_tracks("test")
 
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Bring the samples that wait on the device, and the spectrograms that are to be kept."""
+        start = batch.start
+        assert start is not None
+        if self._resident is not None and batch.mel is None and not batch.waveform.shape[1]:
+            batch = batch._replace(waveform=self._resident.clips(batch.track_id, start))
+        if batch.mel is None and (cache := self._caches.get(self._current_split())):
+            assert self.trainer is not None
+            with torch.no_grad():
+                mel = self.trainer.lightning_module.spectrogram(batch.waveform)  # type: ignore[operator]
+            # As it will be read again, so that it does not matter in which epoch a run was stopped.
+            batch = batch._replace(mel=mel.half())
+            cache.keep(batch.track_id.tolist(), start.tolist(), mel)
+        return batch
+
+    def _current_split(self) -> Split:
+        assert self.trainer is not None
+        if self.trainer.training:
+            return "train"
+        return "test" if self.trainer.testing or self.trainer.predicting else "val"
+
     def _whole_tracks(self, split: Split) -> DataLoader[Batch]:
         dataset = self._dataset(split)
-        return self._dataloader(dataset, EvenClips(dataset))
+        return self._dataloader(dataset, EvenClips(dataset, *self._process()))
+
+    def _process(self) -> tuple[int, int]:
+        """Tell the number of this process, and how many there are."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _dataset(self, split: Split) -> ClipDataset:
-        assert self._store is not None, "Lightning calls setup() before it asks for data; so should you."
-        lost = self._store.failures
+        assert self._source is not None, "Lightning calls setup() before it asks for data; so should you."
+        lost = self._source.failures
         kept = [track for track in self.tracks if track.split == split and track.track_id not in lost]
         if not kept:
             raise LitGenreError(f"{self.root}: no track of the {split} split of FMA {self.subset} can be used.")
-        return ClipDataset(self._store, kept, self.classes, self.clip_samples)
+        labels = label_array(kept, self.classes, self.task)
+        dataset = ClipDataset(self._source, [track.track_id for track in kept], labels, self.clip_samples)
+        if self.cache_mel and self.trainer is not None:
+            key, shape = self.trainer.lightning_module.spectrogram_identity()  # type: ignore[operator]
+            dataset.cache = MelCache(
+                self.store_folder.parent / "mel", f"{self.store_folder.name}-{split}", key, dataset, shape
+            )
+            self._caches[split] = dataset.cache
+        return dataset
 
     def _dataloader(self, dataset: ClipDataset, sampler: Sampler[Clip], drop_last: bool = False) -> DataLoader[Batch]:
         return DataLoader(
@@ -178,51 +269,13 @@ class FMADataModule(LightningDataModule):
             generator=torch.Generator(),
         )
 
-    def _build_store(self) -> PCMStore:
+    def _open_source(self) -> AudioSource:
         files = {track.track_id: clip_path(self.root, self.subset, track.track_id) for track in self.tracks}
-        return build_store(self.store_folder, files, self.sample_rate)
-
-    def _report_lost(self) -> None:
-        assert self._store is not None
-        lost = self._store.failures
-        if not lost:
-            return
-        for track_id, reason in list(lost.items())[:_LISTED]:
-            console.print(f"Left out: track {track_id}, {reason}")
-        index = self.store_folder / "index.csv"
-        console.print(f"Left out {len(lost)} of {len(self.tracks):,} tracks; each with its reason in {index}")
-        for split in SPLITS:
-            ids = [track.track_id for track in self.tracks if track.split == split]
-            gone = [track_id for track_id in ids if track_id in lost]
-            if len(gone) > self.max_lost * len(ids):
-                raise LitGenreError(
-                    f"{len(gone)} of the {len(ids):,} {split} tracks in {self.root}/fma_{self.subset} cannot be used, "
-                    f"more than {self.max_lost:.0%} (track {gone[0]}: {lost[gone[0]]}). Unpack the archive again, or "
-                    f"allow it by --data.max_lost={math.ceil(100 * len(gone) / len(ids)) / 100}."
-                )
-
-    def _require_data(self) -> None:
-        metadata, audio = self.root / "fma_metadata" / "tracks.csv", self.root / f"fma_{self.subset}"
-        archives = {"fma_metadata.zip": metadata.is_file(), f"fma_{self.subset}.zip": audio.is_dir()}
-        if all(archives.values()):
-            return
-        root = shlex.quote(str(self.root))
-        fetch = "\n".join(
-            f"  curl -LO -C - {_ARCHIVES}/{name}\n  python -m zipfile -e {name} {root}"
-            for name, there in archives.items()
-            if not there
-        )
-        raise LitGenreError(
-            f"No FMA {self.subset} in {self.root.resolve()}: expected the file {metadata} and the folder {audio}.\n"
-            f"Fetch it (by Python's zipfile, for the archives are bzip2 inside, which unzip cannot read):\n{fetch}\n"
-            "or name the folder it is in by --data.root=FOLDER, or try everything on a small synthetic data set:\n"
-            "  lit-genre demo\n"
-            "  lit-genre fit --config configs/crnn.yaml --config configs/data/demo.yaml"
-        )
+        return (build_store if self.decode_once else open_compressed)(self.store_folder, files, self.sample_rate)
 
 
-def _store_folder(root: Path, subset: Subset, sample_rate: int, store_root: Path | None) -> Path:
-    name = f"fma_{subset}"
+def _store_folder(root: Path, subset: Subset, sample_rate: int, store_root: Path | None, decode_once: bool) -> Path:
+    name = f"fma_{subset}" + ("" if decode_once else "-lengths")
     if store_root is None:
         return store_folder(root / "pcm", name, sample_rate)
     # Many data sets may share that folder.
@@ -230,8 +283,8 @@ def _store_folder(root: Path, subset: Subset, sample_rate: int, store_root: Path
     return store_folder(Path(store_root).expanduser(), f"{name}-{digest}", sample_rate)
 
 
-def _default_workers() -> int:
-    return min(4, os.cpu_count() or 1) if torch.accelerator.is_available() else 0
+def _default_workers(decode_once: bool) -> int:
+    return min(4, os.cpu_count() or 1) if torch.accelerator.is_available() or not decode_once else 0
 
 
 def _as_read(batch: Any) -> Any:

@@ -1,46 +1,43 @@
-"""From tracks to batches: which part of which track is read, and when."""
-
-import math
-from collections.abc import Iterator
-from typing import NamedTuple
+"""From clips to batches: what is read of which track."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from lit_genre.batch import Batch
-from lit_genre.data.fma import Track
-from lit_genre.data.store import PCMStore
-
-
-class Clip(NamedTuple):
-    """An excerpt of a track: position of the track in the data set, and first sample."""
-
-    position: int
-    start: int
+from lit_genre.data.mel_cache import MelCache
+from lit_genre.data.sampler import Clip
+from lit_genre.data.store import AudioSource
 
 
 class ClipDataset(Dataset[Batch]):
-    """Reads clips of one length from a store, a whole batch at a time.
+    """Reads clips of one length, a whole batch at a time.
 
     A track shorter than the clip is repeated until it fills it: silence in its place would be learnt.
 
     Args:
-        store: The decoded audio.
-        tracks: The tracks to read, all of them in the store.
-        classes: Class names; the label of a track is the position of its genre in them.
+        source: Where the samples are.
+        track_ids: Numbers of the tracks, all of them in the source.
+        labels: Their labels, shape (t,) or (t, c).
         clip_samples: Length of every clip, samples.
+
+    Attributes:
+        reads_samples: Whether batches have samples; not where something else brings them.
+        cache: Spectrograms to put in their place.
     """
 
-    def __init__(self, store: PCMStore, tracks: list[Track], classes: list[str], clip_samples: int) -> None:
-        self.store = store
+    def __init__(
+        self, source: AudioSource, track_ids: list[int], labels: NDArray[np.int64], clip_samples: int
+    ) -> None:
+        self.source = source
         self.clip_samples = clip_samples
-        label_of = {name: label for label, name in enumerate(classes)}
+        self.labels = labels
         # Arrays, for a list of records is copied into each worker page by page as its reference counts change.
-        self.track_ids = np.array([track.track_id for track in tracks], dtype=np.int64)
-        self.labels = np.array([label_of[track.genre_top] for track in tracks], dtype=np.int64)
-        self.n_samples = np.array([store.entries[track.track_id].n_samples for track in tracks], dtype=np.int64)
+        self.track_ids = np.array(track_ids, dtype=np.int64)
+        self.n_samples = np.array([source.entries[track_id].n_samples for track_id in track_ids], dtype=np.int64)
+        self.reads_samples = True
+        self.cache: MelCache | None = None
 
     def __len__(self) -> int:
         return len(self.track_ids)
@@ -50,72 +47,21 @@ class ClipDataset(Dataset[Batch]):
 
     def __getitems__(self, clips: list[Clip]) -> Batch:
         """Read a batch: PyTorch's DataLoader calls this instead of reading one item after the other."""
-        positions = [clip.position for clip in clips]
-        waveform = np.empty((len(clips), self.clip_samples), dtype=np.int16)
-        for row, clip in zip(waveform, clips, strict=True):
-            self._read(clip, row)
-        return Batch(*map(torch.from_numpy, (waveform, self.labels[positions], self.track_ids[positions])))
+        positions, starts = [clip.position for clip in clips], [clip.start for clip in clips]
+        track_ids = self.track_ids[positions]
+        mel = self.cache.read(track_ids.tolist(), starts) if self.cache else None
+        n_samples = self.clip_samples if self.reads_samples and mel is None else 0
+        waveform = np.empty((len(clips), n_samples), dtype=np.int16)
+        if n_samples:
+            for row, clip in zip(waveform, clips, strict=True):
+                self.fill(*clip, row)
+        columns = (waveform, self.labels[positions], track_ids, np.array(starts, dtype=np.int64))
+        return Batch(*map(torch.from_numpy, columns))._replace(mel=mel)
 
-    def _read(self, clip: Clip, row: NDArray[np.int16]) -> None:
-        filled = self.store.read(int(self.track_ids[clip.position]), clip.start, row)
+    def fill(self, position: int, start: int, row: NDArray[np.int16]) -> None:
+        """Read a track from `start` on into `row`, shape (n,), and repeat it to its end."""
+        filled = self.source.read(int(self.track_ids[position]), start, row)
         while filled < len(row):
             more = min(filled, len(row) - filled)
             row[filled : filled + more] = row[:more]
             filled += more
-
-
-class RandomClips(Sampler[Clip]):
-    """Every track once an epoch, in random order, each from a random start.
-
-    Order and starts follow from (seed, epoch, track) alone, so that a resumed run hears what an uninterrupted
-    one would have heard. Lightning tells the epoch by `set_epoch`.
-    """
-
-    def __init__(self, dataset: ClipDataset, seed: int) -> None:
-        self.dataset = dataset
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Draw the next order and starts for this epoch, from 0 on."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __iter__(self) -> Iterator[Clip]:
-        ids, spare = self.dataset.track_ids, np.maximum(0, self.dataset.n_samples - self.dataset.clip_samples)
-        for position in np.random.default_rng((self.seed, self.epoch)).permutation(len(ids)):
-            place = np.random.default_rng((self.seed, self.epoch, int(ids[position]))).random()
-            yield Clip(int(position), int(place * (spare[position] + 1)))
-
-
-class EvenClips(Sampler[Clip]):
-    """Every track by as few clips as cover it, evenly spaced from its first sample to its last."""
-
-    def __init__(self, dataset: ClipDataset) -> None:
-        self.clips = [
-            Clip(position, int(start))
-            for position, n_samples in enumerate(dataset.n_samples)
-            for start in even_starts(int(n_samples), dataset.clip_samples)
-        ]
-
-    def __len__(self) -> int:
-        return len(self.clips)
-
-    def __iter__(self) -> Iterator[Clip]:
-        return iter(self.clips)
-
-
-def even_starts(n_samples: int, clip_samples: int) -> NDArray[np.int64]:
-    """Space as few clips as cover a track evenly.
-
-    A remainder of less than a twentieth of a clip is left out rather than heard by a whole clip more.
-
-    >>> even_starts(1000, 400)
-    array([  0, 300, 600])
-    >>> even_starts(300, 400)
-    array([0])
-    """
-    count = max(1, math.ceil(n_samples / clip_samples - 0.05))
-    return np.linspace(0, max(0, n_samples - clip_samples), count).round().astype(np.int64)

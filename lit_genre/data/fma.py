@@ -8,15 +8,19 @@ Reference: Defferrard et al., "FMA: A Dataset for Music Analysis", ISMIR 2017.
 """
 
 import csv
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import pandas as pd
 
+from lit_genre.data.genres import Genres, check_text, genres_path, load_genres
 from lit_genre.errors import LitGenreError
 
-Subset = Literal["small", "medium"]
+Subset = Literal["small", "medium", "large", "full"]
 Split = Literal["train", "val", "test"]
 
 SPLITS: Final[tuple[Split, ...]] = get_args(Split)
@@ -29,6 +33,9 @@ _COLUMNS: Final = {
     ("artist", "id"): "artist_id",
     ("artist", "name"): "artist",
 }
+_OPTIONAL: Final = {("track", "genres"): "genres", ("album", "id"): "album_id"}
+_NUMBERS: Final = {"track_id": r"[0-9]{1,9}", "artist_id": r"-?[0-9]{1,9}", "album_id": r"-?[0-9]{1,9}"}
+_GENRE_IDS: Final = re.compile(r"\[([0-9]{1,9}(, *[0-9]{1,9})*)?\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +45,26 @@ class Track:
     Attributes:
         track_id: FMA's number of the track; names its file.
         split: "train", "val" or "test", as FMA assigned it: no artist is in two of them.
-        genre_top: Title of the track's root genre.
+        genre_top: Title of the track's root genre, "" where it has more than one.
+        genres: Titles of all its genres and their ancestors, sorted; () where FMA's genres.csv is not there.
         title: Title of the track, "" where unknown.
         artist_id: FMA's number of the artist.
         artist: Name of the artist, "" where unknown.
+        album_id: FMA's number of the album, -1 where unknown.
     """
 
     track_id: int
     split: Split
     genre_top: str
+    genres: tuple[str, ...]
     title: str
     artist_id: int
     artist: str
+    album_id: int
 
 
 def clip_path(root: Path, subset: Subset, track_id: int) -> Path:
-    """Tell where FMA's archive of a subset puts the clip of a track.
+    """Tell where FMA's archive of a subset puts the audio of a track.
 
     >>> clip_path(Path("data"), "small", 2).as_posix()
     'data/fma_small/000/000002.mp3'
@@ -62,35 +73,51 @@ def clip_path(root: Path, subset: Subset, track_id: int) -> Path:
     return root / f"fma_{subset}" / name[:3] / f"{name}.mp3"
 
 
-def class_names(tracks: list[Track]) -> list[str]:
-    """List the genres that the tracks have, sorted: position in this list is the label."""
-    return sorted({track.genre_top for track in tracks})
+def tracks_path(root: Path) -> Path:
+    """Tell where FMA's metadata has the tracks."""
+    return root / "fma_metadata" / "tracks.csv"
 
 
 def load_tracks(root: Path, subset: Subset = "small") -> list[Track]:
     """Read the tracks of a subset, in the order of their ids.
 
     Args:
-        root: Folder that holds `fma_metadata/tracks.csv`.
-        subset: "small" (8,000 tracks, 8 balanced genres) or "medium" (25,000 tracks, 16 genres; holds small).
+        root: Folder that holds `fma_metadata/tracks.csv`, and `genres.csv` beside it.
+        subset: "small" (8,000 tracks, 8 balanced genres), "medium" (25,000 tracks, 16 genres; holds small), "large"
+            (106,574 tracks, 161 genres; holds medium) or "full" (the same tracks, untrimmed).
 
     Raises:
-        LitGenreError: A column is missing, or a row has an unknown split, no genre or a repeated id.
+        LitGenreError: The file is not there or no text, or has no such columns or no rows; or a row has an unknown
+            split, subset or genre, an id that another has, a number that is none, or, in small and medium, no
+            genre_top.
     """
-    path = root / "fma_metadata" / "tracks.csv"
+    path = tracks_path(root)
+    genres = load_genres(root) if genres_path(root).exists() else None
     table = _read_columns(path)
     names = get_args(Subset)
+    _check(table, path, f"a subset other than {', '.join(names)}", "subset", ~table["subset"].isin(names))
+    _check(table, path, "an id that another row has", "title", pd.Series(table.index.duplicated(), table.index))
     table = table[table["subset"].isin(names[: names.index(subset) + 1])].sort_index()
-    _check(table, path)
+    _check_rows(table, path, genres)
     rows: Any = table.itertuples()
     return [
-        Track(int(row.Index), _SPLIT_OF_FMA[row.split], row.genre_top, row.title, int(row.artist_id), row.artist)
+        Track(
+            int(row.Index),
+            _SPLIT_OF_FMA[row.split],
+            row.genre_top,
+            _titles(row.genres, genres),
+            row.title,
+            int(row.artist_id),
+            row.artist,
+            int(row.album_id),
+        )
         for row in rows
     ]
 
 
 def _read_columns(path: Path) -> pd.DataFrame:
     try:
+        check_text(path)
         with path.open(encoding="utf-8", newline="") as file:
             header = csv.reader(file)
             columns = list(zip(next(header, []), next(header, []), strict=False))
@@ -100,28 +127,58 @@ def _read_columns(path: Path) -> pd.DataFrame:
                 f"{path} has no column {', '.join(missing)}: FMA's tracks.csv opens with three header lines "
                 "(group, field, track_id). Fetch fma_metadata.zip again."
             )
-        positions = {0: "track_id"} | {columns.index(column): name for column, name in _COLUMNS.items()}
-        text = dict.fromkeys(("split", "subset", "genre_top", "title", "artist"), str)
+        wanted = _COLUMNS | {column: name for column, name in _OPTIONAL.items() if column in columns}
+        positions = {0: "track_id"} | {columns.index(column): name for column, name in wanted.items()}
+        # As wide as the header says: by themselves, pandas would take the width of the first row, which may be cut.
+        names: Any = range(len(columns))
         table = pd.read_csv(
-            path,
-            skiprows=3,
-            header=None,
-            usecols=list(positions),
-            dtype={position: text.get(name, "int64") for position, name in positions.items()},
+            path, skiprows=3, header=None, names=names, usecols=list(positions), index_col=False, dtype=str,
             keep_default_na=False,
-        )
-    except (ValueError, OSError) as error:
+        )  # fmt: skip
+    except (ValueError, OSError, csv.Error) as error:
         raise LitGenreError(f"{path} cannot be read: {error}. Fetch fma_metadata.zip again.") from error
-    return table.rename(columns=positions).set_index("track_id")
+    if table.empty:
+        raise LitGenreError(f"{path} has no rows. Fetch fma_metadata.zip again.")
+    table = table.rename(columns=positions)
+    table["genres"] = table.get("genres", "[]")
+    table["album_id"] = table["album_id"].replace("", "-1") if "album_id" in table else "-1"
+    for name, pattern in _NUMBERS.items():
+        numbers = table[name].str.fullmatch(pattern)
+        if not numbers.all():
+            row = int((~numbers).to_numpy().argmax())
+            raise LitGenreError(
+                f"{path}: {name} is {table[name].iloc[row]!r}, not a number (row {row + 1} of the data). "
+                "Fetch fma_metadata.zip again."
+            )
+        table[name] = table[name].astype("int64")
+    return table.set_index("track_id")
 
 
-def _check(table: pd.DataFrame, path: Path) -> None:
-    faults: dict[str, pd.Series[bool]] = {
-        f"a split other than {', '.join(_SPLIT_OF_FMA)}": ~table["split"].isin(list(_SPLIT_OF_FMA)),
-        "no genre_top": table["genre_top"] == "",
-        "an id that another row has": pd.Series(table.index.duplicated(), table.index),
-    }
-    for fault, rows in faults.items():
-        if rows.any():
-            track_id = table.index[rows][0]
-            raise LitGenreError(f"{path}: track {track_id} has {fault} ({int(rows.sum())} such rows).")
+def _check_rows(table: pd.DataFrame, path: Path, genres: Genres | None) -> None:
+    split, genre_top, listed = table["split"], table["genre_top"], table["genres"]
+    check = partial(_check, table, path)
+    check(f"a split other than {', '.join(_SPLIT_OF_FMA)}", "split", ~split.isin(list(_SPLIT_OF_FMA)))
+    check("no genre_top", "genre_top", (genre_top == "") & table["subset"].isin(["small", "medium"]))
+    check("genres that are no list of numbers", "genres", ~listed.str.fullmatch(_GENRE_IDS))
+    if genres is not None:
+        known = {str(genre_id) for genre_id in genres.titles}
+        unknown = [text for text in set(listed) if not known.issuperset(_ids(text))]
+        check("a genre that genres.csv does not have", "genres", listed.isin(unknown))
+        check("a genre_top that is no root in genres.csv", "genre_top", ~genre_top.isin(["", *genres.roots]))
+
+
+def _check(table: pd.DataFrame, path: Path, fault: str, column: str, rows: "pd.Series[bool]") -> None:
+    if rows.any():
+        track_id, value, count = table.index[rows][0], table[column][rows].iloc[0], int(rows.sum())
+        raise LitGenreError(
+            f"{path}: track {track_id} has {fault} ({column} {value!r}; {count:,} such rows). "
+            "Fetch fma_metadata.zip again."
+        )
+
+
+def _ids(listed: str) -> Iterable[str]:
+    return re.findall(r"\d+", listed)
+
+
+def _titles(listed: str, genres: Genres | None) -> tuple[str, ...]:
+    return tuple(sorted(genres.with_ancestors(map(int, _ids(listed))))) if genres else ()

@@ -12,7 +12,7 @@ import csv
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from lit_genre.data.audio import DECODER
 from lit_genre.errors import LitGenreError
 
 SAMPLE_BYTES: Final = 2
+NOT_KEPT: Final = -1
+"""Offset of a track that is usable, but whose samples stay in its own file."""
 
 
 class Entry(NamedTuple):
@@ -28,7 +30,7 @@ class Entry(NamedTuple):
 
     Attributes:
         track_id: Number of the track.
-        offset: Where its samples begin, in samples.
+        offset: Where its samples begin, in samples; `NOT_KEPT` in an index without samples.
         n_samples: How many there are; 0 where the file could not be used.
         source_bytes: Size of the file that was decoded, -1 where there was none.
         source_mtime_ns: Its time of modification.
@@ -46,9 +48,24 @@ class Entry(NamedTuple):
 Index = dict[int, Entry]
 
 
+class AudioSource(Protocol):
+    """Where the samples of tracks are read from; plain data, so that it travels to worker processes."""
+
+    @property
+    def entries(self) -> Index:
+        """Index line of each track that was asked for."""
+
+    @property
+    def failures(self) -> dict[int, str]:
+        """Why a track is missing, by track id."""
+
+    def read(self, track_id: int, start: int, out: NDArray[np.int16]) -> int:
+        """Read samples of a track from `start` on into `out`, shape (n,), as many as there are; say how many."""
+
+
 @dataclass(frozen=True)
 class PCMStore:
-    """Reads the clips of a finished store; plain data, so that it travels to worker processes.
+    """Reads the clips of a finished store.
 
     Attributes:
         pcm: File of the samples.
@@ -56,12 +73,12 @@ class PCMStore:
     """
 
     pcm: Path
-    entries: dict[int, Entry]
+    entries: Index
 
     @property
     def failures(self) -> dict[int, str]:
         """Why a track is missing, by track id."""
-        return {entry.track_id: entry.reason for entry in self.entries.values() if entry.reason}
+        return failures(self.entries)
 
     def read(self, track_id: int, start: int, out: NDArray[np.int16]) -> int:
         """Read samples of a track from `start` on into `out`, shape (n,), as many as there are; say how many."""
@@ -72,6 +89,11 @@ class PCMStore:
             if file.readinto(out[:count].data) != count * SAMPLE_BYTES:
                 raise LitGenreError(f"{self.pcm} ends before track {track_id}: delete that folder and run again.")
         return count
+
+
+def failures(index: Index) -> dict[int, str]:
+    """Why tracks cannot be used, by track id."""
+    return {entry.track_id: entry.reason for entry in index.values() if entry.reason}
 
 
 def store_folder(parent: Path, name: str, sample_rate: int) -> Path:
@@ -97,7 +119,11 @@ def read_index(folder: Path) -> Index:
         raise LitGenreError(
             f"{index} is damaged ({error}): delete its folder, and the audio is decoded again."
         ) from error
-    return {entry.track_id: entry for entry in entries if entry.offset + entry.n_samples <= n_samples}
+    return {
+        entry.track_id: entry
+        for entry in entries
+        if entry.offset == NOT_KEPT or entry.offset + entry.n_samples <= n_samples
+    }
 
 
 def _entry(fields: list[str]) -> Entry:

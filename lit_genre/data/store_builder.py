@@ -1,12 +1,13 @@
-"""Fill a store: decode in parallel what it lacks, so that it can be stopped and started at any moment."""
+"""Fill a store, or the index of one: in parallel, and such that it can be stopped and started at any moment."""
 
 import csv
 import io
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
@@ -15,8 +16,8 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from lit_genre.console import console, progress, quiet_c_stderr
-from lit_genre.data.audio import AudioError, decode
-from lit_genre.data.store import SAMPLE_BYTES, Entry, Index, PCMStore, read_index
+from lit_genre.data.audio import AudioError, decode, length
+from lit_genre.data.store import NOT_KEPT, SAMPLE_BYTES, Entry, Index, PCMStore, read_index
 from lit_genre.errors import LitGenreError
 
 CLIPS_PER_COMMIT: Final = 64
@@ -25,15 +26,27 @@ CLIPS_PER_COMMIT: Final = 64
 _ABSENT: Final = (-1, 0)
 
 
+_Reader = Callable[[Path], tuple[NDArray[np.int16], int]]
+"""From a file to the samples to keep, and how many samples the track has."""
+
+
 class _Clip(NamedTuple):
     track_id: int
     samples: NDArray[np.int16]
+    n_samples: int
     source: tuple[int, int]
     reason: str
 
 
 def build_store(folder: Path, files: dict[int, Path], sample_rate: int, workers: int | None = None) -> PCMStore:
-    """Decode what the store does not hold yet, and open it.
+    """Decode what the store does not hold yet, and open it."""
+    return PCMStore(folder / "pcm.int16", build_index(folder, files, sample_rate, workers))
+
+
+def build_index(
+    folder: Path, files: dict[int, Path], sample_rate: int, workers: int | None = None, keep_samples: bool = True
+) -> Index:
+    """Bring a store up to date with the files, and return its index.
 
     A file that changed since (size or time of modification) is decoded again. Two processes may call this at
     once: the second waits for the first. An interrupted build goes on where it stopped.
@@ -43,6 +56,7 @@ def build_store(folder: Path, files: dict[int, Path], sample_rate: int, workers:
         files: File of each track.
         sample_rate: Hz.
         workers: Threads that decode; None for one a core.
+        keep_samples: Whether to decode all and keep the samples, or only to look how long the tracks are.
 
     Raises:
         LitGenreError: The store cannot be written.
@@ -54,13 +68,15 @@ def build_store(folder: Path, files: dict[int, Path], sample_rate: int, workers:
             with _locked(folder):
                 known = read_index(folder)
                 if stale := _stale(files, known):
-                    known = _decode_into(folder, stale, known, sample_rate, workers or os.cpu_count() or 1)
+                    clip_of = partial(_decode if keep_samples else _measure, sample_rate=sample_rate)
+                    title = "Decoding" if keep_samples else "Measuring"
+                    known = _add(folder, known, stale, clip_of, workers or os.cpu_count() or 1, title)
     except OSError as error:
         raise LitGenreError(
             f"The store of decoded audio cannot be written: {error}. A second of audio takes {2 * sample_rate:,} "
             "bytes: free space, or name another folder by store_root. What is decoded already is kept."
         ) from error
-    return PCMStore(folder / "pcm.int16", {track_id: known[track_id] for track_id in files})
+    return {track_id: known[track_id] for track_id in files}
 
 
 @contextmanager
@@ -98,7 +114,8 @@ class _Writer:
 
     def __init__(self, folder: Path, known: Index) -> None:
         self.entries = dict(known)
-        self._end = max((entry.offset + entry.n_samples for entry in known.values()), default=0)
+        kept = (entry.offset + entry.n_samples for entry in known.values() if entry.offset != NOT_KEPT)
+        self._end = max(kept, default=0)
         self._pending: list[Entry] = []
         self._pcm = (folder / "pcm.int16").open("ab")
         self._pcm.truncate(self._end * SAMPLE_BYTES)
@@ -111,9 +128,10 @@ class _Writer:
         self._index = (folder / "index.csv").open("ab")
 
     def add(self, clip: _Clip) -> None:
-        entry = Entry(clip.track_id, self._end, len(clip.samples), *clip.source, clip.reason)
+        offset = self._end if len(clip.samples) == clip.n_samples else NOT_KEPT
+        entry = Entry(clip.track_id, offset, clip.n_samples, *clip.source, clip.reason)
         self._pcm.write(clip.samples.data)
-        self._end += entry.n_samples
+        self._end += len(clip.samples)
         self._pending.append(entry)
         if len(self._pending) == CLIPS_PER_COMMIT:
             self.commit()
@@ -141,25 +159,32 @@ def _sync(file: IO[bytes]) -> None:
     os.fsync(file.fileno())
 
 
-def _decode_into(folder: Path, files: dict[int, Path], known: Index, rate: int, workers: int) -> Index:
+def _add(
+    folder: Path,
+    known: Index,
+    files: dict[int, Path],
+    clip_of: _Reader,
+    workers: int,
+    title: str,
+) -> Index:
     with (
         closing(_Writer(folder, known)) as writer,
-        progress("Decoding", total=len(files), unit="clips") as advance,
+        progress(title, total=len(files), unit="tracks") as advance,
         quiet_c_stderr(),
     ):
-        for clip in _decoded(files, rate, workers):
+        for clip in _read(files, clip_of, workers):
             writer.add(clip)
             advance()
     return writer.entries
 
 
-def _decoded(files: dict[int, Path], sample_rate: int, workers: int) -> Iterator[_Clip]:
-    """Decode in threads (libsndfile and soxr release the GIL), in order, a few clips ahead of the reader."""
+def _read(files: dict[int, Path], clip_of: _Reader, workers: int) -> Iterator[_Clip]:
+    """Read in threads (libsndfile and soxr release the GIL), in order, a few clips ahead of the writer."""
     pool = ThreadPoolExecutor(workers)
     queue: deque[Future[_Clip]] = deque()
     try:
         for track_id, path in files.items():
-            queue.append(pool.submit(_decode_one, track_id, path, sample_rate))
+            queue.append(pool.submit(_read_one, track_id, path, clip_of))
             if len(queue) > 2 * workers:
                 yield queue.popleft().result()
         while queue:
@@ -168,12 +193,21 @@ def _decoded(files: dict[int, Path], sample_rate: int, workers: int) -> Iterator
         pool.shutdown(cancel_futures=True)
 
 
-def _decode_one(track_id: int, path: Path, sample_rate: int) -> _Clip:
+def _read_one(track_id: int, path: Path, clip_of: _Reader) -> _Clip:
     source, nothing = _source(path), np.empty(0, dtype=np.int16)
     try:
-        return _Clip(track_id, decode(path, sample_rate), source, "")
+        return _Clip(track_id, *clip_of(path), source, "")
     except AudioError as error:
-        return _Clip(track_id, nothing, source, str(error))
+        return _Clip(track_id, nothing, 0, source, str(error))
     except OSError as error:
         # No file has this source, so one that cannot be opened today is tried again the next time.
-        return _Clip(track_id, nothing, _ABSENT, "no such file" if source == _ABSENT else str(error.strerror))
+        return _Clip(track_id, nothing, 0, _ABSENT, "no such file" if source == _ABSENT else str(error.strerror))
+
+
+def _decode(path: Path, sample_rate: int) -> tuple[NDArray[np.int16], int]:
+    samples = decode(path, sample_rate)
+    return samples, len(samples)
+
+
+def _measure(path: Path, sample_rate: int) -> tuple[NDArray[np.int16], int]:
+    return np.empty(0, dtype=np.int16), length(path, sample_rate)

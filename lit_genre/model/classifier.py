@@ -1,5 +1,7 @@
 """GenreClassifier: the one LightningModule, which trains and scores any backbone."""
 
+import inspect
+import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pydoc import locate
@@ -13,23 +15,23 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, Reduce
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from lit_genre.batch import Batch, clip_samples
+from lit_genre.batch import Batch, Task, clip_samples
 from lit_genre.errors import LitGenreError
 from lit_genre.model.augment import Augmentation
 from lit_genre.model.backbone import Backbone, InputShape
 from lit_genre.model.frontend import LogMel
-from lit_genre.model.metrics import TrackAverage, TrackScores, score
+from lit_genre.model.metrics import HEADLINE, TrackAverage, TrackScores, score
 
 # A class alone would lose its name in jsonargparse 4.53 where a default configuration file sets options of it.
 PAPERS_ADAM: Final = partial(torch.optim.Adam, weight_decay=2e-3)
 
 _GIVEN_BY: Final = {"mel": "lit_genre.LogMel", "waveform": "torch.nn.Identity"}
 
-_RECIPE: Final = ["augment", "optimizer", "scheduler"]
+_RECIPE: Final = ["augment", "optimizer", "scheduler", "compile_backbone"]
 
 
 class GenreClassifier(LightningModule):
-    """A front-end, a backbone and a linear head, trained by softmax cross-entropy.
+    """A front-end, a backbone and a linear head, trained by cross-entropy of a softmax, or of a sigmoid for each genre.
 
     Scores are per track: the probabilities of the clips that cover a track are averaged. Weight decay of the
     optimiser applies to weights of the backbone and the head, not to biases, normalisation and the front-end; in
@@ -39,6 +41,12 @@ class GenreClassifier(LightningModule):
         backbone: Class of the network, called with the shape of one item.
         classes: Class names in the order of the labels. From the command line they come from the data, and a value
             given here is overwritten.
+        task: "single" for one genre a track, by softmax; "multi" for several, each by a sigmoid. From the command line
+            it follows the data, and a value given here is overwritten.
+        class_weights: Weigh the loss so that each genre counts alike, however many tracks have it. Where a track has
+            several, it is weighed by the presence of a genre, not by its absence.
+        class_counts: Training tracks of each class. From the command line they come from the data, and a value given
+            here is overwritten.
         sample_rate: Sample rate of the waveforms, Hz; the data follows it.
         clip_seconds: Length of the training clips, s; the data follows it. null for FMA's whole 30 s.
         frontend: Class of the front-end, called with the sample rate; torch.nn.Identity for a backbone on waveforms.
@@ -46,6 +54,7 @@ class GenreClassifier(LightningModule):
         optimizer: Called with the groups of parameters; by default the paper's Adam with L2 of 0.001.
         scheduler: Called with the optimiser; steps once an epoch. lightning.pytorch.cli.ReduceLROnPlateau names the
             metric it watches in `monitor`.
+        compile_backbone: Let torch.compile translate the backbone, which takes a minute at the start.
 
     Shape:
         - waveform: (b, n), int16 PCM or floating point of full scale 1, any n
@@ -60,12 +69,16 @@ class GenreClassifier(LightningModule):
         self,
         backbone: Callable[[InputShape], Backbone],
         classes: list[str],
+        task: Task = "single",
+        class_weights: bool = False,
+        class_counts: list[int] | None = None,
         sample_rate: int = 22050,
         clip_seconds: float | None = None,
         frontend: Callable[[int], nn.Module] = LogMel,
         augment: Sequence[Augmentation] = (),
         optimizer: OptimizerCallable = PAPERS_ADAM,
         scheduler: LRSchedulerCallable | None = None,
+        compile_backbone: bool = False,
     ) -> None:
         super().__init__()
         n_samples = clip_samples(clip_seconds, sample_rate)
@@ -78,17 +91,24 @@ class GenreClassifier(LightningModule):
                 _instantiator="lightning.pytorch.cli.instantiate_module",
             )
         self.classes = list(classes)
+        self.task: Task = task
         self.sample_rate = sample_rate
         self.optimizer, self.scheduler = optimizer, scheduler
         self.seed = torch.initial_seed()
 
         self.frontend = frontend(sample_rate)
         with torch.no_grad():
-            input_shape = tuple(self.frontend(torch.zeros(1, n_samples)).shape[1:])
+            self.input_shape = tuple(self.frontend(torch.zeros(1, n_samples)).shape[1:])
         self.augment = nn.ModuleList(augment)
-        self.backbone = self._build_backbone(backbone, input_shape)
+        self.backbone = self._build_backbone(backbone, self.input_shape)
+        if compile_backbone:
+            self.backbone.compile()
         self.head = nn.Linear(self.backbone.embedding_dim, len(classes))
 
+        weights = _class_weights(class_counts, task) if class_weights else None
+        self.loss_weights: Tensor | None
+        # It follows from the arguments.
+        self.register_buffer("loss_weights", weights, persistent=False)
         self.averages = nn.ModuleDict({split: TrackAverage() for split in ("val", "test", "predict")})
         self.track_scores: TrackScores | None = None
 
@@ -118,7 +138,35 @@ class GenreClassifier(LightningModule):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map waveforms, shape (b, n), to logits, shape (b, c)."""
-        return self._logits(self.frontend(_to_float(waveform)))
+        return self._logits(self.spectrogram(waveform))
+
+    def spectrogram(self, waveform: Tensor) -> Tensor:
+        """Map waveforms, shape (b, n), to what the backbone takes, shape (b, m, f)."""
+        mel: Tensor = self.frontend(_to_float(waveform))
+        return mel
+
+    def spectrogram_identity(self) -> tuple[str, tuple[int, ...]]:
+        """Say what determines a clip's spectrogram beside its samples, and the shape of one, for who keeps them.
+
+        Raises:
+            LitGenreError: The front-end is trained, or gives no spectrogram.
+        """
+        name = type(self.frontend).__name__
+        if any(parameter.requires_grad for parameter in self.frontend.parameters()):
+            raise LitGenreError(f"cache_mel keeps what a fixed front-end computes, but this {name} is trained.")
+        if len(self.input_shape) != 2:
+            raise LitGenreError(f"cache_mel keeps spectrograms, but {name} gives items of shape {self.input_shape}.")
+        source = inspect.getsource(type(self.frontend))
+        return json.dumps([self.hparams["frontend"], self.sample_rate, source], default=str), self.input_shape
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Map logits to probabilities, shapes (b, c), which add up to 1 where a track has one genre only."""
+        return logits.sigmoid() if self.task == "multi" else logits.softmax(-1)
+
+    @property
+    def headline(self) -> str:
+        """Name of the metric that a model is chosen by, without its split: `accuracy`, or `average_precision_macro`."""
+        return HEADLINE[self.task]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
@@ -134,7 +182,7 @@ class GenreClassifier(LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the probabilities of the clips, shape (b, c)."""
-        probs = self.forward(batch.waveform).softmax(-1)
+        probs = self.probabilities(self._logits(self._mel(batch)))
         self._average("predict").update(batch.track_id, probs, batch.label)
         return probs
 
@@ -144,21 +192,27 @@ class GenreClassifier(LightningModule):
         return average
 
     def _step(self, batch: Batch, split: Literal["train", "val", "test"]) -> Tensor:
-        mel = self.frontend(_to_float(batch.waveform))
-        target = F.one_hot(batch.label, len(self.classes)).to(mel.dtype)
+        mel = self._mel(batch)
+        target = (batch.label if self.task == "multi" else F.one_hot(batch.label, len(self.classes))).to(mel.dtype)
         for augment in self.augment:
             mel, target = augment(mel, target)
         logits = self._logits(mel)
-        loss = F.cross_entropy(logits, target)
-        accuracy = (logits.argmax(-1) == batch.label).float().mean()
-        scores = {
-            f"{split}/loss": loss,
-            f"{split}/accuracy" + ("" if split == "train" else "_clip"): accuracy,
-        }
-        self.log_dict(scores, on_step=False, on_epoch=True, batch_size=len(batch.label), sync_dist=split != "train")
+        scores = {f"{split}/loss": self._loss(logits, target)}
+        if self.task == "single":
+            accuracy = (logits.argmax(-1) == batch.label).float().mean()
+            scores[f"{split}/accuracy" + ("" if split == "train" else "_clip")] = accuracy
+        self.log_dict(scores, on_step=False, on_epoch=True, batch_size=len(batch.label), sync_dist=True)
         if split != "train":
-            self._average(split).update(batch.track_id, logits.detach().softmax(-1), batch.label)
-        return loss
+            self._average(split).update(batch.track_id, self.probabilities(logits.detach()), batch.label)
+        return scores[f"{split}/loss"]
+
+    def _mel(self, batch: Batch) -> Tensor:
+        return self.spectrogram(batch.waveform) if batch.mel is None else batch.mel.float()
+
+    def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        if self.task == "multi":
+            return F.binary_cross_entropy_with_logits(logits, target, pos_weight=self.loss_weights)
+        return F.cross_entropy(logits, target, weight=self.loss_weights)
 
     def _logits(self, mel: Tensor) -> Tensor:
         logits: Tensor = self.head(self.backbone(mel))
@@ -227,6 +281,14 @@ def _to_float(waveform: Tensor) -> Tensor:
     if waveform.is_floating_point():
         return waveform
     return waveform.float() / -torch.iinfo(waveform.dtype).min
+
+
+def _class_weights(counts: list[int] | None, task: Task) -> Tensor:
+    if counts is None:
+        raise LitGenreError("class_weights needs class_counts, the training tracks of each class.")
+    tracks = torch.tensor(counts, dtype=torch.float32).clamp(min=1)
+    # Of mean 1 over the training tracks; or each genre's presence like that of the most frequent genre.
+    return tracks.max() / tracks if task == "multi" else tracks.sum() / (len(counts) * tracks)
 
 
 def _check_takes(name: str, backbone: Any, input_shape: InputShape) -> None:

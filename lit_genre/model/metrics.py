@@ -1,12 +1,22 @@
 """What is reported: scores over whole tracks, from the probabilities of their clips."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.functional.classification import multiclass_accuracy, multiclass_f1_score
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_f1_score,
+    multilabel_auroc,
+    multilabel_average_precision,
+)
 from torchmetrics.utilities import dim_zero_cat
+
+from lit_genre.batch import Task
+
+HEADLINE: Final[dict[Task, str]] = {"single": "accuracy", "multi": "average_precision_macro"}
+"""The metric that a model is chosen by."""
 
 
 class TrackScores(NamedTuple):
@@ -15,12 +25,17 @@ class TrackScores(NamedTuple):
     Attributes:
         track_id: Number of the track, shape (t,).
         probs: Probability of each class, the mean over the track's clips, shape (t, c).
-        label: True class, shape (t,).
+        label: True class, shape (t,), or which classes are true, shape (t, c).
     """
 
     track_id: Tensor
     probs: Tensor
     label: Tensor
+
+    @property
+    def several(self) -> bool:
+        """Whether a track may have several genres."""
+        return self.label.ndim == 2
 
 
 class TrackAverage(Metric):
@@ -34,7 +49,7 @@ class TrackAverage(Metric):
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
     def update(self, track_id: Tensor, probs: Tensor, label: Tensor) -> None:
-        """Add a batch of clips, shapes (b,), (b, c), (b,)."""
+        """Add a batch of clips, shapes (b,), (b, c), (b,) or (b, c)."""
         for name, value in zip(TrackScores._fields, (track_id, probs, label), strict=True):
             getattr(self, name).append(value)
 
@@ -42,20 +57,58 @@ class TrackAverage(Metric):
         """Average over the clips of each track."""
         track_id, probs, label = self.compute()
         # torchmetrics makes a scalar of what has one element, as a column of a single track has.
-        return TrackScores(track_id.reshape(-1), probs, label.reshape(-1))
+        return TrackScores(track_id.reshape(-1), probs, label.reshape(len(probs), *label.shape[1:]))
 
     def compute(self) -> TrackScores:
         """Do the work of `scores` on every process's clips."""
         track_id, probs, label = (dim_zero_cat(getattr(self, name)) for name in TrackScores._fields)
         tracks, row = torch.unique(track_id, return_inverse=True)
         total = probs.new_zeros(len(tracks), probs.shape[1]).index_add_(0, row, probs)
-        return TrackScores(
-            tracks, total / row.bincount()[:, None], label.new_zeros(len(tracks)).scatter_(0, row, label)
-        )
+        label_of = label.new_zeros(len(tracks), *label.shape[1:])
+        label_of[row] = label
+        return TrackScores(tracks, total / row.bincount()[:, None], label_of)
 
 
 def score(scores: TrackScores, classes: list[str]) -> dict[str, Tensor]:
-    """Rate tracks: `accuracy`, `f1_macro` and the F1 of each class, `f1/<class>`, each 0 to 1."""
+    """Rate tracks, each figure 0 to 1.
+
+    With one genre a track `accuracy`, `f1_macro` and the F1 of each class, `f1/<class>`. With several the mean average
+    precision and the area under the ROC curve: `average_precision_macro`, the mean over genres,
+    `average_precision_micro`, over all pairs of track and genre at once, `roc_auc_macro` and `roc_auc_micro`. Genres
+    that no track has, or all, have neither and are left out of the means over genres.
+    """
+    return _score_multi(scores) if scores.several else _score_single(scores, classes)
+
+
+def average_precision_of(scores: TrackScores) -> Tensor:
+    """Compute the average precision of each genre where a track may have several, shape (c,); NaN where none has it."""
+    present = _present(scores.label)
+    average = scores.probs.new_full((scores.probs.shape[1],), torch.nan)
+    if present.any():
+        average[present] = multilabel_average_precision(
+            scores.probs[:, present], scores.label[:, present], int(present.sum()), average="none"
+        )
+    return average
+
+
+def _present(label: Tensor) -> Tensor:
+    positives = label.sum(0)
+    return (positives > 0) & (positives < len(label))
+
+
+def _score_multi(scores: TrackScores) -> dict[str, Tensor]:
+    present = _present(scores.label)
+    if not present.any():
+        return {}
+    probs, label = scores.probs[:, present], scores.label[:, present]
+    figures = {}
+    for name, rate in (("average_precision", multilabel_average_precision), ("roc_auc", multilabel_auroc)):
+        figures[f"{name}_macro"] = rate(probs, label, label.shape[1], average="macro")
+        figures[f"{name}_micro"] = rate(scores.probs, scores.label, len(present), average="micro")
+    return figures
+
+
+def _score_single(scores: TrackScores, classes: list[str]) -> dict[str, Tensor]:
     probs, label, n_classes = scores.probs, scores.label, len(classes)
     f1 = multiclass_f1_score(probs, label, n_classes, average="none")
     return {

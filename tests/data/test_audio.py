@@ -99,3 +99,17 @@ def test_what_holds_no_music_says_why(tmp_path: Path, samples: NDArray[np.float3
 def test_absent_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         decode(tmp_path / "nothing.mp3", RATE)
+
+
+def test_an_mp3_of_varying_bit_rate_that_does_not_tell_its_length_is_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp3"
+    # Quiet, then loud: a guess from the bit rate of the first frame would be wrong.
+    samples = np.concatenate([tone(440, 5, amplitude=1e-3), np.random.default_rng(0).uniform(-0.5, 0.5, 5 * RATE)])
+    soundfile.write(path, samples, RATE, format="MP3", bitrate_mode="VARIABLE", compression_level=0.1)
+    content = path.read_bytes()
+    # The first frame tells it; the second begins with the same four bytes but for the bit rate.
+    second = next(place for place in range(4, 2000) if content[place : place + 2] == content[:2])
+    assert b"Xing" in content[:second] or b"Info" in content[:second]
+    for tag in (b"", b"ID3\x04\x00\x00\x00\x00\x02\x00" + bytes(256)):
+        path.write_bytes(tag + content[second:])
+        assert len(decode(path, RATE)) / RATE == pytest.approx(10, abs=0.2)

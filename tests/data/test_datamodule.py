@@ -66,7 +66,8 @@ def test_null_is_the_whole_30_seconds(fma: Path) -> None:
 def test_workers_read_what_the_main_process_reads(fma: Path) -> None:
     batches = [list(opened(fma, num_workers=number).train_dataloader()) for number in (0, 2)]
     for alone, by_worker in zip(*batches, strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(alone, by_worker, strict=True))
+        assert alone.mel is None is by_worker.mel
+        assert all(torch.equal(a, b) for a, b in zip(alone[:4], by_worker[:4], strict=True))
 
 
 def test_seed_decides_the_clips(fma: Path) -> None:
@@ -87,7 +88,7 @@ def test_missing_data_says_where_what_and_how(tmp_path: Path) -> None:
     with pytest.raises(LitGenreError) as error:
         FMADataModule(tmp_path / "nowhere").classes  # noqa: B018
     said = str(error.value)
-    for part in ("nowhere", "tracks.csv", "fma_small", "curl", "fma_small.zip", "zipfile", "lit-genre demo"):
+    for part in ("nowhere", "tracks.csv", "fma_small", "lit-genre prepare --subset small", "lit-genre demo"):
         assert part in said
 
 

@@ -1,0 +1,59 @@
+"""What data is lost: said, and refused where it is too much."""
+
+import math
+import shlex
+from pathlib import Path
+from typing import Final
+
+from lit_genre.console import console
+from lit_genre.data.fma import SPLITS, Track
+from lit_genre.errors import LitGenreError
+
+_LISTED: Final = 10
+
+
+def report_lost(tracks: list[Track], lost: dict[int, str], audio: Path, index: Path, max_lost: float) -> None:
+    """Print the tracks that cannot be used.
+
+    Args:
+        tracks: All tracks.
+        lost: Why a track cannot be used, by track id.
+        audio: Folder of the audio, for the message.
+        index: File that has every reason, for the message.
+        max_lost: Largest part of a split that may be lost, 0 to 1.
+
+    Raises:
+        LitGenreError: More is.
+    """
+    if not lost:
+        return
+    for track_id, reason in list(lost.items())[:_LISTED]:
+        console.print(f"Left out: track {track_id}, {reason}")
+    console.print(f"Left out {len(lost)} of {len(tracks):,} tracks; each with its reason in {index}")
+    for split in SPLITS:
+        ids = [track.track_id for track in tracks if track.split == split]
+        gone = [track_id for track_id in ids if track_id in lost]
+        if len(gone) > max_lost * len(ids):
+            raise LitGenreError(
+                f"{len(gone)} of the {len(ids):,} {split} tracks in {audio} cannot be used, "
+                f"more than {max_lost:.0%} (track {gone[0]}: {lost[gone[0]]}). Unpack the archive again, or "
+                f"allow it by --data.max_lost={math.ceil(100 * len(gone) / len(ids)) / 100}."
+            )
+
+
+def require_data(root: Path, subset: str) -> None:
+    """Refuse a folder without metadata or audio, and say how to get them.
+
+    Raises:
+        LitGenreError: They are not there.
+    """
+    metadata, audio = root / "fma_metadata" / "tracks.csv", root / f"fma_{subset}"
+    if metadata.is_file() and audio.is_dir():
+        return
+    raise LitGenreError(
+        f"No FMA {subset} in {root.resolve()}: expected the file {metadata} and the folder {audio}.\n"
+        f"Fetch, verify, unpack and decode it:\n  lit-genre prepare --subset {subset} --root {shlex.quote(str(root))}\n"
+        "or name the folder it is in by --data.root=FOLDER, or try everything on a small synthetic data set:\n"
+        "  lit-genre demo\n"
+        "  lit-genre fit --config configs/crnn.yaml --config configs/data/demo.yaml"
+    )
