@@ -1,0 +1,1 @@
+"""What is wrong with a data set: leaks, duplicates, silence, short clips and doubtful labels."""

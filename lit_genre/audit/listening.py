@@ -1,0 +1,112 @@
+"""Hear each track of a store once: how loud it is, how it sounds, and what tells it from every other."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from multiprocessing.pool import ThreadPool
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lit_genre.batch import TRACK_SECONDS
+from lit_genre.console import progress
+from lit_genre.data.audio import INT16_SCALE
+from lit_genre.data.store import PCMStore
+
+_N_FFT: Final = 2048
+_N_MFCC: Final = 20
+_TINY: Final = 1e-10  # keeps the level of silence finite: -100 dB
+
+
+class Heard(NamedTuple):
+    """What a track sounds like.
+
+    Attributes:
+        rms_db: Root mean square of its samples, dB of full scale: a sine at full scale has -3.
+        silent_share: Part of its seconds that are quieter than what counts as silence.
+        digest: The same for the same samples only.
+        timbre: Mean and deviation over time of the MFCCs and of their deltas, shape (80,), of its middle 30 s.
+    """
+
+    rms_db: float
+    silent_share: float
+    digest: bytes
+    timbre: NDArray[np.float32]
+
+
+class Listener:
+    """Hears tracks, block by block, so that a long one takes no more memory than a short one.
+
+    Args:
+        store: Where the samples are.
+        sample_rate: Their sample rate, Hz.
+        silent_db: Level under which a second counts as silent, dB of full scale.
+    """
+
+    def __init__(self, store: PCMStore, sample_rate: int, silent_db: float) -> None:
+        from torchaudio.transforms import MFCC
+
+        self._store = store
+        self._sample_rate = sample_rate
+        self._silent_db = silent_db
+        self._block = round(TRACK_SECONDS) * sample_rate
+        sizes = {"n_fft": _N_FFT, "hop_length": _N_FFT // 2, "n_mels": 64}
+        self._mfcc: Any = MFCC(sample_rate, n_mfcc=_N_MFCC, melkwargs=sizes)
+
+    def hear_all(self, track_ids: Iterable[int]) -> dict[int, Heard]:
+        """Hear tracks, each in a thread: reading, hashing and torch release the GIL."""
+        wanted, heard = list(track_ids), {}
+        with progress("Listening", len(wanted), "tracks") as advance, _one_torch_thread_each(), ThreadPool() as pool:
+            for track_id, one in pool.imap_unordered(lambda track_id: (track_id, self.hear(track_id)), wanted):
+                heard[track_id] = one
+                advance()
+        return heard
+
+    def hear(self, track_id: int) -> Heard:
+        """Hear a track."""
+        n_samples = self._store.entries[track_id].n_samples
+        digest, sums, counts = hashlib.sha256(), [], []
+        for start in range(0, n_samples, self._block):
+            pcm = self._read(track_id, start)
+            digest.update(pcm.data)
+            # Blocks are whole seconds, only the last second of a track may be shorter.
+            seconds = np.arange(0, len(pcm), self._sample_rate)
+            sums.append(np.add.reduceat(np.square(pcm / INT16_SCALE), seconds))
+            counts.append(np.diff(seconds, append=len(pcm)))
+        energy, length = np.concatenate(sums), np.concatenate(counts)
+        silent = _db(energy / length) < self._silent_db
+        middle = self._read(track_id, max(0, (n_samples - self._block) // 2))
+        return Heard(
+            float(_db(energy.sum() / length.sum())), float(silent.mean()), digest.digest(), self._timbre(middle)
+        )
+
+    def _read(self, track_id: int, start: int) -> NDArray[np.int16]:
+        out = np.empty(self._block, dtype=np.int16)
+        return out[: self._store.read(track_id, start, out)]
+
+    def _timbre(self, pcm: NDArray[np.int16]) -> NDArray[np.float32]:
+        from torchaudio.functional import compute_deltas
+
+        waveform = torch.zeros(max(len(pcm), _N_FFT))
+        waveform[: len(pcm)] = torch.from_numpy(pcm) / INT16_SCALE
+        mfcc = self._mfcc(waveform)
+        courses = torch.cat([mfcc, compute_deltas(mfcc)])
+        timbre: NDArray[np.float32] = torch.cat([courses.mean(1), courses.std(1, correction=0)]).numpy()
+        return timbre
+
+
+def _db(power: Any) -> Any:
+    return 10 * np.log10(np.maximum(power, _TINY))
+
+
+@contextmanager
+def _one_torch_thread_each() -> Iterator[None]:
+    """Let tracks, not the parts of one, share the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
