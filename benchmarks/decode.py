@@ -2,11 +2,12 @@
 
     python benchmarks/decode.py [--clips 20] [--rounds 5]
 
-Against `librosa.load` (at least 1.3 times as fast is asked for) and against libsndfile's bare decoding, which
-neither mixes nor resamples (at least 0.5 of its speed).
+Against `librosa.load` (at least 1.3 times as fast is asked for), against libsndfile's bare decoding, which neither
+mixes nor resamples (at least 0.5 of its speed), and against torchcodec and `torchaudio.load` where they are installed.
 """
 
 import argparse
+import importlib.util
 import os
 import tempfile
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from pathlib import Path
 import librosa
 import numpy as np
 import soundfile
+import torch
 from timing import medians
 
 from lit_genre.data.audio import DECODER, decode
@@ -44,6 +46,22 @@ def each(paths: list[Path], call: Callable[[Path], object]) -> None:
         call(path)
 
 
+def others(paths: list[Path]) -> dict[str, Callable[[], object]]:
+    """Decode as others do, to mono at 22,050 Hz, if they are installed."""
+    if importlib.util.find_spec("torchcodec") is None:
+        return {}
+    import torchaudio
+    from torchcodec.decoders import AudioDecoder
+
+    resample = torchaudio.transforms.Resample(RATE, 22050)
+    return {
+        "torchcodec": lambda: each(
+            paths, lambda path: AudioDecoder(path, sample_rate=22050, num_channels=1).get_all_samples()
+        ),
+        "torchaudio": lambda: each(paths, lambda path: resample(torchaudio.load(path)[0].mean(0))),
+    }
+
+
 def main() -> None:
     """Print clips per second and the two ratios."""
     parser = argparse.ArgumentParser()
@@ -55,11 +73,13 @@ def main() -> None:
         paths = write_clips(folder, options.clips)
         kbit = np.mean([path.stat().st_size for path in paths]) * 8 / SECONDS / 1000
         stores = iter(range(1000))
+        torch.set_num_threads(1)
         seconds = medians(
             options.rounds,
             bare=lambda: each(paths, lambda path: soundfile.read(path, dtype="float32")),
             decode=lambda: each(paths, lambda path: decode(path, 22050)),
             librosa=lambda: each(paths, lambda path: librosa.load(path, sr=22050)),
+            **others(paths),
             store_1=lambda: build_store(folder / f"s{next(stores)}", dict(enumerate(paths)), 22050, workers=1),
             store_all=lambda: build_store(folder / f"s{next(stores)}", dict(enumerate(paths)), 22050),
         )
@@ -67,6 +87,9 @@ def main() -> None:
     for what, took in seconds.items():
         print(f"{what:<10}{options.clips / took:7.1f} clips/s{took / options.clips * 1000:8.1f} ms a clip")
     print(f"decode is {seconds['librosa'] / seconds['decode']:.2f} times as fast as librosa.load (asked: 1.3)")
+    for name in ("torchcodec", "torchaudio"):
+        if name in seconds:
+            print(f"decode is {seconds[name] / seconds['decode']:.2f} times as fast as {name}")
     print(f"decode has {seconds['bare'] / seconds['decode']:.2f} of the speed of bare decoding (asked: 0.5)")
     print(f"a store on one core has {seconds['bare'] / seconds['store_1']:.2f} of it, with its writes to disk")
     print(

@@ -3,7 +3,7 @@
     python benchmarks/epoch.py [--root data/demo] [--clip_seconds 10] [--rounds 5]
 
 Both run the same forward, backward and step on batches of 32 clips of the training split; the framework besides
-reads them from the store, logs, and writes history and checkpoints, as `lit-genre fit` does. Asked: at most 1.15.
+reads them from the store, logs, and writes history and checkpoints, as `lit-genre fit` does. Asked: at most 1.10.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def main() -> None:
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     data = FMADataModule(options.root, clip_seconds=options.clip_seconds, batch_size=32)
     data.setup()
-    batches = [Batch(*(part.to(device) for part in batch)) for batch in data.train_dataloader()]
+    batches = [Batch(*(part.to(device) for part in batch[:3])) for batch in data.train_dataloader()]
 
     def model() -> GenreClassifier:
         return GenreClassifier(CRNN, data.classes, clip_seconds=options.clip_seconds)
@@ -95,7 +95,7 @@ def main() -> None:
     for name, seconds in (("bare loop", bare), ("framework", framework)):
         low, high = min(seconds), max(seconds)
         print(f"{name}: {statistics.median(seconds):.2f} s an epoch ({low:.2f} to {high:.2f})")
-    print(f"ratio {statistics.median(framework) / statistics.median(bare):.3f} (asked: 1.15)")
+    print(f"ratio {statistics.median(framework) / statistics.median(bare):.3f} (asked: 1.10)")
 
 
 if __name__ == "__main__":

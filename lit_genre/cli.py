@@ -23,7 +23,16 @@ from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import HEADLINE
 from lit_genre.parser import GenreParser
 from lit_genre.plugins import backbones
-from lit_genre.run_folder import find_checkpoint, new_run_folder, read_hyperparameters, read_recipe, run_folder_of
+from lit_genre.preemption import preemptible
+from lit_genre.run_folder import (
+    AUTO,
+    begun,
+    find_checkpoint,
+    new_run_folder,
+    read_hyperparameters,
+    read_recipe,
+    run_folder_of,
+)
 
 
 class RunConfig(SaveConfigCallback):
@@ -69,10 +78,14 @@ class GenreCLI(LightningCLI):
         """
         assert isinstance(args, list)
         command, *options = args
-        asked, options = _ckpt_path(options)
+        asked, options = _take(options, "--ckpt_path")
         if asked is None and command != "fit" and not _asks_for_help(options):
             raise LitGenreError("which checkpoint? Say --ckpt_path PATH, or best, or last, of the newest run.")
-        self.checkpoint = find_checkpoint(asked) if asked else None
+        if asked == AUTO:
+            self.checkpoint = begun(_take(options, "--trainer.default_root_dir")[0])
+        else:
+            self.checkpoint = find_checkpoint(asked) if asked else None
+        self.goes_on = asked == AUTO
         self.restored: dict[str, tuple[Any, Any]] = {}
         known: dict[str, Any] = {}
         if self.checkpoint is not None:
@@ -98,7 +111,7 @@ class GenreCLI(LightningCLI):
         resumed = self.checkpoint and run_folder_of(self.checkpoint)
         backbone = config.model.backbone.class_path.rpartition(".")[2]
         self.folder = Path(resumed or config.trainer.default_root_dir or new_run_folder(backbone))
-        if self.subcommand == "fit" and not resumed and (self.folder / "metrics.csv").exists():
+        if self.subcommand == "fit" and not resumed and not self.goes_on and (self.folder / "metrics.csv").exists():
             raise LitGenreError(
                 f"{self.folder} holds a run already. Go on with it by --ckpt_path {self.folder}/checkpoints/last.ckpt, "
                 "or name another folder by --trainer.default_root_dir."
@@ -169,12 +182,12 @@ def without_home(value: Any) -> Any:
     return str(value).replace(str(Path.home()), "~") if isinstance(value, str | os.PathLike) else value
 
 
-def _ckpt_path(options: list[str]) -> tuple[str | None, list[str]]:
-    """Take --ckpt_path out of the options."""
+def _take(options: list[str], name: str) -> tuple[str | None, list[str]]:
+    """Take an option out of the options."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--ckpt_path")
+    parser.add_argument(name, dest="value")
     found, rest = parser.parse_known_args(options)
-    return found.ckpt_path, rest
+    return found.value, rest
 
 
 def _asks_for_help(options: list[str]) -> bool:
@@ -209,21 +222,22 @@ def run(args: Sequence[str]) -> None:
     defaults = {"default_config_files": [str(files("lit_genre") / "defaults.yaml")], "allow_abbrev": False}
     failed = True
     try:
-        GenreCLI(
-            GenreClassifier,
-            LightningDataModule,
-            subclass_mode_data=True,
-            save_config_callback=RunConfig,
-            save_config_kwargs={"save_to_log_dir": False},
-            auto_configure_optimizers=False,
-            parser_class=GenreParser,
-            parser_kwargs={
-                "prog": "lit-genre",
-                "allow_abbrev": False,
-                **dict.fromkeys(("fit", "validate", "test", "predict"), defaults),
-            },
-            args=list(args),
-        )
+        with preemptible():
+            GenreCLI(
+                GenreClassifier,
+                LightningDataModule,
+                subclass_mode_data=True,
+                save_config_callback=RunConfig,
+                save_config_kwargs={"save_to_log_dir": False},
+                auto_configure_optimizers=False,
+                parser_class=GenreParser,
+                parser_kwargs={
+                    "prog": "lit-genre",
+                    "allow_abbrev": False,
+                    **dict.fromkeys(("fit", "validate", "test", "predict"), defaults),
+                },
+                args=list(args),
+            )
         failed = False
     except MisconfigurationException as error:
         raise LitGenreError(str(error)) from error
@@ -243,6 +257,8 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
     # Scores over tracks are the same in every process, and the first one's speed stands for all.
     warnings.filterwarnings("ignore", message=r"It is recommended to use `self.log\(.*sync_dist=True")
+    # The data begins where the run was stopped, which Lightning cannot know.
+    warnings.filterwarnings("ignore", message=r"You're resuming from a checkpoint that ended before the epoch")
     # A frozen encoder stays in eval.
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode at the start of training")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(

@@ -19,6 +19,7 @@ from lit_genre.console import console
 from lit_genre.errors import LitGenreError
 
 RUNS: Final = Path("runs")
+AUTO: Final = "auto"
 _NAMED: Final = ("best", "last")
 
 
@@ -40,6 +41,18 @@ def read_recipe(checkpoint: Path) -> dict[str, Any]:
     folder = run_folder_of(checkpoint)
     recipe = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) if folder else {}
     return dict(recipe)
+
+
+def begun(folder: str | None) -> Path | None:
+    """Find the last checkpoint of a run that has begun in a folder; None where none has.
+
+    Raises:
+        LitGenreError: No folder is named.
+    """
+    if folder is None:
+        raise LitGenreError(f"--ckpt_path {AUTO} goes on with the run in --trainer.default_root_dir: name that too.")
+    last = Path(folder).expanduser() / "checkpoints" / "last.ckpt"
+    return last if last.is_file() else None
 
 
 def find_checkpoint(name: str) -> Path:

@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 
 class RunCheckpoint(ModelCheckpoint):
@@ -31,7 +32,9 @@ class RunCheckpoint(ModelCheckpoint):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take the run's folder."""
-        self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
+        # That of the first process, for each names its own by the time.
+        folder = trainer.strategy.broadcast(trainer.default_root_dir)
+        self.dirpath = str(Path(folder) / "checkpoints")
         super().setup(trainer, pl_module, stage)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -43,6 +46,21 @@ class RunCheckpoint(ModelCheckpoint):
         paths = {name: here(state_dict[name]) for name in state_dict if name.endswith("_model_path")}
         models = {here(path): value for path, value in state_dict["best_k_models"].items()}
         super().load_state_dict({**state_dict, **paths, "dirpath": self.dirpath, "best_k_models": models})
+
+
+class SaveOnSigterm(Callback):
+    """Saves `last.ckpt` behind the step in which SIGTERM comes, as a cluster sends it before it takes the machine away.
+
+    A run that goes on from there ends with the weights of one that was never stopped; only the training loss of that
+    epoch is then the mean over its rest.
+    """
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Save, where an epoch has begun and is not over: at its end RunCheckpoint has, and in a validation neither."""
+        epochs: Any = trainer.fit_loop.epoch_progress.current
+        if isinstance(exception, SIGTERMException) and trainer.training and epochs.started > epochs.processed:
+            folder = trainer.strategy.broadcast(trainer.default_root_dir)
+            trainer.save_checkpoint(Path(folder) / "checkpoints" / "last.ckpt")
 
 
 class DurableCheckpointIO(TorchCheckpointIO):

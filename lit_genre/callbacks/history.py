@@ -44,6 +44,10 @@ class History(Callback):
         name = type(network_of(pl_module)).__name__
         trainer.print(f"{name}: {n:,} parameters to train; the run goes to {trainer.default_root_dir}")
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock of a run that goes on inside an epoch."""
+        self._epoch_began = time.perf_counter()
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         self._epoch_began = time.perf_counter()

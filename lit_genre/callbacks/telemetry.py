@@ -25,6 +25,10 @@ class Telemetry(Callback):
         self._clips = 0
         self._norms: list[Tensor] = []
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock of a run that goes on inside an epoch."""
+        self.on_train_epoch_start(trainer, pl_module)
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         self._began = self._ready = time.perf_counter()

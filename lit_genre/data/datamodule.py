@@ -185,8 +185,12 @@ class FMADataModule(LightningDataModule):
         if self.trainer is not None:
             # The epoch that Lightning will tell the sampler, but only after the workers of a resumed run have begun
             # to read; current_epoch is still the one before.
-            epochs: Any = self.trainer.fit_loop.epoch_progress.current
+            loop: Any = self.trainer.fit_loop
+            epochs = loop.epoch_progress.current
             sampler.set_epoch(epochs.processed)
+            if epochs.started > epochs.processed:
+                # The run was stopped inside this epoch.
+                sampler.skip(loop.epoch_loop.batch_progress.current.completed * self.batch_size)
             if self.residence == "device":
                 dataset.reads_samples = False
                 self._resident = ResidentPCM(dataset, self.trainer.strategy.root_device)

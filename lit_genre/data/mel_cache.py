@@ -1,7 +1,7 @@
 """Spectrograms of clips that come again, kept on disk: on a CPU the front-end costs more than most networks.
 
 A folder with `mel.float16`, a row for each clip that can be asked for, and `kept.bool`, a byte for each row: whether it
-is there. Rows are on the disk before their bytes say so, thus whatever moment a run is killed at, what counts as kept is
+is there. Rows are on the disk before their bytes say so: whatever moment a run is killed at, what counts as kept is
 whole. Read and written plainly, not through a memory map, for the same reason as the store.
 """
 

@@ -26,7 +26,7 @@ class Tracks(Protocol):
     def __len__(self) -> int: ...
 
 
-# Both are DistributedSampler by type, so that Lightning tells them the epoch and leaves the sharing out to them: its own
+# Both are DistributedSampler by type, so that Lightning tells them the epoch and leaves the sharing to them: its own
 # repeats clips to make the shares equal.
 
 
@@ -63,6 +63,17 @@ class RandomClips(DistributedSampler[Clip]):
         self.batch_size = batch_size
         self.weights = weights
         self.even = even
+        self._skipped = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw the next order and places for this epoch, from 0 on."""
+        if epoch != self.epoch:
+            self._skipped = 0
+        super().set_epoch(epoch)
+
+    def skip(self, n_clips: int) -> None:
+        """Leave out the first clips of this process in this epoch: a run that stopped behind them has heard them."""
+        self._skipped = n_clips
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.tracks), self.batch_size * self.num_replicas)
@@ -73,10 +84,13 @@ class RandomClips(DistributedSampler[Clip]):
         n = len(self.tracks)
         positions = order.permutation(n) if self.weights is None else order.choice(n, n, p=self.weights)
         drawn: dict[int, int] = {}
+        ours = 0
         for place, position in enumerate(positions.tolist()):
             draw = drawn[position] = drawn.get(position, -1) + 1
             if self._is_ours(place):
-                yield Clip(position, self._start(position, draw))
+                ours += 1
+                if ours > self._skipped:
+                    yield Clip(position, self._start(position, draw))
 
     def _is_ours(self, place: int) -> bool:
         step, within = divmod(place, self.batch_size * self.num_replicas)

@@ -250,10 +250,10 @@ class GenreClassifier(LightningModule):
         monitor = scheduler.monitor if isinstance(scheduler, ReduceLROnPlateau) else None
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": monitor, "strict": False}}
 
-    def on_train_epoch_start(self) -> None:
-        """Start the epoch's random numbers from (seed, epoch, rank), so that a resumed run draws the same."""
-        state = np.random.SeedSequence((self.seed, self.current_epoch, self.global_rank)).generate_state(1, np.uint64)
-        torch.manual_seed(int(state[0]))
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Start the step's random numbers from (seed, epoch, rank, step), so that a resumed run draws the same."""
+        place = (self.seed, self.current_epoch, self.global_rank, batch_idx)
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the seed."""

@@ -129,3 +129,52 @@ def test_a_checkpoint_of_other_genres_is_refused(tmp_path: Path) -> None:
 def test_loaded_classes_win_over_none(tmp_path: Path) -> None:
     loaded = GenreClassifier.load_from_checkpoint(save(small(), tmp_path / "x.ckpt"), weights_only=True)
     assert loaded.hparams["classes"] == CLASSES
+
+
+def test_loss_of_several_genres_is_binary_cross_entropy_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = small(task="multi").eval()
+    monkeypatch.setattr(model, "log_dict", lambda *args, **options: None)
+    label = torch.tensor([[1, 0, 1], [0, 0, 1], [1, 1, 1], [0, 1, 0], [1, 0, 0], [0, 0, 1]])
+    clips = batch()._replace(label=label)
+    logits = model(clips.waveform)
+    expected = nn.functional.binary_cross_entropy_with_logits(logits, label.float())
+    torch.testing.assert_close(model.training_step(clips, 0), expected)
+    torch.testing.assert_close(model.probabilities(logits), torch.sigmoid(logits))
+
+
+def test_class_weights_let_each_genre_count_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = small(class_weights=True, class_counts=[60, 30, 10]).eval()
+    monkeypatch.setattr(model, "log_dict", lambda *args, **options: None)
+    weights = model.loss_weights
+    assert weights is not None
+    shares = weights * torch.tensor([0.6, 0.3, 0.1])
+    torch.testing.assert_close(shares, torch.full((3,), 1 / 3))
+    clips = batch()
+    each = nn.functional.cross_entropy(model(clips.waveform), clips.label, reduction="none")
+    torch.testing.assert_close(model.training_step(clips, 0), (each * weights[clips.label]).mean())
+    with pytest.raises(LitGenreError, match="class_counts"):
+        small(class_weights=True)
+
+
+def test_kept_spectrograms_take_the_place_of_the_front_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, clips = small().eval(), batch()
+    monkeypatch.setattr(model, "log_dict", lambda *args, **options: None)
+    expected = model.training_step(clips, 0)
+    kept = clips._replace(mel=model.spectrogram(clips.waveform).half(), waveform=clips.waveform[:, :0])
+    torch.testing.assert_close(model.training_step(kept, 0), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_the_identity_of_a_spectrogram_follows_from_its_options() -> None:
+    key, shape = small().spectrogram_identity()
+    assert shape == (128, 22)
+    assert small().spectrogram_identity() == (key, shape)
+    assert small(frontend=partial(LogMel, f_min=50.0)).spectrogram_identity()[0] != key
+    with pytest.raises(LitGenreError, match="is trained"):
+        small(frontend=partial(LogMel, trainable_stft=True)).spectrogram_identity()
+
+
+def test_a_compiled_backbone_has_the_same_checkpoint() -> None:
+    compiled = small(compile_backbone=True)
+    assert compiled.backbone._compiled_call_impl is not None
+    assert compiled.state_dict().keys() == small().state_dict().keys()
+    assert "compile_backbone" not in compiled.hparams

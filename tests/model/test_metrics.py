@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lit_genre.model.metrics import TrackAverage, score
+from lit_genre.model.metrics import TrackAverage, TrackScores, average_precision_of, score
 
 CLASSES = ["Folk", "Pop", "Rock"]
 
@@ -36,3 +36,40 @@ def test_scores_by_hand() -> None:
     scored = {name: float(value) for name, value in score(average.scores(), CLASSES).items()}
     expected = {"accuracy": 0.75, "f1/Folk": 2 / 3, "f1/Pop": 2 / 3, "f1/Rock": 1.0, "f1_macro": 7 / 9}
     assert scored == pytest.approx(expected, abs=1e-6)
+
+
+def several(probs: list[list[float]], label: list[list[int]]) -> TrackScores:
+    return TrackScores(torch.arange(len(probs)), torch.tensor(probs), torch.tensor(label))
+
+
+def test_scores_of_several_genres_by_hand() -> None:
+    scores = several(
+        [[0.9, 0.2, 0.5], [0.8, 0.6, 0.5], [0.1, 0.7, 0.5], [0.3, 0.1, 0.5]],
+        [[1, 0, 0], [0, 1, 0], [1, 0, 0], [0, 1, 0]],
+    )
+    rated = {name: float(value) for name, value in score(scores, CLASSES).items()}
+    # Folk: ranked 1, 0, 0, 1 of two: precision 1 and 2/4. Pop: ranked 0, 1, 0, 1: 1/2 and 2/4. Nothing is Rock.
+    folk, pop = (1 + 2 / 4) / 2, (1 / 2 + 2 / 4) / 2
+    assert rated["average_precision_macro"] == pytest.approx((folk + pop) / 2)
+    # Of the four pairs of a track with and one without, two are in order for Folk, one for Pop.
+    assert rated["roc_auc_macro"] == pytest.approx((2 / 4 + 1 / 4) / 2)
+    assert average_precision_of(scores)[:2].tolist() == pytest.approx([folk, pop])
+    assert average_precision_of(scores)[2].isnan()
+    assert 0 < rated["average_precision_micro"] < 1
+
+
+def test_clips_of_a_track_of_several_genres_are_averaged() -> None:
+    average = TrackAverage()
+    label = torch.tensor([[1, 1, 0], [0, 1, 0], [1, 1, 0]])
+    average.update(torch.tensor([5, 2, 5]), torch.tensor([[0.9, 0.1, 0], [0.5, 0.5, 0], [0.7, 0.3, 0]]), label)
+    scores = average.scores()
+    assert scores.several
+    assert scores.label.tolist() == [[0, 1, 0], [1, 1, 0]]
+    torch.testing.assert_close(scores.probs[1], torch.tensor([0.8, 0.2, 0.0]))
+
+
+def test_a_single_track_of_several_genres_keeps_its_shapes() -> None:
+    average = TrackAverage()
+    average.update(torch.tensor([5]), torch.tensor([[0.9, 0.1]]), torch.tensor([[1, 0]]))
+    assert [column.shape for column in average.scores()] == [(1,), (1, 2), (1, 2)]
+    assert score(average.scores(), ["Folk", "Pop"]) == {}

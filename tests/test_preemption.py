@@ -1,0 +1,86 @@
+"""A run that is told to stop saves inside its epoch, says so to who started it, and goes on as if nothing had been."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from tests.runs import QUIET, SMALL, Run, assert_same_weights, metrics
+
+STOPPED = Path("stopped-once")
+
+
+class Stop(Callback):
+    """Sends this process a signal in one step of the run, once.
+
+    Args:
+        step: Steps before it.
+        signum: Number of the signal.
+    """
+
+    def __init__(self, step: int, signum: int) -> None:
+        self.step, self.signum = step, signum
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == self.step and not STOPPED.exists():
+            STOPPED.touch()
+            os.kill(os.getpid(), self.signum)
+
+
+def fit(run: Run, fma: Path, folder: str, *options: object) -> None:
+    # Dropout and mixup draw random numbers in each step; four steps an epoch.
+    run("fit", *SMALL, QUIET, "--data.root", fma, "--data.batch_size=2", "--trainer.max_epochs=3",
+        "--model.backbone.dropout=0.2", "--model.augment=[{class_path: lit_genre.Mixup}]",
+        "--trainer.default_root_dir", folder, *options)  # fmt: skip
+
+
+def stop(run: Run, fma: Path, folder: str, step: int, signum: int = signal.SIGTERM, *options: object) -> int:
+    stopper = f"{{class_path: tests.test_preemption.Stop, init_args: {{step: {step}, signum: {int(signum)}}}}}"
+    with pytest.raises(SystemExit) as ended:
+        fit(run, fma, folder, "--trainer.callbacks+", stopper, *options)
+    return int(ended.value.code or 0)
+
+
+@pytest.mark.parametrize(("step", "saved_steps"), [(0, 1), (6, 7), (7, 4)])
+def test_stopped_in_any_step_it_ends_as_if_it_had_not_been(fma: Path, run: Run, step: int, saved_steps: int) -> None:
+    fit(run, fma, "whole")
+    assert stop(run, fma, "stopped", step) == 143
+    last = Path("stopped/checkpoints/last.ckpt")
+    saved = torch.load(last, weights_only=True)
+    # It was saved behind the step; in the validation that follows the last one, what was saved before stands.
+    assert saved["global_step"] == saved_steps
+    run("fit", "--ckpt_path", last, QUIET, "--trainer.enable_progress_bar=false")
+    assert_same_weights(Path("whole/checkpoints/last.ckpt"), last)
+    whole, stopped = metrics(Path("whole")), metrics(Path("stopped"))
+    assert [row["epoch"] for row in stopped] == ["0", "1", "2"]
+    for name in ("step", "val/loss", "val/accuracy", "lr"):
+        assert [row[name] for row in stopped] == [row[name] for row in whole]
+    assert all(0 < float(row["seconds"]) < 60 for row in stopped)
+
+
+def test_one_command_begins_and_goes_on(fma: Path, run: Run) -> None:
+    fit(run, fma, "whole")
+    assert stop(run, fma, "again", 5, signal.SIGTERM, "--ckpt_path", "auto") == 143
+    fit(run, fma, "again", "--ckpt_path=auto")
+    assert_same_weights(Path("whole/checkpoints/last.ckpt"), Path("again/checkpoints/last.ckpt"))
+    with pytest.raises(SystemExit) as ended:
+        run("fit", *SMALL, QUIET, "--data.root", fma, "--ckpt_path=auto")
+    assert "--trainer.default_root_dir" in str(ended.value)
+
+
+def test_a_job_of_slurm_goes_back_into_the_queue(fma: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = Path("bin/scontrol")
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "$@" > asked.txt\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent.resolve()}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "1234")
+    before = signal.getsignal(signal.SIGUSR1)
+    assert stop(run, fma, "job", 5, signal.SIGUSR1) == 143
+    assert Path("asked.txt").read_text() == "requeue 1234\n"
+    assert torch.load("job/checkpoints/last.ckpt", weights_only=True)["global_step"] == 6
+    assert signal.getsignal(signal.SIGUSR1) == before
