@@ -12,7 +12,7 @@ from pathlib import Path
 
 from timing import medians
 
-from lit_genre.data.demo import COLUMNS
+from lit_genre.demo.write import COLUMNS
 from lit_genre.data.fma import load_tracks
 
 ROWS = 106_574

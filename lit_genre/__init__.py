@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lit_genre.backbones.rnn import RNN
     from lit_genre.batch import Batch
     from lit_genre.data.datamodule import FMADataModule
-    from lit_genre.data.demo import write_demo
+    from lit_genre.demo.write import write_demo
     from lit_genre.errors import LitGenreError
     from lit_genre.model.augment import Augmentation, Mixup, SpecAugment
     from lit_genre.model.backbone import Backbone
@@ -42,7 +42,7 @@ _HOMES = {
     "backbones.rnn": ["RNN"],
     "batch": ["Batch"],
     "data.datamodule": ["FMADataModule"],
-    "data.demo": ["write_demo"],
+    "demo.write": ["write_demo"],
     "errors": ["LitGenreError"],
     "model.augment": ["Augmentation", "Mixup", "SpecAugment"],
     "model.backbone": ["Backbone"],

@@ -29,7 +29,7 @@ COMMANDS = {
     "audit": Command(
         "lit_genre.audit.command:audit", "look for leaks, duplicates, silence, short clips and doubtful labels"
     ),
-    "demo": Command("lit_genre.data.demo:write_demo", "write a small synthetic data set in FMA's format"),
+    "demo": Command("lit_genre.demo.write:write_demo", "write a small synthetic data set in FMA's format"),
 }
 
 
@@ -49,6 +49,8 @@ def main(args: Sequence[str] | None = None) -> None:
             from jsonargparse import auto_cli
 
             auto_cli(target, args=_spell_out_flags(target, args[1:]), prog=f"lit-genre {name}")
+    except KeyboardInterrupt:
+        sys.exit("Stopped.")
     except Exception as error:
         if (cause := _mendable(error)) is None:
             raise

@@ -84,7 +84,7 @@ def check_config(config: Path, *options: str) -> None:
         AssertionError: The command line refused it; what it said is on stderr.
     """
     from lit_genre.__main__ import main
-    from lit_genre.data.demo import write_demo
+    from lit_genre.demo.write import write_demo
 
     with TemporaryDirectory() as folder:
         write_demo(Path(folder), artists=3, tracks_per_artist=1, seconds=2.0)

@@ -23,7 +23,7 @@ for variable in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
 @pytest.fixture(scope="session")
 def fma(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight genres, three artists each (one a split), one MP3 of 2 s each."""
-    from lit_genre.data.demo import write_demo
+    from lit_genre.demo.write import write_demo
 
     root = tmp_path_factory.mktemp("fma")
     write_demo(root, artists=3, tracks_per_artist=1, seconds=2.0)

@@ -36,6 +36,7 @@ def test_imports_run_one_way(name: str) -> None:
     used = ours(MODULES[name])
     allowed = {
         "data": ("data.", "batch", "errors", "console"),
+        "demo": ("demo.", "data.", "errors", "console"),
         "audit": ("audit.", "data.", "batch", "errors", "console"),
         "prepare": ("prepare.", "data.", "errors", "console"),
         "model": ("model.", "batch", "errors"),

@@ -52,7 +52,7 @@ class FMADataModule(LightningDataModule):
         drop: Files of track ids to leave out, such as `lit-genre audit` writes.
         max_lost: Largest part of a split, 0 to 1, that may be missing or undecodable before the run is refused.
         decode_once: Whether to keep the decoded audio; else each clip is decoded when it is read. null for yes, except
-            for full, of which it would be 5 TB.
+            for full, of which it would be 1.3 TB.
         store_root: Folder for the decoded audio; null for `pcm/` in root.
         residence: Where the training split is read from: "disk", or "device", where the accelerator's memory has room
             for all of it (8.5 GB for small).

@@ -14,8 +14,8 @@ import soundfile
 
 from lit_genre.console import progress
 from lit_genre.data.fma import clip_path
-from lit_genre.data.instruments import SAMPLE_RATE
-from lit_genre.data.synth import GENRES, synthesise
+from lit_genre.demo.instruments import SAMPLE_RATE
+from lit_genre.demo.synth import GENRES, synthesise
 from lit_genre.errors import LitGenreError, check_at_least
 
 VERSION = 1  # of the sound; raise it when a change makes the same arguments sound different

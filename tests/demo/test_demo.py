@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 import soundfile
 
-from lit_genre.data.demo import write_demo
 from lit_genre.data.fma import load_tracks
-from lit_genre.data.instruments import BANDS, TIMBRES, master, note
-from lit_genre.data.synth import GENRES, synthesise
+from lit_genre.demo.instruments import BANDS, TIMBRES, master, note
+from lit_genre.demo.synth import GENRES, synthesise
+from lit_genre.demo.write import write_demo
 from lit_genre.errors import LitGenreError
 
 SILENCE = 0.01  # RMS of full scale, -40 dB
@@ -65,7 +65,7 @@ def test_ids_do_not_tell_the_genre(table: pd.DataFrame) -> None:
 
 
 def test_splits_go_by_artist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lit_genre.data.demo.synthesise", lambda *_: np.zeros((4410, 2), dtype=np.float32))
+    monkeypatch.setattr("lit_genre.demo.write.synthesise", lambda *_: np.zeros((4410, 2), dtype=np.float32))
     tracks = load_tracks(write(tmp_path, artists=12, tracks_per_artist=2))
     splits: dict[int, set[str]] = {}
     for track in tracks:
@@ -104,7 +104,7 @@ def test_continues_where_it_stopped(demo: Path, tmp_path: Path) -> None:
 
 
 def test_complete_demo_costs_nothing(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lit_genre.data.demo.synthesise", lambda *_: pytest.fail("made a track again"))
+    monkeypatch.setattr("lit_genre.demo.write.synthesise", lambda *_: pytest.fail("made a track again"))
     write(demo)
 
 

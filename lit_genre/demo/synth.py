@@ -11,8 +11,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_genre.data.instruments import BANDS, DRUMS, RATE, TIMBRES, Audio, hit, master, note
-from lit_genre.data.styles import FIGURES, SCALES, STYLES, Part, Style
+from lit_genre.demo.instruments import BANDS, DRUMS, RATE, TIMBRES, Audio, hit, master, note
+from lit_genre.demo.styles import FIGURES, SCALES, STYLES, Part, Style
 
 GENRES = tuple(sorted(STYLES))
 ODD_TRACKS = 0.08  # share of tracks that borrow one trait from a genre drawn at random

@@ -1,0 +1,1 @@
+"""A small synthetic data set in FMA's format, to try everything without a download."""
