@@ -12,8 +12,8 @@ from pathlib import Path
 
 from timing import medians
 
-from lit_genre.demo.write import COLUMNS
 from lit_genre.data.fma import load_tracks
+from lit_genre.demo.write import COLUMNS
 
 ROWS = 106_574
 BIOGRAPHY = 'A "biography", with commas\nand lines. ' * 62

@@ -13,6 +13,9 @@ The path of the data, a file for each stage::
                   callbacks ◄────────────────────────────────────────────────────────────────┘
                   what a run leaves behind
 
+Beside the path, prepare/ fetches the data set, audit/ looks for its faults and demo/ writes a synthetic one; backbones/
+has the networks that ship, report/ what is said over several runs.
+
 Axes: b batch, t samples of a track, n samples of a clip, m mel bands, f frames, d embedding, c classes.
 """
 

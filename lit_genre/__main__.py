@@ -19,6 +19,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "prepare": Command("lit_genre.prepare.command:prepare", "fetch, verify, unpack and decode FMA"),
     "fit": Command("lit_genre.cli:run", "train a model"),
     "validate": Command("lit_genre.cli:run", "score a checkpoint on the validation split"),
     "test": Command("lit_genre.cli:run", "score a checkpoint on the test split"),

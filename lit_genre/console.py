@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
     Task,
     TextColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 from rich.text import Text
 
@@ -39,6 +41,24 @@ def progress(description: str, total: int, unit: str) -> Iterator[Callable[[], N
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(description, total=total, unit=unit)
         yield lambda: bar.advance(task)
+
+
+@contextmanager
+def byte_progress(description: str, total: int | None, done: int = 0) -> Iterator[Callable[[int], None]]:
+    """Show a bar in bytes; yields the function that moves it on by so many, from any thread.
+
+    `done` bytes were there before, and do not count for the rate. An unknown total has neither length nor time left.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(description, total=total, completed=done)
+        yield lambda count: bar.advance(task, count)
 
 
 @contextmanager

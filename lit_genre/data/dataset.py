@@ -27,9 +27,7 @@ class ClipDataset(Dataset[Batch]):
         cache: Spectrograms to put in their place.
     """
 
-    def __init__(
-        self, source: AudioSource, track_ids: list[int], labels: NDArray[np.int64], clip_samples: int
-    ) -> None:
+    def __init__(self, source: AudioSource, track_ids: list[int], labels: NDArray[np.int64], clip_samples: int) -> None:
         self.source = source
         self.clip_samples = clip_samples
         self.labels = labels

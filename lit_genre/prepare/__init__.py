@@ -1,0 +1,1 @@
+"""FMA from its server to the disk: downloaded, verified, unpacked and decoded."""

@@ -1,0 +1,161 @@
+"""The files in one of FMA's zips, read without trust.
+
+Who can change an archive on its way must not be able to do more with it than to have it refused: to write nowhere but
+in the archive's own folder, to make no links, to fill neither disk nor memory.
+"""
+
+import os
+import re
+import stat
+import struct
+from bz2 import BZ2Decompressor
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Final
+from zipfile import ZIP_BZIP2, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+
+from lit_genre.errors import LitGenreError
+
+# Narrower than the rules of any file system, so that no two names mean one file; wide enough for FMA.
+_NAME: Final = re.compile(r"\w[\w-]*(\.[\w-]+)*", re.ASCII)
+_ENCRYPTED: Final = 0x41  # either of two flags
+_LOCAL_HEADER: Final = struct.Struct("<4s4xH16xHH")
+_SIGNATURE: Final = b"PK\x03\x04"
+_PIECE: Final = 1 << 18
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in an archive.
+
+    Attributes:
+        name: Its path from the folder on that the archive is unpacked in; safe to write to.
+        n_bytes: Size.
+        crc: CRC-32.
+        offset: Where its local header begins in the archive.
+        end: Where the next one begins.
+        compressed_bytes: Size in the archive.
+        method: How it is compressed, by ZIP's numbers.
+    """
+
+    name: str
+    n_bytes: int
+    crc: int
+    offset: int
+    end: int
+    compressed_bytes: int
+    method: int
+
+
+def read_members(archive: Path) -> list[Member]:
+    """Read the directory of an archive, of which everything must be in a folder of the archive's name.
+
+    Raises:
+        LitGenreError: The archive is damaged or not safe to unpack.
+    """
+    try:
+        with ZipFile(archive) as zip_file:
+            infos, directory = zip_file.infolist(), zip_file.start_dir
+    except (BadZipFile, NotImplementedError, ValueError, struct.error) as error:
+        raise LitGenreError(f"{archive} is not a whole zip: {error}.") from error
+    infos.sort(key=lambda info: info.header_offset)
+    ends = [*(info.header_offset for info in infos), directory][1:]
+    taken: dict[str, bool] = {}
+    for info, end in zip(infos, ends, strict=True):
+        if fault := _fault(info, end, archive.stem) or _clash(info, taken):
+            raise LitGenreError(f"{archive} holds {info.orig_filename!r}, {fault}: nothing of it was unpacked.")
+    return [
+        Member(i.filename, i.file_size, i.CRC, i.header_offset, end, i.compress_size, i.compress_type)
+        for i, end in zip(infos, ends, strict=True)
+        if not i.is_dir()
+    ]
+
+
+def _fault(info: ZipInfo, end: int, folder: str) -> str:
+    # Not the other name: zipfile cuts that at a NUL.
+    first, *others = info.orig_filename.removesuffix("/").split("/")
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if not all(_NAME.fullmatch(part) for part in (first, *others)):
+        return "a name that is not safe to write to"
+    if first != folder or not (others or info.is_dir()):
+        return f"which is not in the folder {folder}"
+    if kind not in (0, stat.S_IFDIR if info.is_dir() else stat.S_IFREG):
+        return "a link or another special file"
+    if info.flag_bits & _ENCRYPTED:
+        return "which is encrypted"
+    if info.compress_type not in (ZIP_STORED, ZIP_BZIP2):
+        return f"compressed by method {info.compress_type}, which FMA's archives do not use"
+    if info.header_offset + _LOCAL_HEADER.size + len(info.orig_filename) + info.compress_size > end:
+        return "which overlaps with what follows it"
+    return ""
+
+
+def _clash(info: ZipInfo, taken: dict[str, bool]) -> str:
+    """Refuse two entries for one path, also on disks that do not tell capitals from small letters."""
+    path = PurePosixPath(info.filename.casefold())
+    # True for a file, False for a folder, which many entries may name.
+    if str(path) in taken and (taken[str(path)] or not info.is_dir()):
+        return "of which there is another"
+    taken[str(path)] = not info.is_dir()
+    for parent in path.parents:
+        if taken.setdefault(str(parent), False):
+            return f"and {str(parent)!r} as a file"
+    return ""
+
+
+def read_member(archive: Path, member: Member) -> Iterator[bytes]:
+    """Decompress a member piece by piece, in as many bytes as the directory says.
+
+    Raises:
+        LitGenreError: The member is damaged, or has more or fewer bytes.
+    """
+    n_bytes = 0
+    for piece in _pieces(archive, member):
+        n_bytes += len(piece)
+        if n_bytes > member.n_bytes:
+            raise LitGenreError(
+                f"{archive}: {member.name} has more than the {member.n_bytes:,} bytes it is said to have."
+            )
+        yield piece
+    if n_bytes < member.n_bytes:
+        raise LitGenreError(f"{archive}: {member.name} ends after {n_bytes:,} of {member.n_bytes:,} bytes.")
+
+
+def _pieces(archive: Path, member: Member) -> Iterator[bytes]:
+    with archive.open("rb", buffering=0) as file:
+        _go_to_content(file, archive, member)
+        stored = _stored(file, member.compressed_bytes)
+        if member.method == ZIP_STORED:
+            yield from stored
+            return
+        decompressor = BZ2Decompressor()
+        while not decompressor.eof:
+            data = next(stored, None) if decompressor.needs_input else b""
+            if data is None:
+                return
+            try:
+                # Never more than a piece at once, however small what it comes from; ZipFile.open has no such bound.
+                piece = decompressor.decompress(data, _PIECE)
+            except OSError as error:
+                raise LitGenreError(f"{archive}: {member.name} is damaged: {error}.") from error
+            yield piece
+
+
+def _go_to_content(file: IO[bytes], archive: Path, member: Member) -> None:
+    """Move behind the local header, which must say the same as the directory."""
+    file.seek(member.offset)
+    header = file.read(_LOCAL_HEADER.size).ljust(_LOCAL_HEADER.size, b"\0")
+    signature, method, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(header)
+    name = file.read(name_bytes)
+    begin = file.seek(extra_bytes, os.SEEK_CUR)
+    if (signature, method, name) != (_SIGNATURE, member.method, member.name.encode()):
+        raise LitGenreError(f"{archive}: {member.name} is not where the directory says.")
+    if begin + member.compressed_bytes > member.end:
+        raise LitGenreError(f"{archive}: {member.name} overlaps with what follows it.")
+
+
+def _stored(file: IO[bytes], n_bytes: int) -> Iterator[bytes]:
+    while n_bytes and (data := file.read(min(n_bytes, _PIECE))):
+        n_bytes -= len(data)
+        yield data

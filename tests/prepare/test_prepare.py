@@ -1,0 +1,214 @@
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from hashlib import sha1
+from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
+
+import pytest
+from filelock import FileLock
+
+from lit_genre.data import store_builder
+from lit_genre.data.store import read_index
+from lit_genre.errors import LitGenreError
+from lit_genre.prepare import command as module
+from lit_genre.prepare import space
+from lit_genre.prepare.archive import ARCHIVES, Archive
+from lit_genre.prepare.command import prepare
+from lit_genre.prepare.space import Step, check_space
+from tests.prepare.archives import write_archive
+from tests.prepare.server import FileServer, serving
+
+
+@pytest.fixture(scope="module")
+def mirror(fma: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the archives of a small data set."""
+    folder = tmp_path_factory.mktemp("mirror")
+    for name in ("fma_metadata", "fma_small"):
+        paths = [path for path in sorted((fma / name).rglob("*")) if path.is_file() and path.name != "README.txt"]
+        files = {path.relative_to(fma / name).as_posix(): path.read_bytes() for path in paths}
+        write_archive(folder / f"{name}.zip", files)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def archives(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key, n_tracks in (("metadata", 0), ("small", 24)):
+        content = (mirror / f"{ARCHIVES[key].folder}.zip").read_bytes()
+        archive = Archive(ARCHIVES[key].folder, sha1(content).hexdigest(), len(content), n_tracks)
+        monkeypatch.setitem(ARCHIVES, key, archive)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def server(mirror: Path) -> Iterator[FileServer]:
+    with serving((mirror / "fma_small.zip").read_bytes()) as files:
+        files.others["/fma_metadata.zip"] = (mirror / "fma_metadata.zip").read_bytes()
+        yield files
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    monkeypatch.setattr(module.console, "_width", 200)
+    return lambda: capsys.readouterr().out
+
+
+def test_from_a_server_to_a_store_in_one_command_and_then_nothing(
+    run: Callable[..., None], server: FileServer, root: Path, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("prepare", "--root", root, "--base_url", server.url)
+    first = said()
+    assert len(read_index(next((root / "pcm").iterdir()))) == 24
+    assert {path.name for path in (root / "archives").iterdir()} == {"lock"}
+    assert "left out" in first
+    assert re.search(r"Folk\W+1\W+1\W+1\W+0", first)
+    assert "Seconds: download" in first
+    monkeypatch.setattr(store_builder, "decode", None)
+    run("prepare", "--root", root, "--base_url", server.url)
+    assert server.asked == ["", ""]
+    second = said()
+    assert second.count("already") == 3
+    assert "Downloading" not in second
+
+
+def test_a_folder_of_archives_is_left_as_it_was(mirror: Path, root: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in mirror.iterdir()}
+    prepare(root=root, base_url=str(mirror), decode=False)
+    assert {path: path.stat().st_mtime_ns for path in mirror.iterdir()} == before
+    assert (root / "fma_metadata" / "tracks.csv").exists()
+
+
+def test_archives_are_kept_where_asked(server: FileServer, root: Path) -> None:
+    prepare(root=root, base_url=server.url, decode=False, keep_archives=True)
+    (root / "fma_small" / "checksums").unlink()
+    prepare(root=root, base_url=server.url, decode=False, keep_archives=True)
+    assert (root / "archives" / "fma_small.zip").exists()
+    assert len(server.asked) == 2
+
+
+def test_without_decoding_there_is_no_store(mirror: Path, root: Path, said: Callable[[], str]) -> None:
+    prepare(root=root, base_url=str(mirror), decode=False)
+    assert not (root / "pcm").exists()
+    assert "The audio was not decoded" in said()
+
+
+def test_full_is_not_decoded_unless_asked(
+    fma: Path, mirror: Path, root: Path, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {str(path.relative_to(fma / "fma_small")): path.read_bytes() for path in (fma / "fma_small").rglob("*.mp3")}
+    path = write_archive(mirror / "fma_full.zip", files)
+    monkeypatch.setitem(ARCHIVES, "full", Archive("fma_full", sha1(path.read_bytes()).hexdigest(), None, 24))
+    prepare("full", root, str(mirror))
+    assert "The audio was not decoded" in said()
+    prepare("full", root, str(mirror), decode=True)
+    assert len(read_index(next((root / "pcm").iterdir()))) == 24
+    path.unlink()
+
+
+def test_files_that_are_gone_come_back(mirror: Path, root: Path, said: Callable[[], str]) -> None:
+    prepare(root=root, base_url=str(mirror), decode=False)
+    clips = sorted(root.rglob("*.mp3"))
+    clips[0].unlink()
+    said()
+    prepare(root=root, base_url=str(mirror), decode=False)
+    assert "1 of 26 files are gone or changed" in said()
+    assert clips[0].exists()
+
+
+@pytest.mark.parametrize("record", ["", "[]", "{}", '{"sha1": "other", "files": {}}'])
+def test_a_record_that_says_nothing_is_not_believed(mirror: Path, root: Path, record: str) -> None:
+    (root / "fma_small").mkdir(parents=True)
+    (root / "fma_small" / ".unpacked.json").write_text(record)
+    prepare(root=root, base_url=str(mirror), decode=False)
+    assert len(list(root.rglob("*.mp3"))) == 24
+
+
+def test_files_of_others_are_left_alone(mirror: Path, root: Path) -> None:
+    (root / "fma_metadata").mkdir(parents=True)
+    (root / "fma_metadata" / "tracks.csv").write_text("mine")
+    with pytest.raises(LitGenreError, match=r"tracks.csv is there, and is not the file that fma_metadata.zip has"):
+        prepare(root=root, base_url=str(mirror))
+    assert (root / "fma_metadata" / "tracks.csv").read_text() == "mine"
+
+
+def test_what_cannot_be_decoded_is_listed(
+    fma: Path, mirror: Path, root: Path, tmp_path: Path, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = sorted((fma / "fma_small").rglob("*.mp3"))
+    files = {str(path.relative_to(fma / "fma_small")): path.read_bytes() for path in paths}
+    files["000/000002.mp3"] = b"not audio"
+    path = write_archive(tmp_path / "fma_small.zip", files)
+    (tmp_path / "fma_metadata.zip").symlink_to(mirror / "fma_metadata.zip")
+    monkeypatch.setitem(ARCHIVES, "small", Archive("fma_small", sha1(path.read_bytes()).hexdigest(), None, 24))
+    prepare(root=root, base_url=str(tmp_path))
+    assert "Left out: track 2, " in said()
+
+
+def test_ctrl_c_says_how_to_go_on(mirror: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "unpack", interrupt)
+    with pytest.raises(SystemExit, match="The same command goes on from here"):
+        prepare(root=root, base_url=str(mirror), decode=False)
+    monkeypatch.undo()
+
+
+def test_the_second_of_two_waits_and_has_nothing_to_do(
+    server: FileServer, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(module, "console", SimpleNamespace(print=lambda line, **_: lines.append(str(line))))
+    (root / "archives").mkdir(parents=True)
+    threads = [Thread(target=prepare, kwargs={"root": root, "base_url": server.url, "decode": False}) for _ in range(2)]
+    with FileLock(root / "archives" / "lock"):
+        for thread in threads:
+            thread.start()
+        while sum("waiting" in line for line in lines) < 2:
+            time.sleep(0.01)
+        assert not server.asked
+    for thread in threads:
+        thread.join()
+    assert server.asked == ["", ""]
+    assert sum("unpacked already" in line for line in lines) == 2
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_is_downloaded(
+    server: FileServer, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 24 clips of 30 s at 22,050 Hz are 31.8 MB; the archives are under 1 MB.
+    for megabytes in (0, 10, 31):
+        monkeypatch.setattr(space.shutil, "disk_usage", lambda path, m=megabytes: SimpleNamespace(free=m * 1_000_000))
+        with pytest.raises(LitGenreError, match="decoded audio 31.8 MB"):
+            prepare(root=root, base_url=server.url)
+    assert not server.asked
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda path: SimpleNamespace(free=34_000_000))
+    prepare(root=root, base_url=server.url)
+    # What is done needs nothing more.
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    prepare(root=root, base_url=server.url)
+
+
+@pytest.mark.parametrize(("free", "fits"), [(19, False), (20, True)])
+def test_what_is_deleted_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, fits: bool) -> None:
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    steps = [
+        Step("archive", tmp_path / "not" / "there", 10),
+        Step("files", tmp_path, 10),
+        Step("archive", tmp_path, -10),
+        Step("store", tmp_path, 9),
+    ]
+    with nullcontext() if fits else pytest.raises(LitGenreError, match="19 bytes free, but 20 bytes are needed"):
+        check_space(steps)
+
+
+@pytest.mark.parametrize("arguments", [{"workers": 0}, {"timeout": 0}, {"sample_rate": 0}])
+def test_impossible_arguments_are_refused(root: Path, arguments: dict[str, int]) -> None:
+    with pytest.raises(LitGenreError, match=f"{next(iter(arguments))} is 0"):
+        prepare(root=root, **arguments)  # type: ignore[arg-type]
