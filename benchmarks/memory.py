@@ -21,7 +21,7 @@ CLIP = 30 * 22050
 
 def write_store(root: Path, gigabytes: float) -> None:
     """Write the metadata and the store of as many tracks, without audio files: the store needs none."""
-    from lit_genre.data.store import store_folder
+    from lit_genre.data.store import Entry, checksum, store_folder
 
     tracks = int(gigabytes * 1e9 / (2 * CLIP))
     rows = [",set,set,track,track,artist,artist", ",split,subset,genre_top,title,id,name", "track_id,,,,,,"]
@@ -33,7 +33,9 @@ def write_store(root: Path, gigabytes: float) -> None:
     (root / "fma_metadata" / "tracks.csv").write_text("\n".join(rows) + "\n")
     store = store_folder(root / "pcm", "fma_small", 22050)
     store.mkdir(parents=True)
-    (store / "index.csv").write_text("".join(f"{k},{k * CLIP},{CLIP},-1,0,\n" for k in range(tracks)))
+    entries = [Entry(k, k * CLIP, CLIP, -1, 0, "") for k in range(tracks)]
+    lines = (",".join(map(str, (*entry, checksum(entry)))) for entry in entries)
+    (store / "index.csv").write_text("\n".join([*lines, ""]))
     with (store / "pcm.int16").open("wb") as pcm:
         pcm.truncate(tracks * CLIP * 2)
 

@@ -28,6 +28,7 @@ from lit_genre.run_folder import (
     AUTO,
     begun,
     find_checkpoint,
+    holds_run,
     new_run_folder,
     read_hyperparameters,
     read_recipe,
@@ -111,7 +112,7 @@ class GenreCLI(LightningCLI):
         resumed = self.checkpoint and run_folder_of(self.checkpoint)
         backbone = config.model.backbone.class_path.rpartition(".")[2]
         self.folder = Path(resumed or config.trainer.default_root_dir or new_run_folder(backbone))
-        if self.subcommand == "fit" and not resumed and not self.goes_on and (self.folder / "metrics.csv").exists():
+        if self.subcommand == "fit" and not resumed and not self.goes_on and holds_run(self.folder):
             raise LitGenreError(
                 f"{self.folder} holds a run already. Go on with it by --ckpt_path {self.folder}/checkpoints/last.ckpt, "
                 "or name another folder by --trainer.default_root_dir."

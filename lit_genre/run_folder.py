@@ -55,6 +55,16 @@ def begun(folder: str | None) -> Path | None:
     return last if last.is_file() else None
 
 
+def holds_run(folder: Path) -> bool:
+    """Tell whether a folder holds more than the first epoch of a run that was killed before its first checkpoint."""
+    table = folder / "metrics.csv"
+    return table.exists() and (
+        (folder / "checkpoints" / "last.ckpt").exists()
+        or (folder / "summary.json").exists()
+        or table.read_text(encoding="utf-8").count("\n") > 2
+    )
+
+
 def find_checkpoint(name: str) -> Path:
     """Find a checkpoint by its path, or by "best" or "last" that of the newest run.
 

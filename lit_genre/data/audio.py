@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ _RESERVOIR_BITS: Final = 8 * 511
 for where the bit rate varies it may be that far below its mean; found: 0.35 s before a seek at 12 kbit/s."""
 
 _BLOCK: Final = 1 << 20
+_FRAMES: Final = 1 << 16
+_LEAST_MP3_BYTES: Final = 1000  # a second: 8 kbit/s
 
 
 class AudioError(Exception):
@@ -54,7 +57,7 @@ def decode(path: Path, sample_rate: int) -> NDArray[np.int16]:
         if file.format == "MP3" and not _tells_its_length(path):
             waveform, file_rate = _read_to_the_end(path), file.samplerate
         else:
-            waveform, file_rate = _mono(file.read(dtype="float32", always_2d=True)), file.samplerate
+            waveform, file_rate = _read(file, _plausible_frames(file, path)), file.samplerate
     pcm = _to_pcm(waveform, file_rate, sample_rate)
     if not pcm.any():
         raise AudioError("nothing but silence")
@@ -88,7 +91,7 @@ def excerpt(path: Path, sample_rate: int, start: int, n_samples: int) -> NDArray
         if first * source_step >= file.frames:
             return np.empty(0, dtype=np.int16)
         file.seek(first * source_step)
-        waveform = _mono(file.read((last - first) * source_step, dtype="float32", always_2d=True))
+        waveform = _read(file, (last - first) * source_step)
         pcm = _to_pcm(waveform, file.samplerate, sample_rate)
     skipped = start - first * step
     return pcm[skipped : skipped + n_samples]
@@ -102,7 +105,7 @@ def length(path: Path, sample_rate: int) -> int:
         OSError: The file cannot be opened.
     """
     with _opened(path) as file:
-        seconds: float = file.frames / file.samplerate
+        seconds = _plausible_frames(file, path) / file.samplerate
     if not len(excerpt(path, sample_rate, 0, sample_rate)):
         raise AudioError("no samples")
     return int(seconds * sample_rate)
@@ -150,17 +153,40 @@ def _read_to_the_end(path: Path) -> NDArray[np.float32]:
 
     feeder = threading.Thread(target=feed, daemon=True)
     feeder.start()
-    blocks = []
     try:
         with soundfile.SoundFile(reading, closefd=False) as file:
-            while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
-                blocks.append(_mono(block))
-    except soundfile.LibsndfileError:
-        if not blocks:
-            raise
+            return _read(file, sys.maxsize)
     finally:
         os.close(reading)
         feeder.join()
+
+
+def _plausible_frames(file: soundfile.SoundFile, path: Path) -> int:
+    """Tell how many frames a file claims to have, or, where an MP3 claims more than it can have, so many."""
+    frames: int = file.frames
+    return min(frames, path.stat().st_size * file.samplerate // _LEAST_MP3_BYTES) if file.format == "MP3" else frames
+
+
+def _read(file: soundfile.SoundFile, n_frames: int) -> NDArray[np.float32]:
+    """Read on, to where a file ends or breaks off: a damaged header may claim more than there is memory for."""
+    at_once = _FRAMES
+    if file.seekable():
+        # In a damaged file a seek may end behind the end, which soundfile takes for an array of negative length.
+        n_frames = min(n_frames, file.frames - file.tell())
+        if file.format == "MP3":
+            # soundfile seeks behind each block, after which an MP3 of a low bit rate lacks the data of frames before.
+            at_once = n_frames
+    blocks = []
+    try:
+        while n_frames > 0:
+            block = _mono(file.read(min(n_frames, at_once), dtype="float32", always_2d=True))
+            if not len(block):
+                break
+            blocks.append(block)
+            n_frames -= len(block)
+    except soundfile.LibsndfileError:
+        if not blocks:
+            raise
     return np.concatenate(blocks) if blocks else np.empty(0, dtype=np.float32)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lit_genre.console import console, progress, quiet_c_stderr
 from lit_genre.data.audio import AudioError, decode, length
-from lit_genre.data.store import NOT_KEPT, SAMPLE_BYTES, Entry, Index, PCMStore, read_index
+from lit_genre.data.store import NOT_KEPT, SAMPLE_BYTES, Entry, Index, PCMStore, checksum, read_index
 from lit_genre.errors import LitGenreError
 
 CLIPS_PER_COMMIT: Final = 64
@@ -150,7 +150,7 @@ class _Writer:
 
 def _lines(entries: Iterable[Entry]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(entries)
+    csv.writer(text, lineterminator="\n").writerows((*entry, checksum(entry)) for entry in entries)
     return text.getvalue().encode()
 
 

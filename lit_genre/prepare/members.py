@@ -86,6 +86,8 @@ def _fault(info: ZipInfo, end: int, folder: str) -> str:
         return "which is encrypted"
     if info.compress_type not in (ZIP_STORED, ZIP_BZIP2):
         return f"compressed by method {info.compress_type}, which FMA's archives do not use"
+    if info.header_offset < 0:
+        return "which begins before the archive does"
     if info.header_offset + _LOCAL_HEADER.size + len(info.orig_filename) + info.compress_size > end:
         return "which overlaps with what follows it"
     return ""
