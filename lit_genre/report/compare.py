@@ -8,11 +8,13 @@ from glob import glob
 from hashlib import sha256
 from pathlib import Path
 
+import yaml
+
 from lit_genre.console import console
 from lit_genre.errors import LitGenreError
 from lit_genre.report.page import write_page
 from lit_genre.report.plots import draw_curves, draw_overfit
-from lit_genre.report.runs import Run, read_run
+from lit_genre.report.runs import Run, check_task, read_run
 from lit_genre.report.significance import differences
 from lit_genre.report.tables import as_markdown, difference_rows, paper_table, write_results
 
@@ -96,6 +98,8 @@ def _plan(
         )
     if missing := [path for path in (*configs, *overlays) if not Path(path).is_file()]:
         raise LitGenreError(f"there is no file {missing[0]}, which the comparison names.")
+    for path in (*configs, *overlays):
+        check_task(yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}, Path(path))
     stems = [Path(path).stem for path in configs]
     if twins := sorted({stem for stem in stems if stems.count(stem) > 1}):
         raise LitGenreError(f"two configurations are called {twins[0]}.yaml: give them different names.")

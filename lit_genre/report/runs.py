@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -61,6 +62,7 @@ def read_run(folder: Path) -> Run:
     try:
         if (path := folder / "config.yaml").exists():
             config = yaml.safe_load(path.read_text(encoding="utf-8"))
+            check_task(config, path)
             run.backbone = config["model"]["backbone"]["class_path"].rpartition(".")[2]
             if seed is None:
                 run.model, run.seed = run.backbone, int(config["seed_everything"])
@@ -77,6 +79,19 @@ def read_run(folder: Path) -> Run:
             f"{path} is damaged: {type(error).__name__}: {error}. Delete the run, or leave it out."
         ) from error
     return run
+
+
+def check_task(config: dict[str, Any], path: Path) -> None:
+    """Refuse a configuration for tracks of several genres.
+
+    Raises:
+        LitGenreError: It is one.
+    """
+    if ((config.get("data") or {}).get("init_args") or {}).get("task") == "multi":
+        raise LitGenreError(
+            f"{path} is for tracks of several genres. A comparison rates accuracy, which those do not have: leave it "
+            "out, or set task: single."
+        )
 
 
 def _read_history(run: Run, history: pd.DataFrame) -> None:

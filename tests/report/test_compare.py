@@ -102,3 +102,11 @@ def test_the_shipped_comparison_names_all_seven() -> None:
         "compare.yaml"
     }
     assert all((CONFIGS.parent / config).exists() for config in plan["configs"])
+
+
+def test_several_genres_a_track_are_refused_before_anything_is_trained(run: Run, commands: list[str]) -> None:
+    configs, overlays = (json.dumps([str(CONFIGS / name)]) for name in ("crnn.yaml", "data/large.yaml"))
+    with pytest.raises(SystemExit) as error:
+        run("compare", "--configs", configs, "--overlays", overlays, "--folder", "out")
+    assert "large.yaml is for tracks of several genres" in str(error.value)
+    assert not commands
