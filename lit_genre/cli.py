@@ -82,6 +82,8 @@ class GenreCLI(LightningCLI):
         asked, options = _take(options, "--ckpt_path")
         if asked is None and command != "fit" and not _asks_for_help(options):
             raise LitGenreError("which checkpoint? Say --ckpt_path PATH, or best, or last, of the newest run.")
+        if asked == AUTO and command != "fit":
+            raise LitGenreError(f"--ckpt_path {AUTO} is for fit. Say best, or last, of the newest run, or a path.")
         if asked == AUTO:
             self.checkpoint = begun(_take(options, "--trainer.default_root_dir")[0])
         else:
@@ -148,11 +150,13 @@ class GenreCLI(LightningCLI):
 
 def _watch(config: Namespace) -> None:
     """Let what the defaults watch follow the task: several genres a track have no accuracy."""
-    task = (config.data.get("init_args") or {}).get("task", "single")
-    scheduler, callbacks = config.model.get("scheduler"), config.trainer.get("callbacks") or []
-    for part in (scheduler, *callbacks):
+    task = (config.data.get("init_args") or {}).get("task")
+    if task not in HEADLINE:
+        return
+    callbacks = config.trainer.get("callbacks") or []
+    for part in (config.model.get("scheduler"), *(callbacks if isinstance(callbacks, list) else [callbacks])):
         init_args = getattr(part, "init_args", None) or {}
-        if init_args.get("monitor") == f"val/{HEADLINE['single']}":
+        if init_args.get("monitor") in {f"val/{name}" for name in HEADLINE.values()}:
             init_args["monitor"] = f"val/{HEADLINE[task]}"
 
 

@@ -28,6 +28,9 @@ def preemptible() -> Iterator[None]:
 
     def stop(signum: int, frame: FrameType | None) -> None:
         announced.append(signum)
+        if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+            # Nothing is being trained yet; what is decoded is kept.
+            raise SIGTERMException
         os.kill(os.getpid(), signal.SIGTERM)
 
     # Lightning leaves a signal alone that has a handler; its own saves in the middle of a step.

@@ -45,13 +45,13 @@ def stop(run: Run, fma: Path, folder: str, step: int, signum: int = signal.SIGTE
     return int(ended.value.code or 0)
 
 
-@pytest.mark.parametrize(("step", "saved_steps"), [(0, 1), (6, 7), (7, 4)])
+@pytest.mark.parametrize(("step", "saved_steps"), [(0, 1), (6, 7), (7, 8)])
 def test_stopped_in_any_step_it_ends_as_if_it_had_not_been(fma: Path, run: Run, step: int, saved_steps: int) -> None:
     fit(run, fma, "whole")
     assert stop(run, fma, "stopped", step) == 143
     last = Path("stopped/checkpoints/last.ckpt")
     saved = torch.load(last, weights_only=True)
-    # It was saved behind the step; in the validation that follows the last one, what was saved before stands.
+    # It was saved behind the step; behind the last of an epoch, when that was validated.
     assert saved["global_step"] == saved_steps
     run("fit", "--ckpt_path", last, QUIET, "--trainer.enable_progress_bar=false")
     assert_same_weights(Path("whole/checkpoints/last.ckpt"), last)
@@ -60,6 +60,27 @@ def test_stopped_in_any_step_it_ends_as_if_it_had_not_been(fma: Path, run: Run, 
     for name in ("step", "val/loss", "val/accuracy", "lr"):
         assert [row[name] for row in stopped] == [row[name] for row in whole]
     assert all(0 < float(row["seconds"]) < 60 for row in stopped)
+
+
+def test_it_stops_behind_a_step_of_the_optimiser(fma: Path, run: Run) -> None:
+    fit(run, fma, "whole", "--trainer.accumulate_grad_batches=2")
+    assert stop(run, fma, "stopped", 2, signal.SIGTERM, "--trainer.accumulate_grad_batches=2") == 143
+    last = Path("stopped/checkpoints/last.ckpt")
+    run("fit", "--ckpt_path", last, QUIET, "--trainer.enable_progress_bar=false")
+    assert_same_weights(Path("whole/checkpoints/last.ckpt"), last)
+
+
+def test_inside_an_epoch_the_batches_stay_as_large(fma: Path, run: Run) -> None:
+    assert stop(run, fma, "stopped", 5) == 143
+    with pytest.raises(SystemExit) as ended:
+        run("fit", "--ckpt_path", "stopped/checkpoints/last.ckpt", QUIET, "--data.batch_size=4")
+    assert "2 clips a step, and would go on with 4" in str(ended.value)
+
+
+def test_auto_is_for_training(fma: Path, run: Run) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("test", *SMALL, "--data.root", fma, "--ckpt_path=auto", "--trainer.default_root_dir=nowhere")
+    assert "auto is for fit" in str(ended.value)
 
 
 def test_one_command_begins_and_goes_on(fma: Path, run: Run) -> None:

@@ -2,12 +2,15 @@
 
 import csv
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.runs import ROOT, Run, metrics
 
@@ -17,8 +20,8 @@ COMMON = (
 )  # fmt: skip
 
 
-def together(*words: object) -> str:
-    """Run `lit-genre` in two processes."""
+def start(*words: object) -> "subprocess.Popen[str]":
+    """Start `lit-genre` in two processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -27,9 +30,24 @@ def together(*words: object) -> str:
         "-m", "lit_genre", *map(str, words), "--trainer.devices=2", "--trainer.strategy=ddp",
     ]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def together(*words: object) -> str:
+    """Run `lit-genre` in two processes to its end."""
+    process = start(*words)
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    return said
+
+
+def workers(process: "subprocess.Popen[str]") -> list[int]:
+    """Find the processes that torchrun started."""
+    found = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
+    pairs = (map(int, line.split()) for line in found.stdout.splitlines())
+    return [child for child, parent in pairs if parent == process.pid]
 
 
 def test_two_processes_train_score_and_decode_as_one(fma: Path, run: Run, tmp_path: Path) -> None:
@@ -58,3 +76,27 @@ def test_two_processes_train_score_and_decode_as_one(fma: Path, run: Run, tmp_pa
     scored = Path("tested/test.csv").read_text()
     assert len(scored.splitlines()) == 1 + 7
     assert Path("tested-by-two/test.csv").read_text() == scored
+
+
+def test_two_processes_that_hear_of_their_end_one_after_the_other_stop_together(fma: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "two"
+    words = ("fit", *COMMON, "--data.root", fma, "--data.batch_size=2", "--trainer.default_root_dir", folder)
+    process = start(*words, "--trainer.max_epochs=100000")
+    try:
+        while process.poll() is None and not (folder / "checkpoints" / "last.ckpt").exists():
+            time.sleep(0.05)
+        first, second = workers(process)
+        os.kill(first, signal.SIGTERM)
+        time.sleep(0.04)
+        os.kill(second, signal.SIGTERM)
+        said, _ = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    # torchrun's own account of its processes.
+    assert f"exitcode  : {143}" in said
+    saved = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert "To go on" in said
+    epochs = saved["global_step"] // 2
+    together(*words, "--ckpt_path=auto", f"--trainer.max_epochs={epochs + 2}")
+    assert [int(row["epoch"]) for row in metrics(folder)] == list(range(epochs + 2))

@@ -1,7 +1,9 @@
 """Checkpoints that survive: in the run's own folder, whole at any moment, and found again when the folder moves."""
 
 import os
+import signal
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -51,16 +53,51 @@ class RunCheckpoint(ModelCheckpoint):
 class SaveOnSigterm(Callback):
     """Saves `last.ckpt` behind the step in which SIGTERM comes, as a cluster sends it before it takes the machine away.
 
-    A run that goes on from there ends with the weights of one that was never stopped; only the training loss of that
-    epoch is then the mean over its rest.
+    A validation that has begun is finished first. A run that goes on from there ends with the weights of one that was
+    never stopped; only the training loss of that epoch is then the mean over its rest.
     """
 
+    def __init__(self) -> None:
+        self._asked = False
+
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the signal, as soon as Lightning has."""
+        self.on_train_start(trainer, pl_module)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the signal from Lightning 2.6, whose handler waits for the other processes wherever they are."""
+
+        def note(signum: int, frame: FrameType | None) -> None:
+            launcher = trainer.strategy.launcher
+            if not self._asked and launcher is not None:
+                launcher.kill(signum)  # sends it on to the processes that this one started
+            self._asked = True
+
+        signal.signal(signal.SIGTERM, note)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop behind a step of the optimiser, in all processes, unless a validation follows."""
+        interval = trainer.val_check_batch
+        validates = interval is not None and (batch_idx + 1) % interval == 0
+        if not validates and not trainer.fit_loop.epoch_loop._should_accumulate():
+            self._stop_if_asked(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop behind the epoch, which RunCheckpoint saves."""
+        self._stop_if_asked(trainer)
+
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Save, where an epoch has begun and is not over: at its end RunCheckpoint has, and in a validation neither."""
+        """Save, where an epoch has begun and is not over."""
         epochs: Any = trainer.fit_loop.epoch_progress.current
         if isinstance(exception, SIGTERMException) and trainer.training and epochs.started > epochs.processed:
             folder = trainer.strategy.broadcast(trainer.default_root_dir)
             trainer.save_checkpoint(Path(folder) / "checkpoints" / "last.ckpt")
+
+    def _stop_if_asked(self, trainer: Trainer) -> None:
+        if trainer.strategy.reduce_boolean_decision(self._asked, all=False):
+            trainer._signal_connector.received_sigterm = True
 
 
 class DurableCheckpointIO(TorchCheckpointIO):

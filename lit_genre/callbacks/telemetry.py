@@ -41,7 +41,7 @@ class Telemetry(Callback):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Measure the gradient of some steps."""
-        if trainer.fit_loop.epoch_loop.batch_idx % MEASURED_EVERY:
+        if trainer.global_step % MEASURED_EVERY:
             return
         gradients = [parameter.grad for parameter in pl_module.parameters() if parameter.grad is not None]
         # Not asked for its value, which would wait for the accelerator.

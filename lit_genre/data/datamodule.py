@@ -18,6 +18,7 @@ from lit_genre.data.compressed import open_compressed
 from lit_genre.data.dataset import ClipDataset
 from lit_genre.data.drop import read_drop_lists
 from lit_genre.data.fma import Split, Subset, Track, clip_path, load_tracks
+from lit_genre.data.genres import genres_path
 from lit_genre.data.labels import balanced_weights, class_counts, class_names, genres_of, label_array
 from lit_genre.data.lost import report_lost, require_data
 from lit_genre.data.mel_cache import MelCache
@@ -84,6 +85,7 @@ class FMADataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         check_at_least(batch_size=(batch_size, 1), num_workers=(num_workers or 0, 0), max_lost=(max_lost, 0))
+        check_at_least(seed=(seed or 0, 0))
         self.root = Path(root).expanduser()
         self.subset: Subset = subset
         self.task: Task = task
@@ -101,6 +103,7 @@ class FMADataModule(LightningDataModule):
         self.seed = torch.initial_seed() if seed is None else seed
         self._source: AudioSource | None = None
         self._reported = False
+        self._clips_a_step: int | None = None
         self._resident: ResidentPCM | None = None
         self._caches: dict[Split, MelCache] = {}
 
@@ -111,8 +114,13 @@ class FMADataModule(LightningDataModule):
         dropped = read_drop_lists(self.drop)
         tracks = [track for track in load_tracks(self.root, self.subset) if genres_of(track, self.task)]
         if not tracks:
-            raise LitGenreError(f"{self.root}: no track of FMA {self.subset} has a genre for the task {self.task}.")
-        return [track for track in tracks if track.track_id not in dropped]
+            missing = genres_path(self.root)
+            why = "" if missing.exists() else f": {missing}, which names the genres, is not there"
+            raise LitGenreError(f"{self.root}: no track of FMA {self.subset} has a genre for task {self.task}{why}.")
+        kept = [track for track in tracks if track.track_id not in dropped]
+        if not kept:
+            raise LitGenreError(f"The lists {', '.join(map(str, self.drop))} drop all {len(tracks):,} tracks.")
+        return kept
 
     @property
     def classes(self) -> list[str]:
@@ -134,8 +142,12 @@ class FMADataModule(LightningDataModule):
             self._source = self._open_source()
         if not self._reported:
             audio, index = self.root / f"fma_{self.subset}", self.store_folder / "index.csv"
-            report_lost(self.tracks, self._source.failures, audio, index, self.max_lost)
+            says = self._process()[0] == 0
+            report_lost(self.tracks, self._source.failures, audio, index, self.max_lost, says)
             self._reported = True
+        if self.trainer is not None:
+            # Where nothing seeded the processes alike, each has drawn its own; all must hear one order.
+            self.seed = self.trainer.strategy.broadcast(self.seed)
 
     def teardown(self, stage: str) -> None:
         """Put on the disk what is to be kept there."""
@@ -147,12 +159,13 @@ class FMADataModule(LightningDataModule):
         self.teardown("fit")
 
     def state_dict(self) -> dict[str, Any]:
-        """Keep the seed in the checkpoint."""
-        return {"seed": self.seed}
+        """Keep the seed in the checkpoint, and how many clips a step has."""
+        return {"seed": self.seed, "clips_a_step": self.batch_size * self._process()[1]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the seed of a resumed run, so that it hears the clips it would have heard."""
         self.seed = state_dict["seed"]
+        self._clips_a_step = state_dict.get("clips_a_step")
 
     def track(self, track_id: int) -> Track:
         """Find a track by its number."""
@@ -186,11 +199,13 @@ class FMADataModule(LightningDataModule):
             # The epoch that Lightning will tell the sampler, but only after the workers of a resumed run have begun
             # to read; current_epoch is still the one before.
             loop: Any = self.trainer.fit_loop
-            epochs = loop.epoch_progress.current
-            sampler.set_epoch(epochs.processed)
-            if epochs.started > epochs.processed:
-                # The run was stopped inside this epoch.
-                sampler.skip(loop.epoch_loop.batch_progress.current.completed * self.batch_size)
+            epochs, batches = loop.epoch_progress.current, loop.epoch_loop.batch_progress
+            stopped_inside = epochs.started > epochs.processed
+            over = stopped_inside and batches.is_last_batch
+            sampler.set_epoch(epochs.processed + over)
+            if stopped_inside and not over:
+                self._check_share(sampler.num_replicas)
+                sampler.skip(batches.current.processed * self.batch_size)
             if self.residence == "device":
                 dataset.reads_samples = False
                 self._resident = ResidentPCM(dataset, self.trainer.strategy.root_device)
@@ -198,10 +213,20 @@ class FMADataModule(LightningDataModule):
         alone = len(sampler) % self.batch_size == 1 < len(sampler)
         return self._dataloader(dataset, sampler, drop_last=alone)
 
+    def _check_share(self, world_size: int) -> None:
+        """Refuse to go on inside an epoch with batches of another size: clips would be left out or heard twice."""
+        before, now = self._clips_a_step, self.batch_size * world_size
+        if before not in (None, now):
+            raise LitGenreError(
+                f"The run was stopped inside an epoch of {before} clips a step, and would go on with {now}: keep "
+                "data.batch_size times the number of processes."
+            )
+
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
         """Serve clips that cover each validation track; nothing where the data has no such track at all."""
         if not any(track.split == "val" for track in self.tracks):
-            console.print("No track is in the val split: this run is not validated, and only its last state is kept.")
+            if self._process()[0] == 0:
+                console.print("No track is in the val split: this run is not validated, only its last state is kept.")
             return []
         return self._whole_tracks("val")
 
@@ -253,7 +278,12 @@ class FMADataModule(LightningDataModule):
         if self.cache_mel and self.trainer is not None:
             key, shape = self.trainer.lightning_module.spectrogram_identity()  # type: ignore[operator]
             dataset.cache = MelCache(
-                self.store_folder.parent / "mel", f"{self.store_folder.name}-{split}", key, dataset, shape
+                self.store_folder.parent / "mel",
+                f"{self.store_folder.name}-{split}",
+                key,
+                dataset,
+                dataset.sources,
+                shape,
             )
             self._caches[split] = dataset.cache
         return dataset

@@ -1,5 +1,7 @@
 """From clips to batches: what is read of which track."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,6 +25,7 @@ class ClipDataset(Dataset[Batch]):
         clip_samples: Length of every clip, samples.
 
     Attributes:
+        sources: Size and time of modification of each file, shape (t, 2).
         reads_samples: Whether batches have samples; not where something else brings them.
         cache: Spectrograms to put in their place.
     """
@@ -33,7 +36,9 @@ class ClipDataset(Dataset[Batch]):
         self.labels = labels
         # Arrays, for a list of records is copied into each worker page by page as its reference counts change.
         self.track_ids = np.array(track_ids, dtype=np.int64)
-        self.n_samples = np.array([source.entries[track_id].n_samples for track_id in track_ids], dtype=np.int64)
+        entries = [source.entries[track_id] for track_id in track_ids]
+        self.n_samples = np.array([entry.n_samples for entry in entries], dtype=np.int64)
+        self.sources = np.array([(entry.source_bytes, entry.source_mtime_ns) for entry in entries], dtype=np.int64)
         self.reads_samples = True
         self.cache: MelCache | None = None
 
@@ -43,15 +48,17 @@ class ClipDataset(Dataset[Batch]):
     def __getitem__(self, clip: Clip) -> Batch:
         return self.__getitems__([clip])
 
-    def __getitems__(self, clips: list[Clip]) -> Batch:
+    def __getitems__(self, clips: Sequence[Clip | int]) -> Batch:
         """Read a batch: PyTorch's DataLoader calls this instead of reading one item after the other."""
-        positions, starts = [clip.position for clip in clips], [clip.start for clip in clips]
+        # Lightning's overfit_batches puts positions in the place of clips.
+        read = [clip if isinstance(clip, Clip) else Clip(clip, 0) for clip in clips]
+        positions, starts = [clip.position for clip in read], [clip.start for clip in read]
         track_ids = self.track_ids[positions]
         mel = self.cache.read(track_ids.tolist(), starts) if self.cache else None
         n_samples = self.clip_samples if self.reads_samples and mel is None else 0
         waveform = np.empty((len(clips), n_samples), dtype=np.int16)
         if n_samples:
-            for row, clip in zip(waveform, clips, strict=True):
+            for row, clip in zip(waveform, read, strict=True):
                 self.fill(*clip, row)
         columns = (waveform, self.labels[positions], track_ids, np.array(starts, dtype=np.int64))
         return Batch(*map(torch.from_numpy, columns))._replace(mel=mel)

@@ -37,6 +37,13 @@ def _read(path: Path) -> Iterator[int]:
         raise LitGenreError(
             f"The list of tracks {path} is not UTF-8 text ({error.reason}): save it as such."
         ) from error
+    try:
+        yield from _numbers(path, lines)
+    except csv.Error as error:
+        raise LitGenreError(f"The list of tracks {path} is no CSV: {error}.") from error
+
+
+def _numbers(path: Path, lines: list[str]) -> Iterator[int]:
     head = next((text for line in lines if (text := _without_comment(line))), "")
     separator = next((mark for mark in ",;\t" if COLUMN in _fields(head, mark)), None)
     numbers = _column(lines, separator) if separator else _plain(lines)

@@ -12,7 +12,9 @@ from lit_genre.errors import LitGenreError
 _LISTED: Final = 10
 
 
-def report_lost(tracks: list[Track], lost: dict[int, str], audio: Path, index: Path, max_lost: float) -> None:
+def report_lost(
+    tracks: list[Track], lost: dict[int, str], audio: Path, index: Path, max_lost: float, says: bool
+) -> None:
     """Print the tracks that cannot be used.
 
     Args:
@@ -21,15 +23,17 @@ def report_lost(tracks: list[Track], lost: dict[int, str], audio: Path, index: P
         audio: Folder of the audio, for the message.
         index: File that has every reason, for the message.
         max_lost: Largest part of a split that may be lost, 0 to 1.
+        says: Whether to print; one process for all does.
 
     Raises:
         LitGenreError: More is.
     """
     if not lost:
         return
-    for track_id, reason in list(lost.items())[:_LISTED]:
-        console.print(f"Left out: track {track_id}, {reason}")
-    console.print(f"Left out {len(lost)} of {len(tracks):,} tracks; each with its reason in {index}")
+    if says:
+        for track_id, reason in list(lost.items())[:_LISTED]:
+            console.print(f"Left out: track {track_id}, {reason}")
+        console.print(f"Left out {len(lost)} of {len(tracks):,} tracks; each with its reason in {index}")
     for split in SPLITS:
         ids = [track.track_id for track in tracks if track.split == split]
         gone = [track_id for track_id in ids if track_id in lost]

@@ -5,6 +5,7 @@ is there. Rows are on the disk before their bytes say so: whatever moment a run 
 whole. Read and written plainly, not through a memory map, for the same reason as the store.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -36,12 +37,17 @@ class MelCache:
         name: Name of this one, for people.
         key: All that determines the values beside the samples: decoder, front-end, sample rate.
         tracks: The tracks.
+        sources: Size and time of modification of each track's file, shape (t, 2): a changed file sounds otherwise.
         shape: Shape of a spectrogram, (m, f).
     """
 
-    def __init__(self, folder: Path, name: str, key: str, tracks: Tracks, shape: tuple[int, int]) -> None:
-        identity = json.dumps([key, list(shape), tracks.clip_samples]).encode()
-        digest = hashlib.sha256(identity + tracks.track_ids.tobytes() + tracks.n_samples.tobytes()).hexdigest()[:12]
+    def __init__(
+        self, folder: Path, name: str, key: str, tracks: Tracks, sources: NDArray[np.int64], shape: tuple[int, int]
+    ) -> None:
+        identity = hashlib.sha256(json.dumps([key, list(shape), tracks.clip_samples]).encode())
+        for column in (tracks.track_ids, tracks.n_samples, sources):
+            identity.update(column.tobytes())
+        digest = identity.hexdigest()[:12]
         self.folder = folder / f"{name}-{digest}"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.shape = shape
@@ -88,19 +94,29 @@ class MelCache:
                 for row, value in zip(self._rows(track_ids, starts), values, strict=True):
                     if not self._kept[row]:
                         file.seek(row * self._row_bytes)
-                        file.write(value.data)
+                        if file.write(value.data) != self._row_bytes:
+                            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                         self._kept[row] = True
                         self._new.append(row)
-            if len(self._new) >= CLIPS_PER_COMMIT:
-                self.commit()
         except OSError as error:
-            self._writes = False
-            console.print(f"No more spectrograms are kept in {self.folder}: {error.strerror}. The run goes on.")
+            self._give_up(error)
+        if len(self._new) >= CLIPS_PER_COMMIT:
+            self.commit()
 
     def commit(self) -> None:
-        """Put what is new on the disk, and then say so there."""
-        if not self._new:
-            return
+        """Put what is new on the disk, and then say so there; a full disk ends that, and not the run."""
+        try:
+            if self._new:
+                self._commit()
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        self._writes = False
+        self._new.clear()
+        console.print(f"No more spectrograms are kept in {self.folder}: {error.strerror}. The run goes on.")
+
+    def _commit(self) -> None:
         with self._mel.open("r+b") as mel, self._flags.open("r+b", buffering=0) as flags:
             os.fsync(mel.fileno())
             for row in self._new:

@@ -17,7 +17,7 @@ class Clip(NamedTuple):
 
 
 class Tracks(Protocol):
-    """What the samplers need to know of a data set: ids and lengths of its tracks, and the length of a clip."""
+    """What is to be known of a data set: ids and lengths of its tracks, and the length of a clip."""
 
     track_ids: NDArray[np.int64]
     n_samples: NDArray[np.int64]

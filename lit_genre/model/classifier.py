@@ -95,6 +95,7 @@ class GenreClassifier(LightningModule):
         self.sample_rate = sample_rate
         self.optimizer, self.scheduler = optimizer, scheduler
         self.seed = torch.initial_seed()
+        self._validated = -1
 
         self.frontend = frontend(sample_rate)
         with torch.no_grad():
@@ -156,7 +157,11 @@ class GenreClassifier(LightningModule):
             raise LitGenreError(f"cache_mel keeps what a fixed front-end computes, but this {name} is trained.")
         if len(self.input_shape) != 2:
             raise LitGenreError(f"cache_mel keeps spectrograms, but {name} gives items of shape {self.input_shape}.")
-        source = inspect.getsource(type(self.frontend))
+        module = inspect.getmodule(type(self.frontend))
+        try:
+            source = inspect.getsource(module) if module else name
+        except (OSError, TypeError):  # It was typed into a console.
+            source = name
         return json.dumps([self.hparams["frontend"], self.sample_rate, source], default=str), self.input_shape
 
     def probabilities(self, logits: Tensor) -> Tensor:
@@ -220,6 +225,8 @@ class GenreClassifier(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores over tracks."""
+        if not self.trainer.sanity_checking:
+            self._validated = self.current_epoch
         self._score_tracks("val")
 
     def on_test_epoch_end(self) -> None:
@@ -261,8 +268,11 @@ class GenreClassifier(LightningModule):
         Lightning 2.6 does so after it, and a resumed run would have one such step less.
         """
         for config in self.trainer.lr_scheduler_configs:
-            value = self.trainer.callback_metrics.get(config.monitor or "")
-            if isinstance(config.scheduler, ReduceLROnPlateau) and value is not None:
+            monitor = config.monitor or ""
+            value = self.trainer.callback_metrics.get(monitor)
+            # Lightning keeps the scores of an earlier epoch, which have been counted.
+            stale = monitor.startswith("val/") and self._validated != self.current_epoch
+            if isinstance(config.scheduler, ReduceLROnPlateau) and value is not None and not stale:
                 config.scheduler.step(value)
 
     def lr_scheduler_step(self, scheduler: LRSchedulerTypeUnion, metric: Any) -> None:

@@ -1,4 +1,6 @@
 import errno
+import resource
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ from tests.data.test_sampler import CLIP, Lengths
 SHAPE = (4, 6)
 
 
-def opened(folder: Path, key: str = "LogMel") -> MelCache:
-    return MelCache(folder, "train", key, Lengths(np.array([CLIP, 3 * CLIP])), SHAPE)
+def opened(folder: Path, key: str = "LogMel", changed: int = 0) -> MelCache:
+    sources = np.array([[100, 1], [300, 1 + changed]])
+    return MelCache(folder, "train", key, Lengths(np.array([CLIP, 3 * CLIP])), sources, SHAPE)
 
 
 # Track 7 has one clip, track 8 three.
@@ -53,6 +56,29 @@ def test_another_front_end_has_its_own(tmp_path: Path) -> None:
     cache.keep(*CLIPS, MEL)
     cache.commit()
     assert opened(tmp_path, "LogMel, 64 bands").read(*CLIPS) is None
+
+
+def test_a_file_that_changed_is_heard_again(tmp_path: Path) -> None:
+    cache = opened(tmp_path)
+    cache.keep(*CLIPS, MEL)
+    cache.commit()
+    assert opened(tmp_path).read(*CLIPS) is not None
+    assert opened(tmp_path, changed=1).read(*CLIPS) is None
+
+
+def test_a_row_that_is_cut_short_by_a_full_disk_does_not_count(tmp_path: Path) -> None:
+    cache = opened(tmp_path)
+    row = 2 * SHAPE[0] * SHAPE[1]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3 * row - 10, before[1]))
+    try:
+        cache.keep(*CLIPS, MEL)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    cache.commit()
+    assert cache.read([8], [CLIP]) is None
 
 
 def test_a_full_disk_ends_the_keeping_and_not_the_run(
