@@ -22,7 +22,7 @@ class Telemetry(Callback):
 
     def __init__(self) -> None:
         self._began = self._ready = self._waited = 0.0
-        self._clips = 0
+        self._clips = self._steps = 0
         self._norms: list[Tensor] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -32,7 +32,7 @@ class Telemetry(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         self._began = self._ready = time.perf_counter()
-        self._waited, self._clips = 0.0, 0
+        self._waited, self._clips, self._steps = 0.0, 0, 0
         self._norms.clear()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -41,7 +41,8 @@ class Telemetry(Callback):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Measure the gradient of some steps."""
-        if trainer.global_step % MEASURED_EVERY:
+        self._steps += 1
+        if (self._steps - 1) % MEASURED_EVERY:
             return
         gradients = [parameter.grad for parameter in pl_module.parameters() if parameter.grad is not None]
         # Not asked for its value, which would wait for the accelerator.
