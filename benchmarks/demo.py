@@ -1,11 +1,11 @@
 """The networks on the demo, by their shipped configurations, over seeds, and a linear classifier beside them.
 
-    python benchmarks/demo.py [--root data/demo] [--seeds 0 1] [--configs configs/*.yaml]
+    python benchmarks/demo.py [--root data/demo] [--seeds 0 1] [--configs configs/*.yaml] [OPTION OF FIT ...]
 
 Each is trained by `lit-genre fit` on top of configs/data/demo.yaml (24 epochs, 5 s clips, batches of 16), and the
-checkpoint of its best validation accuracy is tested. The linear one is a logistic regression on the mean log-mel
-spectrum of each track, which knows timbre and not rhythm. The demo is synthetic: none of these figures says anything
-about FMA.
+checkpoint of its best validation accuracy is tested. Any other option, such as --trainer.precision=bf16-mixed, goes to
+both. The linear one is a logistic regression on the mean log-mel spectrum of each track, which knows timbre and not
+rhythm. The demo is synthetic: none of these figures says anything about FMA.
 """
 
 import argparse
@@ -40,14 +40,14 @@ class Result(NamedTuple):
     test: float
 
 
-def train_and_test(config: Path, root: Path, seed: int) -> Result:
+def train_and_test(config: Path, root: Path, seed: int, more: list[str]) -> Result:
     """Run `lit-genre fit` and `lit-genre test`."""
     data = ("--config", str(CONFIGS / "data" / "demo.yaml"), f"--data.root={root}", "--trainer.logger=false")
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         where = f"--trainer.default_root_dir={run}"
-        lit_genre(["fit", "--config", str(config), *data, where, f"--seed_everything={seed}"])
-        lit_genre(["test", f"--ckpt_path={run}/checkpoints/best.ckpt"])
+        lit_genre(["fit", "--config", str(config), *data, where, f"--seed_everything={seed}", *more])
+        lit_genre(["test", f"--ckpt_path={run}/checkpoints/best.ckpt", *more])
         backbone = GenreClassifier.load_from_checkpoint(run / "checkpoints" / "best.ckpt", map_location="cpu").backbone
         with (run / "metrics.csv").open(newline="") as file:
             epochs = list(csv.DictReader(file))
@@ -84,8 +84,8 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=Path("data/demo"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--configs", type=Path, nargs="+", default=SEVEN)
-    options = parser.parse_args()
-    table = [[train_and_test(config, options.root, seed) for seed in options.seeds] for config in options.configs]
+    options, more = parser.parse_known_args()
+    table = [[train_and_test(config, options.root, seed, more) for seed in options.seeds] for config in options.configs]
     print("| | parameters | s/epoch | best val | test |\n|---|---|---|---|---|")
     for runs in table:
         epoch = statistics.median(run.epoch_seconds for run in runs)

@@ -1,9 +1,10 @@
-"""What the framework costs: an epoch through DataModule and Trainer over a bare loop on tensors in memory.
+"""What the framework costs: an epoch through DataModule and Trainer over a bare loop, and the wait for its batches.
 
     python benchmarks/epoch.py [--root data/demo] [--clip_seconds 10] [--rounds 5]
 
 Both run the same forward, backward and step on batches of 32 clips of the training split; the framework besides
-reads them from the store, logs, and writes history and checkpoints, as `lit-genre fit` does. Asked: at most 1.10.
+reads them from the store, logs, and writes history and checkpoints, as `lit-genre fit` does. Asked: at most 1.10. The
+wait is what Lightning's profiler counts between asking the DataLoader for a batch and having it.
 """
 
 import argparse
@@ -15,7 +16,9 @@ from pathlib import Path
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.profilers import SimpleProfiler
 
+from lit_genre.allocator import keep_freed_memory
 from lit_genre.backbones.crnn import CRNN
 from lit_genre.batch import Batch
 from lit_genre.callbacks.history import History
@@ -65,6 +68,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     seed_everything(0)
+    if not torch.accelerator.is_available():
+        keep_freed_memory()  # As the command line does.
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     data = FMADataModule(options.root, clip_seconds=options.clip_seconds, batch_size=32)
     data.setup()
@@ -74,6 +79,7 @@ def main() -> None:
         return GenreClassifier(CRNN, data.classes, clip_seconds=options.clip_seconds)
 
     bare, framework = [], []
+    profiler = SimpleProfiler()
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(options.rounds):
             # In turn, an epoch to warm up each time, for both suffer alike from a noisy machine.
@@ -82,6 +88,7 @@ def main() -> None:
             trainer = Trainer(
                 max_epochs=3,
                 logger=False,
+                profiler=profiler,
                 default_root_dir=folder,
                 limit_val_batches=0,
                 enable_progress_bar=False,
@@ -95,6 +102,8 @@ def main() -> None:
     for name, seconds in (("bare loop", bare), ("framework", framework)):
         low, high = min(seconds), max(seconds)
         print(f"{name}: {statistics.median(seconds):.2f} s an epoch ({low:.2f} to {high:.2f})")
+    waits = profiler.recorded_durations["[_TrainingEpochLoop].train_dataloader_next"]
+    print(f"waits for a batch: {1000 * statistics.median(waits):.1f} ms a step (mean {1000 * statistics.mean(waits):.1f})")
     print(f"ratio {statistics.median(framework) / statistics.median(bare):.3f} (asked: 1.10)")
 
 

@@ -1,6 +1,6 @@
 """Training steps in float32, in bfloat16 autocast and compiled: which default is the fastest?
 
-    python benchmarks/precision.py [--networks CNN2DDeep CRNN] [--rounds 7]
+    python benchmarks/precision.py [--networks CRNN ...] [--rounds 7]
 
 A step is forward, backward and Adam on the spectrograms of 32 clips of 30 s, on the accelerator where there is one. The
 losses after the same steps on the same batch tell what the precision costs.
@@ -13,9 +13,11 @@ import time
 import torch
 from torch import Tensor, nn
 
+from lit_genre.allocator import keep_freed_memory
 from lit_genre.plugins import backbones
 
 BATCH, SHAPE, CLASSES = 32, (128, 646), 8
+SEVEN = ["CNN1DDeep", "CNN1DShallow", "CNN2DDeep", "CNN2DShallow", "CRNN", "CRNNStacked", "RNN"]
 KINDS = {"float32": (False, False), "bf16": (True, False), "compiled": (False, True), "bf16, compiled": (True, True)}
 
 
@@ -48,9 +50,11 @@ class Trained(nn.Module):
 def main() -> None:
     """Print a row for each network."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--networks", nargs="+", default=["CNN2DDeep", "CRNN"])
+    parser.add_argument("--networks", nargs="+", default=SEVEN)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
+    if not torch.accelerator.is_available():
+        keep_freed_memory()  # As the command line does.
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     generator = torch.Generator().manual_seed(0)
     mel = (torch.rand(BATCH, *SHAPE, generator=generator) * 2 - 1).to(device)
@@ -66,7 +70,7 @@ def main() -> None:
                 seconds[kind].append(one.step(mel, label))
         for kind, one in trained.items():
             took = 1000 * statistics.median(seconds[kind][1:]) / BATCH
-            print(f"{network:<12}{kind:<16}{took:7.2f} ({one.loss:.3f})", flush=True)
+            print(f"{network:<14}{kind:<16}{took:7.2f} ({one.loss:.3f})", flush=True)
 
 
 if __name__ == "__main__":

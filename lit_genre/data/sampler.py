@@ -33,8 +33,8 @@ class Tracks(Protocol):
 class RandomClips(DistributedSampler[Clip]):
     """Every track once an epoch, in random order, each from a random place.
 
-    Order and places follow from (seed, epoch, track) alone, so that a resumed run hears what an uninterrupted one would
-    have heard. Of several processes each gets its part of every batch: together they hear, step by step, what one
+    Order and places follow from seed and epoch alone, so that a resumed run hears what an uninterrupted one would have
+    heard. Of several processes each gets its part of every batch: together they hear, step by step, what one
     process would with a batch as large as all of theirs. Up to `world_size - 1` clips of an epoch are left out.
 
     Args:
@@ -80,32 +80,28 @@ class RandomClips(DistributedSampler[Clip]):
         return whole * self.batch_size + rest // self.num_replicas
 
     def __iter__(self) -> Iterator[Clip]:
-        order = np.random.default_rng((self.seed, self.epoch))
+        random = np.random.default_rng((self.seed, self.epoch))
         n = len(self.tracks)
-        positions = order.permutation(n) if self.weights is None else order.choice(n, n, p=self.weights)
-        drawn: dict[int, int] = {}
-        ours = 0
-        for place, position in enumerate(positions.tolist()):
-            draw = drawn[position] = drawn.get(position, -1) + 1
-            if self._is_ours(place):
-                ours += 1
-                if ours > self._skipped:
-                    yield Clip(position, self._start(position, draw))
+        positions = random.permutation(n) if self.weights is None else random.choice(n, n, p=self.weights)
+        starts = self._starts(self.tracks.n_samples[positions], random.random(n))
+        ours = np.flatnonzero(self._shares() == self.rank)[self._skipped :]
+        return map(Clip, positions[ours].tolist(), starts[ours].tolist())
 
-    def _is_ours(self, place: int) -> bool:
-        step, within = divmod(place, self.batch_size * self.num_replicas)
+    def _shares(self) -> NDArray[np.int64]:
+        """Number the process that hears each clip of the epoch, shape (t,)."""
         whole, rest = divmod(len(self.tracks), self.batch_size * self.num_replicas)
-        share = self.batch_size if step < whole else rest // self.num_replicas
-        return share > 0 and within // share == self.rank
+        step, within = np.divmod(np.arange(len(self.tracks)), self.batch_size * self.num_replicas)
+        share = np.where(step < whole, self.batch_size, rest // self.num_replicas)
+        return np.asarray(np.where(share > 0, within // np.maximum(share, 1), self.num_replicas))
 
-    def _start(self, position: int, draw: int) -> int:
-        track_id, n_samples = int(self.tracks.track_ids[position]), int(self.tracks.n_samples[position])
-        key = (self.seed, self.epoch, track_id) + ((draw,) if draw else ())
-        place = np.random.default_rng(key).random()
+    def _starts(self, n_samples: NDArray[np.int64], place: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Map places, 0 to 1, in tracks to first samples, shapes (t,)."""
         if self.even:
-            starts = even_starts(n_samples, self.tracks.clip_samples)
-            return int(starts[int(place * len(starts))])
-        return int(place * (max(0, n_samples - self.tracks.clip_samples) + 1))
+            choices = [even_starts(n, self.tracks.clip_samples) for n in n_samples.tolist()]
+            chosen = [starts[int(p * len(starts))] for p, starts in zip(place, choices, strict=True)]
+            return np.array(chosen, dtype=np.int64)
+        spare = np.maximum(0, n_samples - self.tracks.clip_samples)
+        return np.asarray(place * (spare + 1), dtype=np.int64)
 
 
 class EvenClips(DistributedSampler[Clip]):

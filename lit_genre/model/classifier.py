@@ -260,7 +260,11 @@ class GenreClassifier(LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Start the step's random numbers from (seed, epoch, rank, step), so that a resumed run draws the same."""
         place = (self.seed, self.current_epoch, self.global_rank, batch_idx)
-        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
+        seed = int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0])
+        # torch.manual_seed does the same, and formats a stack trace for each device that is not there.
+        torch.default_generator.manual_seed(seed)
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).manual_seed(seed)
 
     def on_train_epoch_end(self) -> None:
         """Step a scheduler that watches a score, before the epoch's checkpoint is written.
