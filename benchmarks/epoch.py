@@ -103,7 +103,7 @@ def main() -> None:
         low, high = min(seconds), max(seconds)
         print(f"{name}: {statistics.median(seconds):.2f} s an epoch ({low:.2f} to {high:.2f})")
     waits = profiler.recorded_durations["[_TrainingEpochLoop].train_dataloader_next"]
-    print(f"waits for a batch: {1000 * statistics.median(waits):.1f} ms a step (mean {1000 * statistics.mean(waits):.1f})")
+    print(f"wait for a batch: {1000 * statistics.median(waits):.1f} ms a step")
     print(f"ratio {statistics.median(framework) / statistics.median(bare):.3f} (asked: 1.10)")
 
 
