@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from lit_genre.backbones.rnn import RNN
     from lit_genre.batch import Batch
     from lit_genre.data.datamodule import FMADataModule
+    from lit_genre.data.folder import AudioFolder
     from lit_genre.demo.write import write_demo
     from lit_genre.errors import LitGenreError
+    from lit_genre.load import load_model
     from lit_genre.model.augment import Augmentation, Mixup, SpecAugment
     from lit_genre.model.backbone import Backbone
     from lit_genre.model.classifier import GenreClassifier
@@ -45,18 +47,21 @@ _HOMES = {
     "backbones.rnn": ["RNN"],
     "batch": ["Batch"],
     "data.datamodule": ["FMADataModule"],
+    "data.folder": ["AudioFolder"],
     "demo.write": ["write_demo"],
     "errors": ["LitGenreError"],
     "model.augment": ["Augmentation", "Mixup", "SpecAugment"],
     "model.backbone": ["Backbone"],
     "model.classifier": ["GenreClassifier"],
     "model.frontend": ["LogMel"],
+    "load": ["load_model"],
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "CRNN",
     "RNN",
+    "AudioFolder",
     "Augmentation",
     "Backbone",
     "Batch",
@@ -71,6 +76,7 @@ __all__ = [
     "LogMel",
     "Mixup",
     "SpecAugment",
+    "load_model",
     "write_demo",
 ]
 

@@ -24,6 +24,8 @@ COMMANDS = {
     "validate": Command("lit_genre.cli:run", "score a checkpoint on the validation split"),
     "test": Command("lit_genre.cli:run", "score a checkpoint on the test split"),
     "predict": Command("lit_genre.cli:run", "write the probabilities of each genre for each track"),
+    "classify": Command("lit_genre.answer.command:run", "name the genres of your own music"),
+    "similar": Command("lit_genre.answer.similar:run", "name the songs that a model heard alike"),
     "compare": Command("lit_genre.report.compare:compare", "train configurations over seeds, and report on them"),
     "backbones": Command("lit_genre.catalogue:list_backbones", "list the installed backbones and what they cost"),
     "new-backbone": Command("lit_genre.new_backbone:new_backbone", "write a package for an architecture of your own"),
@@ -46,6 +48,8 @@ def main(args: Sequence[str] | None = None) -> None:
         target = getattr(import_module(module), function)
         if module == "lit_genre.cli":
             target(args)
+        elif function == "run":
+            target(args[1:])
         else:
             from jsonargparse import auto_cli
 

@@ -17,6 +17,8 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from lit_genre.allocator import keep_freed_memory
+from lit_genre.data.folder import AudioFolder
+from lit_genre.data.songs import report_unreadable
 from lit_genre.errors import LitGenreError
 from lit_genre.logger import finish_wandb
 from lit_genre.model.classifier import GenreClassifier
@@ -67,9 +69,9 @@ class GenreCLI(LightningCLI):
         """Let the data follow what the model hears, and the model know the names of the data's genres."""
         parser.link_arguments("model.sample_rate", "data.init_args.sample_rate")
         parser.link_arguments("model.clip_seconds", "data.init_args.clip_seconds")
-        parser.link_arguments("data.classes", "model.classes", apply_on="instantiate")
-        # Of data of anyone's, which need not have heard of them.
-        parser.link_arguments("data", "model.task", _task_of, apply_on="instantiate")
+        # Music of anyone's has no genres of its own: then they are those of the checkpoint.
+        parser.link_arguments("data", "model.classes", self._classes_of, apply_on="instantiate")
+        parser.link_arguments("data", "model.task", self._task_of, apply_on="instantiate")
         parser.link_arguments("data", "model.class_counts", _class_counts_of, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -90,9 +92,10 @@ class GenreCLI(LightningCLI):
             self.checkpoint = find_checkpoint(asked) if asked else None
         self.goes_on = asked == AUTO
         self.restored: dict[str, tuple[Any, Any]] = {}
+        self.trained: dict[str, Any] = {}
         known: dict[str, Any] = {}
         if self.checkpoint is not None:
-            hyperparameters = read_hyperparameters(self.checkpoint)
+            hyperparameters = self.trained = read_hyperparameters(self.checkpoint)
             recipe = read_recipe(self.checkpoint)
             known = {"model": hyperparameters} | ({"data": recipe["data"]} if recipe else {})
             if not recipe and hyperparameters.get("task", "single") != "single":
@@ -107,6 +110,15 @@ class GenreCLI(LightningCLI):
             _check_backbone(self.config[command].model.backbone, hyperparameters["backbone"], self.checkpoint)
         elif self.config[command].ckpt_path:
             raise LitGenreError("ckpt_path belongs on the command line: --ckpt_path PATH, or best, or last.")
+
+    def _classes_of(self, data: LightningDataModule) -> Any:
+        classes = getattr(data, "classes", None) or self.trained.get("classes")
+        if classes is None:
+            raise LitGenreError(f"{type(data).__name__} does not say which classes its data has: give it `classes`.")
+        return classes
+
+    def _task_of(self, data: LightningDataModule) -> Any:
+        return getattr(data, "task", self.trained.get("task", "single"))
 
     def before_instantiate_classes(self) -> None:
         """Name the run's folder."""
@@ -144,6 +156,11 @@ class GenreCLI(LightningCLI):
                 _name_run(init_args, config)
         super().instantiate_classes()
 
+    def after_predict(self) -> None:
+        """Report the files that could not be read, and let the exit status say so."""
+        if isinstance(self.datamodule, AudioFolder) and self.datamodule.failures:
+            report_unreadable(self.datamodule.files, self.datamodule.failures)
+
     def _parse_ckpt_path(self) -> None:
         """Do nothing: the stock version lets the checkpoint override the user's arguments."""
 
@@ -158,10 +175,6 @@ def _watch(config: Namespace) -> None:
         init_args = getattr(part, "init_args", None) or {}
         if init_args.get("monitor") in {f"val/{name}" for name in HEADLINE.values()}:
             init_args["monitor"] = f"val/{HEADLINE[task]}"
-
-
-def _task_of(data: LightningDataModule) -> Any:
-    return getattr(data, "task", "single")
 
 
 def _class_counts_of(data: LightningDataModule) -> Any:

@@ -1,11 +1,13 @@
 """What a test or a prediction says of each track: tables, and pictures of the test."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from rich.table import Table
+from torch.nn.functional import one_hot
 
 from lit_genre.callbacks import leaves_files
 from lit_genre.callbacks.pictures import (
@@ -16,7 +18,7 @@ from lit_genre.callbacks.pictures import (
 )
 from lit_genre.console import console
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.model.metrics import TrackScores, average_precision_of, score
+from lit_genre.model.metrics import TrackScores, average_precision_of, genres_named, score
 
 
 class TrackReport(Callback):
@@ -53,7 +55,12 @@ class TrackReport(Callback):
         """Write the predictions."""
         if scores := scores_of(trainer, pl_module):
             path = Path(trainer.default_root_dir) / "predictions.csv"
-            _write(scores, classes_of(pl_module), path)
+            # Of music of anyone's, which has names and no known genres.
+            files = getattr(getattr(trainer, "datamodule", None), "files", None)
+            if files is None:
+                _write(scores, classes_of(pl_module), path)
+            else:
+                _write_files(scores, files, pl_module, path)
             console.print(f"Predictions of {len(scores.track_id):,} tracks: {path}")
 
 
@@ -79,11 +86,20 @@ def _write(scores: TrackScores, classes: list[str], path: Path) -> None:
         table.writerow(["track_id", "genre", "predicted", *classes])
         for track_id, probs, label in zip(*scores, strict=True):
             shares = (f"{prob:.6f}" for prob in probs.tolist())
-            if scores.several:
-                names = ["; ".join(classes[place] for place in row.nonzero()) for row in (label, probs >= 0.5)]
-            else:
-                names = [classes[label], classes[probs.argmax()]]
-            table.writerow([int(track_id), *names, *shares])
+            genre = genres_named(label if scores.several else one_hot(label, len(classes)), classes, scores.several)
+            table.writerow([int(track_id), genre, genres_named(probs, classes, scores.several), *shares])
+
+
+def _write_files(scores: TrackScores, files: Sequence[Path], pl_module: LightningModule, path: Path) -> None:
+    classes, several = classes_of(pl_module), pl_module.task == "multi"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A name that is no UTF-8 is written with its bytes as \udcff.
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["path", "predicted", *classes])
+        for position, probs in zip(scores.track_id.tolist(), scores.probs, strict=True):
+            shares = (f"{prob:.6f}" for prob in probs.tolist())
+            table.writerow([files[position], genres_named(probs, classes, several), *shares])
 
 
 def _write_genres(scores: TrackScores, classes: list[str], path: Path) -> None:

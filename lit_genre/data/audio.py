@@ -1,10 +1,10 @@
-"""Decode audio of any format that libsndfile reads to mono PCM at one sample rate: a whole file, or an excerpt."""
+"""Decode what libsndfile reads to mono PCM at one sample rate: a file, at once or block by block, or an excerpt."""
 
 import math
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -53,15 +53,36 @@ def decode(path: Path, sample_rate: int) -> NDArray[np.int16]:
         AudioError: The file is empty, is no audio, or holds nothing but silence or non-finite samples.
         OSError: The file cannot be opened.
     """
+    pcm = np.concatenate([*decode_blocks(path, sample_rate), np.empty(0, dtype=np.int16)])
+    check_heard(len(pcm), bool(pcm.any()))
+    return pcm
+
+
+def decode_blocks(path: Path, sample_rate: int) -> Iterator[NDArray[np.int16]]:
+    """Decode a file block by block, for files that may be longer than memory: joined, they are what `decode` gives.
+
+    Raises:
+        AudioError: The file is empty, is no audio, or holds non-finite samples. Silence is for the caller to find.
+        OSError: The file cannot be opened.
+    """
     with _opened(path) as file:
         if file.format == "MP3" and not _tells_its_length(path):
-            waveform, file_rate = _read_to_the_end(path), file.samplerate
+            source = _by_pipe(path)
         else:
-            waveform, file_rate = _read(file, _plausible_frames(file, path)), file.samplerate
-    pcm = _to_pcm(waveform, file_rate, sample_rate)
-    if not pcm.any():
+            source = _blocks(file, _plausible_frames(file, path))
+        yield from map(to_pcm, resample_blocks(source, file.samplerate, sample_rate))
+
+
+def check_heard(n_samples: int, is_sound: bool) -> None:
+    """Refuse a file of which nothing was heard.
+
+    Raises:
+        AudioError: It has no samples, or none but zeros.
+    """
+    if not n_samples:
+        raise AudioError("no samples")
+    if not is_sound:
         raise AudioError("nothing but silence")
-    return pcm
 
 
 def excerpt(path: Path, sample_rate: int, start: int, n_samples: int) -> NDArray[np.int16]:
@@ -92,7 +113,7 @@ def excerpt(path: Path, sample_rate: int, start: int, n_samples: int) -> NDArray
             return np.empty(0, dtype=np.int16)
         file.seek(first * source_step)
         waveform = _read(file, (last - first) * source_step)
-        pcm = _to_pcm(waveform, file.samplerate, sample_rate)
+        pcm = np.concatenate([*map(to_pcm, resample_blocks([waveform], file.samplerate, sample_rate))])
     skipped = start - first * step
     return pcm[skipped : skipped + n_samples]
 
@@ -111,6 +132,13 @@ def length(path: Path, sample_rate: int) -> int:
     return int(seconds * sample_rate)
 
 
+class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]
+    """One that does not seek behind each block: an MP3 of a low bit rate then lacks the data of frames before."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     if path.stat().st_size == 0:
@@ -118,7 +146,7 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     # Opened here, so that a file that may not be read is an OSError and not "unknown format".
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        with soundfile.SoundFile(descriptor, closefd=False) as file:
+        with _SoundFile(descriptor, closefd=False) as file:
             yield file
     except soundfile.LibsndfileError as error:
         raise AudioError(f"no audio that can be decoded (libsndfile: {error.error_string})") from error
@@ -139,7 +167,7 @@ def _tells_its_length(path: Path) -> bool:
     return any(name in frame for name in (b"Xing", b"Info", b"VBRI"))
 
 
-def _read_to_the_end(path: Path) -> NDArray[np.float32]:
+def _by_pipe(path: Path) -> Iterator[NDArray[np.float32]]:
     """Read by way of a pipe, of which libsndfile does not guess the length."""
     reading, writing = os.pipe()
 
@@ -154,8 +182,9 @@ def _read_to_the_end(path: Path) -> NDArray[np.float32]:
     feeder = threading.Thread(target=feed, daemon=True)
     feeder.start()
     try:
-        with soundfile.SoundFile(reading, closefd=False) as file:
-            return _read(file, sys.maxsize)
+        with _SoundFile(reading, closefd=False) as file:
+            # Few at once, for where a pipe breaks off within a frame, the block that was being read is lost.
+            yield from _blocks(file, sys.maxsize, at_once=1 << 13)
     finally:
         os.close(reading)
         feeder.join()
@@ -168,26 +197,24 @@ def _plausible_frames(file: soundfile.SoundFile, path: Path) -> int:
 
 
 def _read(file: soundfile.SoundFile, n_frames: int) -> NDArray[np.float32]:
+    # In a damaged file a seek may end behind the end, which soundfile takes for an array of negative length.
+    n_frames = min(n_frames, file.frames - file.tell())
+    return np.concatenate([*_blocks(file, n_frames), np.empty(0, dtype=np.float32)])
+
+
+def _blocks(file: soundfile.SoundFile, n_frames: int, at_once: int = _FRAMES) -> Iterator[NDArray[np.float32]]:
     """Read on, to where a file ends or breaks off: a damaged header may claim more than there is memory for."""
-    at_once = _FRAMES
-    if file.seekable():
-        # In a damaged file a seek may end behind the end, which soundfile takes for an array of negative length.
-        n_frames = min(n_frames, file.frames - file.tell())
-        if file.format == "MP3":
-            # soundfile seeks behind each block, after which an MP3 of a low bit rate lacks the data of frames before.
-            at_once = n_frames
-    blocks = []
+    read = 0
     try:
-        while n_frames > 0:
-            block = _mono(file.read(min(n_frames, at_once), dtype="float32", always_2d=True))
+        while n_frames > read:
+            block = _mono(file.read(min(n_frames - read, at_once), dtype="float32", always_2d=True))
             if not len(block):
                 break
-            blocks.append(block)
-            n_frames -= len(block)
+            read += len(block)
+            yield block
     except soundfile.LibsndfileError:
-        if not blocks:
+        if not read:
             raise
-    return np.concatenate(blocks) if blocks else np.empty(0, dtype=np.float32)
 
 
 def _mono(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -198,12 +225,26 @@ def _mono(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return samples @ np.full(channels, 1 / channels, dtype=np.float32)
 
 
-def _to_pcm(waveform: NDArray[np.float32], file_rate: int, sample_rate: int) -> NDArray[np.int16]:
-    if file_rate != sample_rate and len(waveform):
-        waveform = soxr.resample(waveform, file_rate, sample_rate, quality="HQ")
-    if not len(waveform):
-        raise AudioError("no samples")
-    if not np.isfinite(np.abs(waveform).max()):
+def resample_blocks(
+    blocks: Iterable[NDArray[np.float32]], file_rate: int, sample_rate: int
+) -> Iterator[NDArray[np.float32]]:
+    """Resample a waveform that comes block by block."""
+    if file_rate == sample_rate:
+        yield from blocks
+        return
+    resampler = soxr.ResampleStream(file_rate, sample_rate, 1, dtype="float32", quality="HQ")
+    for block in blocks:
+        yield resampler.resample_chunk(block)
+    yield resampler.resample_chunk(np.empty(0, dtype=np.float32), last=True)
+
+
+def to_pcm(waveform: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Bring a waveform of full scale 1 to int16, which it is written over for.
+
+    Raises:
+        AudioError: There are samples that are not finite.
+    """
+    if not np.isfinite(np.abs(waveform).max(initial=0)):
         raise AudioError("samples that are not finite")
     np.multiply(waveform, INT16_SCALE, out=waveform)
     return np.rint(waveform, out=waveform).clip(-INT16_SCALE, INT16_SCALE - 1, out=waveform).astype(np.int16)

@@ -81,7 +81,7 @@ class GenreClassifier(LightningModule):
         compile_backbone: bool = False,
     ) -> None:
         super().__init__()
-        n_samples = clip_samples(clip_seconds, sample_rate)
+        self.clip_samples = clip_samples(clip_seconds, sample_rate)
         self.save_hyperparameters(ignore=_RECIPE)
         if "_instantiator" not in self.hparams:
             # Not from the command line, whose configuration is plain already.
@@ -99,7 +99,7 @@ class GenreClassifier(LightningModule):
 
         self.frontend = frontend(sample_rate)
         with torch.no_grad():
-            self.input_shape = tuple(self.frontend(torch.zeros(1, n_samples)).shape[1:])
+            self.input_shape = tuple(self.frontend(torch.zeros(1, self.clip_samples)).shape[1:])
         self.augment = nn.ModuleList(augment)
         self.backbone = self._build_backbone(backbone, self.input_shape)
         if compile_backbone:
@@ -163,6 +163,11 @@ class GenreClassifier(LightningModule):
         except (OSError, TypeError):  # It was typed into a console.
             source = name
         return json.dumps([self.hparams["frontend"], self.sample_rate, source], default=str), self.input_shape
+
+    def answer(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """Map waveforms, shape (b, n), to probabilities, shape (b, c), and to the backbone's embeddings, (b, d)."""
+        embedding: Tensor = self.backbone(self.spectrogram(waveform))
+        return self.probabilities(self.head(embedding).float()), embedding
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Map logits to probabilities, shapes (b, c), which add up to 1 where a track has one genre only."""

@@ -1,5 +1,6 @@
 """What is reported: scores over whole tracks, from the probabilities of their clips."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import torch
@@ -78,6 +79,13 @@ def score(scores: TrackScores, classes: list[str]) -> dict[str, Tensor]:
     that no track has, or all, have neither and are left out of the means over genres.
     """
     return _score_multi(scores) if scores.several else _score_single(scores, classes)
+
+
+def genres_named(probs: Tensor, classes: Sequence[str], several: bool) -> str:
+    """Name the most probable genre, or all of at least 0.5 where a track may have several; probabilities (c,)."""
+    if several:
+        return "; ".join(classes[place] for place in (probs >= 0.5).nonzero())
+    return classes[int(probs.argmax())]
 
 
 def average_precision_of(scores: TrackScores) -> Tensor:

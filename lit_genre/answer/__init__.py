@@ -1,0 +1,1 @@
+"""From one checkpoint to answers about anyone's music."""

@@ -1,0 +1,112 @@
+"""The command `similar`: which songs a model heard alike, by the embeddings that `classify --embeddings` wrote."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.markup import escape
+from rich.table import Table
+
+from lit_genre.answer.command import batch_size_of
+from lit_genre.answer.listen import listen
+from lit_genre.console import console
+from lit_genre.data.songs import SongClips, readable
+from lit_genre.errors import LitGenreError, check_at_least
+from lit_genre.load import find_device, load_model
+
+
+def run(args: Sequence[str]) -> None:
+    """Run the command; the words are not for jsonargparse, which takes names of files for YAML."""
+    options = _parser().parse_args(args)
+    check_at_least(count=(options.count, 1))
+    paths, embeddings, classes, probs = _read(options.embeddings)
+    place = _find(options.song, paths)
+    if place is not None:
+        song = embeddings[place]
+    elif options.checkpoint:
+        song = _embed(options)
+        if song.shape != embeddings[0].shape:
+            raise LitGenreError(
+                f"{options.checkpoint} gives embeddings of {len(song)} numbers, but those of {options.embeddings} have "
+                f"{embeddings.shape[1]}: name the checkpoint that wrote them."
+            )
+    else:
+        raise LitGenreError(
+            f"{readable(options.song)} is none of the {len(paths):,} songs of {options.embeddings}. Name one as it is "
+            "written there, or the checkpoint that wrote it too, by --checkpoint, to have this one heard."
+        )
+    alike = similarity(embeddings, song)
+    order = [number for number in np.argsort(-alike, kind="stable").tolist() if number != place][: options.count]
+    table = Table("alike", "song", "genre")
+    for number in order:
+        table.add_row(f"{alike[number]:.3f}", escape(readable(paths[number])), classes[probs[number].argmax()])
+    console.print(table)
+
+
+def similarity(embeddings: NDArray[np.float32], song: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Cosine of the angle between embeddings and that of a song, -1 to 1, both measured from the mean of all.
+
+    Args:
+        embeddings: Shape (s, d).
+        song: Shape (d,).
+
+    Returns:
+        Shape (s,).
+    """
+    middle = embeddings.mean(0)
+    rows, row = embeddings - middle, song - middle
+    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(row)
+    return np.asarray(rows @ row / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
+
+
+def _read(path: Path) -> tuple[list[str], NDArray[np.float32], list[str], NDArray[np.float32]]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            paths, embeddings, classes, probs = (arrays[name] for name in ("path", "embedding", "classes", "probs"))
+    except Exception as error:  # Of numpy, of zipfile; a file of anyone's.
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
+        raise LitGenreError(f"{path} is no file that lit-genre classify --embeddings wrote: {error}") from error
+    if not (embeddings.ndim == probs.ndim == 2 and len(paths) == len(embeddings) == len(probs) > 0):
+        raise LitGenreError(f"{path} is no file that lit-genre classify --embeddings wrote: its arrays do not match.")
+    return paths.tolist(), embeddings, classes.tolist(), probs
+
+
+def _find(song: Path, paths: list[str]) -> int | None:
+    """Find a song by its whole path, or by as much of its end as no other has."""
+    wanted = {str(song), str(song.absolute())}
+    exact = [number for number, path in enumerate(paths) if path in wanted]
+    ends = [number for number, path in enumerate(paths) if Path(path).parts[-len(song.parts) :] == song.parts]
+    if exact:
+        return exact[0]
+    if len(ends) > 1:
+        some = ", ".join(readable(paths[number]) for number in ends[:3])
+        raise LitGenreError(f"{readable(song)} may be any of {len(ends)} songs, such as {some}: name its folder too.")
+    return ends[0] if ends else None
+
+
+def _embed(options: argparse.Namespace) -> Any:
+    model = load_model(options.checkpoint, trust=options.trust, device=find_device(options.device))
+    songs = SongClips([options.song], model.sample_rate, model.clip_samples, batch_size_of(model), workers=1)
+    answers = list(listen(model, songs))
+    if not answers:
+        raise LitGenreError(f"{readable(options.song)} cannot be read: {songs.failures[0]}.")
+    return answers[0].embedding.numpy()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lit-genre similar",
+        description="Name the songs that a model heard most like one of them, or like any file.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("embeddings", metavar="EMBEDDINGS", type=Path, help="what classify --embeddings wrote")
+    parser.add_argument("song", metavar="SONG", type=Path, help="one of its songs, or any file, with --checkpoint")
+    parser.add_argument("--count", type=int, default=10, help="songs to name (default: %(default)s)")
+    parser.add_argument("--checkpoint", help="the checkpoint that heard them, for a song that is none of them")
+    parser.add_argument("--device", default="auto", help="where to hear it (default: %(default)s)")
+    parser.add_argument("--trust", action="store_true", help="import any class that the checkpoint names")
+    return parser

@@ -1,0 +1,158 @@
+"""Answers as files and on the console: a row for each song, and one for each moment of it."""
+
+import csv
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final, Protocol, Self
+
+import numpy as np
+import torch
+from rich.markup import escape
+from rich.table import Table
+from torch import Tensor
+
+from lit_genre.answer.listen import Answer
+from lit_genre.batch import Task
+from lit_genre.data.songs import readable
+from lit_genre.errors import LitGenreError
+from lit_genre.model.metrics import genres_named
+
+FORMATS: Final = (".csv", ".jsonl")
+
+
+def ranked(probs: Tensor, classes: Sequence[str], top: int) -> dict[str, float]:
+    """Name the most probable genres, with their probabilities, the greatest first."""
+    values, places = probs.topk(min(top, len(classes)))
+    return {classes[place]: round(value, 6) for value, place in zip(values.tolist(), places.tolist(), strict=True)}
+
+
+def answer_as_dict(
+    answer: Answer, classes: Sequence[str], task: Task, top: int, over_time: bool, clip_seconds: float
+) -> dict[str, Any]:
+    """Describe an answer by plain data."""
+    row: dict[str, Any] = {"seconds": round(answer.seconds, 3), **_rated(answer.probs, classes, task, top)}
+    if over_time:
+        row["over_time"] = [
+            {"start": start, "end": end, **_rated(probs, classes, task, top)}
+            for start, end, probs in moments(answer, clip_seconds)
+        ]
+    return row
+
+
+def _rated(probs: Tensor, classes: Sequence[str], task: Task, top: int) -> dict[str, Any]:
+    return {"genre": genres_named(probs, classes, task == "multi"), "genres": ranked(probs, classes, top)}
+
+
+def moments(answer: Answer, clip_seconds: float) -> list[tuple[float, float, Tensor]]:
+    """List the clips of a song: begin and end, s, and probabilities."""
+    ends = (answer.starts + clip_seconds).clamp(max=answer.seconds)
+    begin, end = ([round(value, 3) for value in column.tolist()] for column in (answer.starts, ends))
+    return list(zip(begin, end, answer.clip_probs, strict=True))
+
+
+class Writer(Protocol):
+    """Takes the answers as they come, so that an interruption leaves what was heard until then."""
+
+    def write(self, path: Path, answer: Answer) -> None:
+        """Write the answer about one file."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class CSVWriter(ExitStack):
+    """A row for each song, all genres with their probabilities; the moments in a second file beside it."""
+
+    def __init__(self, path: Path, classes: Sequence[str], task: Task, over_time: bool, clip_seconds: float) -> None:
+        super().__init__()
+        self.classes, self.task, self.clip_seconds = classes, task, clip_seconds
+        self._songs = self._table(path, ["path", "seconds", "genre", *classes])
+        self._moments = None
+        if over_time:
+            columns = ["path", "start", "end", "genre", *classes]
+            self._moments = self._table(path.with_suffix(".over_time.csv"), columns)
+
+    def _table(self, path: Path, columns: list[str]) -> Any:
+        # A name that is no UTF-8 is written with its bytes as \udcff.
+        file = self.enter_context(path.open("w", newline="", encoding="utf-8", errors="backslashreplace"))
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(columns)
+        return table
+
+    def write(self, path: Path, answer: Answer) -> None:
+        """Write the answer about one file."""
+        self._songs.writerow([path, f"{answer.seconds:.3f}", *self._rated(answer.probs)])
+        if self._moments:
+            for start, end, probs in moments(answer, self.clip_seconds):
+                self._moments.writerow([path, start, end, *self._rated(probs)])
+
+    def _rated(self, probs: Tensor) -> list[str]:
+        return [genres_named(probs, self.classes, self.task == "multi"), *(f"{prob:.6f}" for prob in probs.tolist())]
+
+
+class JSONLinesWriter(ExitStack):
+    """An object a line for each song: path, seconds, genre, the most probable genres, and the moments."""
+
+    def __init__(
+        self, path: Path, classes: Sequence[str], task: Task, over_time: bool, clip_seconds: float, top: int
+    ) -> None:
+        super().__init__()
+        self._about = (classes, task, top, over_time, clip_seconds)
+        self._file = self.enter_context(path.open("w", encoding="utf-8"))
+
+    def write(self, path: Path, answer: Answer) -> None:
+        """Write the answer about one file."""
+        self._file.write(json.dumps({"path": str(path), **answer_as_dict(answer, *self._about)}) + "\n")
+
+
+def open_writer(
+    path: Path, classes: Sequence[str], task: Task, over_time: bool, clip_seconds: float, top: int
+) -> CSVWriter | JSONLinesWriter:
+    """Open a file of the format that its name says.
+
+    Raises:
+        LitGenreError: It says none.
+    """
+    if path.suffix not in FORMATS:
+        raise LitGenreError(f"--output {readable(path)}: the name must end in {' or '.join(FORMATS)}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".csv":
+        return CSVWriter(path, classes, task, over_time, clip_seconds)
+    return JSONLinesWriter(path, classes, task, over_time, clip_seconds, top)
+
+
+def write_embeddings(path: Path, songs: list[Path], answers: list[Answer], classes: Sequence[str]) -> None:
+    """Write the embeddings of songs as arrays: path, shape (s,), embedding, (s, d), probs, (s, c), classes, (c,)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        path,
+        path=np.array([str(song) for song in songs]),
+        embedding=torch.stack([answer.embedding for answer in answers]).numpy(),
+        probs=torch.stack([answer.probs for answer in answers]).numpy(),
+        classes=np.array(list(classes)),
+    )
+
+
+def as_table(rows: Sequence[tuple[Path, Answer]], classes: Sequence[str], top: int) -> Table:
+    """Show songs with their most probable genres."""
+    table = Table("song", "length", "genres")
+    for path, answer in rows:
+        genres = ", ".join(f"{name} {prob:.0%}" for name, prob in ranked(answer.probs, classes, top).items())
+        table.add_row(escape(readable(path.name)), clock(answer.seconds), genres)
+    return table
+
+
+def clock(seconds: float) -> str:
+    """Write a length of time.
+
+    >>> clock(4000.4)
+    '1:06:40'
+    >>> clock(75)
+    '1:15'
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

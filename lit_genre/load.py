@@ -1,0 +1,114 @@
+"""A model from one checkpoint, or from a folder that `lit-genre export --format hub` wrote, ready to be asked."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from lightning.pytorch.cli import instantiate_module
+from torch import Tensor
+
+from lit_genre.errors import LitGenreError
+from lit_genre.model.classifier import GenreClassifier
+from lit_genre.plugins import backbones
+from lit_genre.run_folder import find_checkpoint, read_hyperparameters
+
+WEIGHTS: Final = "model.safetensors"
+CONFIG: Final = "config.json"
+_KNOWN: Final = ("lit_genre.", "torch.nn.")
+
+
+def load_model(source: str | Path, trust: bool = False, device: str | torch.device = "cpu") -> GenreClassifier:
+    """Bring back a trained model, in evaluation mode; nothing in the file is executed.
+
+    Args:
+        source: Path of a checkpoint or of a folder in the Hub's format, or "best" or "last" for that of the newest run.
+        trust: Import any class that the file names, and not only those of lit_genre, of torch.nn and the backbones that
+            are installed: importing a module runs its code.
+        device: Where the model is to be.
+
+    Raises:
+        LitGenreError: There is no such file, it is none of ours, does not fit the installed backbone, or names a class
+            that is not trusted.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        hyperparameters, weights = _read_hub_folder(path)
+    else:
+        path = find_checkpoint(str(source))
+        hyperparameters = read_hyperparameters(path)
+        weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+    hyperparameters = {name: value for name, value in hyperparameters.items() if not name.startswith("_")}
+    if not trust:
+        _check_classes(hyperparameters, path)
+    try:
+        model = instantiate_module(GenreClassifier, hyperparameters)
+        assert isinstance(model, GenreClassifier)
+        model.load_state_dict(weights)
+    except LitGenreError:
+        raise
+    except Exception as error:  # Of a class of anyone's, by jsonargparse, by torch.
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise LitGenreError(
+            f"The model in {path} cannot be brought back: {reason} Is the package of its backbone installed, in the "
+            "version that it was trained with?"
+        ) from error
+    model.hparams.update(hyperparameters)
+    return model.eval().requires_grad_(False).to(device)
+
+
+def find_device(name: str) -> torch.device:
+    """Name a device; "auto" is the accelerator where there is one.
+
+    Raises:
+        LitGenreError: There is no such device.
+    """
+    if name == "auto":
+        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise LitGenreError(f"There is no device {name!r} here: choose cpu, or auto for the best there is.") from error
+    return device
+
+
+def _read_hub_folder(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise LitGenreError("To read a folder of the Hub's format: pip install 'lit-genre[hub]'.") from error
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        return dict(config["hyper_parameters"]), load_file(folder / WEIGHTS)
+    except FileNotFoundError as error:
+        raise LitGenreError(
+            f"{folder} holds no model: there is no {Path(error.filename or WEIGHTS).name} in it. Name a checkpoint, or "
+            "a folder that lit-genre export --format hub wrote."
+        ) from error
+    except Exception as error:  # A file of anyone's; safetensors has an exception of its own.
+        raise LitGenreError(f"{folder} is no model of lit-genre: {type(error).__name__}: {error}") from error
+
+
+def _check_classes(hyperparameters: dict[str, Any], path: Path) -> None:
+    installed = {plugin.backbone for plugin in backbones().values() if plugin.backbone is not None}
+    names = {f"{backbone.__module__}.{backbone.__qualname__}" for backbone in installed}
+    for class_path in _class_paths(hyperparameters):
+        if class_path not in names and not class_path.startswith(_KNOWN):
+            raise LitGenreError(
+                f"{path} asks to import {class_path}, which is no backbone that is installed: install its package, or, "
+                "if you trust whoever made the file, for importing runs code, add --trust."
+            )
+
+
+def _class_paths(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key in ("class_path", "_class_path", "_instantiator"):
+                yield str(item)
+            else:
+                yield from _class_paths(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _class_paths(item)
