@@ -26,6 +26,8 @@ COMMANDS = {
     "predict": Command("lit_genre.cli:run", "write the probabilities of each genre for each track"),
     "classify": Command("lit_genre.answer.command:run", "name the genres of your own music"),
     "similar": Command("lit_genre.answer.similar:run", "name the songs that a model heard alike"),
+    "export": Command("lit_genre.export.command:run", "write a checkpoint as ONNX, torch.export or for the Hub"),
+    "serve": Command("lit_genre.serve.command:run", "open a page to try a model on"),
     "compare": Command("lit_genre.report.compare:compare", "train configurations over seeds, and report on them"),
     "backbones": Command("lit_genre.catalogue:list_backbones", "list the installed backbones and what they cost"),
     "new-backbone": Command("lit_genre.new_backbone:new_backbone", "write a package for an architecture of your own"),

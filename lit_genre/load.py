@@ -1,5 +1,6 @@
 """A model from one checkpoint, or from a folder that `lit-genre export --format hub` wrote, ready to be asked."""
 
+import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,21 @@ def find_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise LitGenreError(f"There is no device {name!r} here: choose cpu, or auto for the best there is.") from error
     return device
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what every command takes that asks a model."""
+    parser.add_argument(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="a .ckpt, a folder of the Hub's format, or best or last of the newest run",
+    )
+    parser.add_argument(
+        "--device", default="auto", help="cpu, cuda, mps, ... (default: the accelerator, if there is one)"
+    )
+    parser.add_argument(
+        "--trust", action="store_true", help="import any class that the checkpoint names: this runs its code"
+    )
 
 
 def _read_hub_folder(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

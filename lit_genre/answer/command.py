@@ -15,7 +15,7 @@ from lit_genre.answer.tables import as_table, open_writer, write_embeddings
 from lit_genre.console import console, progress, quiet_c_stderr
 from lit_genre.data.songs import SOME_UNREADABLE, SongClips, find_songs, readable, report_unreadable
 from lit_genre.errors import LitGenreError, check_at_least
-from lit_genre.load import find_device, load_model
+from lit_genre.load import add_model_arguments, find_device, load_model
 from lit_genre.model.classifier import GenreClassifier
 
 _SECONDS_A_BATCH: Final = {"cpu": 60.0, "accelerator": 960.0}
@@ -107,18 +107,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch_size", type=int, help="clips at once (default: as many as fill 60 s on a CPU)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads that decode (default: cores)")
     return parser
-
-
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what every command takes that asks a model."""
-    parser.add_argument(
-        "checkpoint",
-        metavar="CHECKPOINT",
-        help="a .ckpt, a folder of the Hub's format, or best or last of the newest run",
-    )
-    parser.add_argument(
-        "--device", default="auto", help="cpu, cuda, mps, ... (default: the accelerator, if there is one)"
-    )
-    parser.add_argument(
-        "--trust", action="store_true", help="import any class that the checkpoint names: this runs its code"
-    )

@@ -65,12 +65,6 @@ class ClipDataset(Dataset[Batch]):
 
     def fill(self, position: int, start: int, row: NDArray[np.int16]) -> None:
         """Read a track from `start` on into `row`, shape (n,), and repeat it to its end."""
-        repeat_to_end(row, self.source.read(int(self.track_ids[position]), start, row))
-
-
-def repeat_to_end(row: NDArray[np.int16], filled: int) -> None:
-    """Repeat the first samples of `row`, shape (n,), until they fill it."""
-    while filled < len(row):
-        more = min(filled, len(row) - filled)
-        row[filled : filled + more] = row[:more]
-        filled += more
+        filled = self.source.read(int(self.track_ids[position]), start, row)
+        if filled < len(row):
+            row[:] = np.resize(row[:filled], len(row))

@@ -57,6 +57,12 @@ class AudioFolder(LightningDataModule):
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         positions = range(rank, len(self.files), world_size) or [rank % len(self.files)]
         clips = SongClips(
-            self.files, self.sample_rate, self.clip_samples, self.batch_size, self.num_workers, positions, self.failures
+            self.files,
+            self.sample_rate,
+            self.clip_samples,
+            self.batch_size,
+            self.num_workers,
+            positions,
+            failures=self.failures,
         )
         return DataLoader(clips, batch_size=None)

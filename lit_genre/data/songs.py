@@ -21,7 +21,6 @@ from lit_genre.batch import Batch
 from lit_genre.console import console
 from lit_genre.data import ffmpeg
 from lit_genre.data.audio import AudioError, check_heard, decode_blocks
-from lit_genre.data.dataset import repeat_to_end
 from lit_genre.data.sampler import even_starts
 from lit_genre.errors import LitGenreError
 
@@ -111,8 +110,7 @@ class Decoded:
         """Read from a sample on into `row`, shape (n,), and repeat it to its end."""
         self.pcm.seek(start * _SAMPLE_BYTES)
         samples = np.frombuffer(self.pcm.read(row.nbytes), dtype=np.int16)
-        row[: len(samples)] = samples
-        repeat_to_end(row, len(samples))
+        row[:] = np.resize(samples, len(row))
 
 
 def decode_song(path: Path, sample_rate: int, max_seconds: float = float("inf")) -> Decoded:
@@ -168,6 +166,7 @@ class SongClips(IterableDataset[Batch]):
         batch_size: Clips in a batch, which may be of several songs.
         workers: Threads that decode.
         positions: Those of the songs to read, None for all.
+        max_seconds: Longer songs are not read.
         failures: Why songs could not be read, by position in `files`; filled on the way.
         seconds: How long the songs are, by position; filled on the way.
     """
@@ -178,6 +177,7 @@ class SongClips(IterableDataset[Batch]):
     batch_size: int
     workers: int
     positions: Sequence[int] | None = None
+    max_seconds: float = float("inf")
     failures: dict[int, str] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
 
@@ -203,7 +203,12 @@ class SongClips(IterableDataset[Batch]):
             try:
                 while True:
                     while len(ahead) <= self.workers and (position := next(positions, None)) is not None:
-                        ahead.append((position, pool.submit(decode_song, self.files[position], self.sample_rate)))
+                        ahead.append(
+                            (
+                                position,
+                                pool.submit(decode_song, self.files[position], self.sample_rate, self.max_seconds),
+                            )
+                        )
                     if not ahead:
                         return
                     position, decoded = ahead.popleft()

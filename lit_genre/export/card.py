@@ -1,0 +1,134 @@
+"""The model card: what a model is, what it was trained on, how well it did, and what it must not be taken for."""
+
+import csv
+from pathlib import Path
+
+from lit_genre import __version__
+from lit_genre.batch import Task
+from lit_genre.model.classifier import GenreClassifier
+from lit_genre.run_folder import read_recipe, run_folder_of
+
+_FMA = (
+    "The Free Music Archive data set (Defferrard et al., ISMIR 2017): its metadata is under CC BY 4.0, and each track "
+    "under the licence that its artist chose, many of which exclude commercial use. Whether weights trained on it fall "
+    "under those licences is not settled; ask before you sell what depends on it."
+)
+_SYNTHETIC = "The demo data set of lit-genre, which is synthetic: the model has never heard music."
+_UNKNOWN = "Not recorded: the checkpoint was exported without the folder of its run."
+
+
+def write_card(model: GenreClassifier, folder: Path, checkpoint: Path | None, license: str | None) -> None:
+    """Write README.md; what the run's folder does not tell is left out or said to be unknown."""
+    from huggingface_hub import ModelCardData
+
+    run = run_folder_of(checkpoint) if checkpoint else None
+    scores = (_scores(run, model.task) if run else None) or "None: it was not tested before it was exported."
+    backbone = type(model.backbone).__name__
+    metadata = ModelCardData(
+        license=license,
+        library_name="lit-genre",
+        pipeline_tag="audio-classification",
+        tags=["music", "genre-classification", backbone],
+    )
+    parts = [
+        f"---\n{metadata.to_yaml()}\n---",
+        f"# {backbone}, a music genre classifier",
+        _what(model),
+        f"## Training data\n\n{_data(checkpoint)}",
+        f"## Scores\n\n{scores}",
+        f"## Use\n\n{_use(model)}",
+        f"## Limits\n\n{_limits(model)}",
+        f"## Licence\n\n{_licence(license)}",
+    ]
+    (folder / "README.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _what(model: GenreClassifier) -> str:
+    several = "several genres a track, each by a sigmoid" if model.task == "multi" else "one genre a track"
+    count = sum(parameter.numel() for parameter in model.parameters())
+    return (
+        f"A model of lit-genre {__version__}: {several}, {count:,} parameters, from "
+        f"mono audio of {model.sample_rate:,} Hz in clips of {model.clip_samples / model.sample_rate:g} s, whose "
+        f"probabilities are averaged over a track.\n\nGenres: {', '.join(model.classes)}."
+    )
+
+
+def _data(checkpoint: Path | None) -> str:
+    recipe = read_recipe(checkpoint) if checkpoint else {}
+    if not recipe:
+        return _UNKNOWN
+    arguments = recipe["data"].get("init_args", {})
+    name = recipe["data"].get("class_path", "").rpartition(".")[2]
+    root = Path(str(arguments.get("root", "")))
+    if name != "FMADataModule":
+        return f"{name}."
+    if (root / "fma_metadata" / "demo.json").exists():
+        return _SYNTHETIC
+    return f"FMA {arguments.get('subset', 'small')}, or data in its layout. {_FMA}"
+
+
+def _scores(run: Path, task: Task) -> str | None:
+    """Tell the last test of a run, from the tables that it left."""
+    try:
+        with (run / ("genres.csv" if task == "multi" else "test.csv")).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except OSError:
+        return None
+    return _average_precision(rows) if task == "multi" else _accuracy(rows)
+
+
+def _accuracy(rows: list[dict[str, str]]) -> str:
+    from scipy.stats import binomtest
+
+    n_right = sum(row["genre"] == row["predicted"] for row in rows)
+    low, high = binomtest(n_right, len(rows)).proportion_ci(method="wilson")
+    lines = [
+        f"Accuracy {n_right / len(rows):.1%} of the {len(rows):,} tracks of the test split "
+        f"(95 % interval {low:.1%} to {high:.1%}), by the last test of the run.",
+        "",
+        "| genre | tracks | recognised |",
+        "|---|---|---|",
+    ]
+    for genre in sorted({row["genre"] for row in rows}):
+        predicted = [row["predicted"] for row in rows if row["genre"] == genre]
+        lines.append(f"| {genre} | {len(predicted)} | {predicted.count(genre) / len(predicted):.0%} |")
+    return "\n".join(lines)
+
+
+def _average_precision(rows: list[dict[str, str]]) -> str:
+    rated = [float(row["average_precision"]) for row in rows if row["average_precision"]]
+    lines = [
+        f"Mean average precision over {len(rated)} genres {sum(rated) / max(1, len(rated)):.3f}, by the last test of "
+        "the run.",
+        "",
+        "| genre | tracks | average precision |",
+        "|---|---|---|",
+        *(f"| {row['genre']} | {row['tracks']} | {row['average_precision'] or '-'} |" for row in rows),
+    ]
+    return "\n".join(lines)
+
+
+def _use(model: GenreClassifier) -> str:
+    return (
+        "```bash\npip install 'lit-genre[hub]'\nlit-genre classify FOLDER song.mp3\n```\n\n"
+        "```python\nfrom lit_genre import load_model\n\nmodel = load_model('FOLDER')\n"
+        "probabilities, embedding = model.answer(waveform)  # (b, n), mono, full scale 1, "
+        f"{model.sample_rate} Hz\n```\n\nFOLDER is the folder with these files."
+    )
+
+
+def _limits(model: GenreClassifier) -> str:
+    return (
+        f"It knows {len(model.classes)} genres and rates each of them, in speech and silence too. Genres have no "
+        "sharp borders, and people who label music agree in part only. What an archive calls a genre is that of its "
+        "listeners: music that is rare in it, of other regions and times above all, is recognised badly. It must not "
+        "decide what an artist earns or who is heard."
+    )
+
+
+def _licence(license: str | None) -> str:
+    return (
+        f"The weights: {license}."
+        if license
+        else "The weights: not decided. Whoever uploads them decides, and writes it here."
+    ) + " The program lit-genre: Apache-2.0."

@@ -1,0 +1,77 @@
+"""Does an exported file say what the checkpoint says? On noise, on music, on batches and lengths of all kinds."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import soxr
+import torch
+from numpy.typing import NDArray
+
+from lit_genre.data.audio import INT16_SCALE
+from lit_genre.data.songs import decode_song, readable
+from lit_genre.demo.instruments import SAMPLE_RATE
+from lit_genre.demo.synth import synthesise
+from lit_genre.errors import LitGenreError
+from lit_genre.model.classifier import GenreClassifier
+
+Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Maps waveforms, shape (b, n), to probabilities, shape (b, c)."""
+
+TOLERANCE: Final = 1e-4
+"""Largest difference of a probability that is allowed."""
+
+_NOISE: Final = ((1, 1.0), (3, 1.0), (2, 2.37))
+"""Batches of noise: clips, and their length in clips of the training."""
+
+
+def check_same(
+    model: GenreClassifier, run: Callable[[NDArray[np.float32]], NDArray[np.float32]], songs: list[Path]
+) -> float:
+    """Compare a file with its checkpoint.
+
+    Args:
+        model: The checkpoint, on the CPU.
+        run: Asks the file.
+        songs: Audio to compare on, beside noise and a synthetic song.
+
+    Returns:
+        The largest difference of a probability.
+
+    Raises:
+        LitGenreError: It is more than `TOLERANCE`, or a song cannot be read.
+    """
+    worst = 0.0
+    for name, waveform in _waveforms(model, songs):
+        with torch.inference_mode():
+            expected = model.answer(torch.from_numpy(waveform))[0].numpy()
+        found = run(waveform)
+        difference = float(np.abs(found - expected).max()) if found.shape == expected.shape else float("nan")
+        if not difference <= TOLERANCE:
+            raise LitGenreError(
+                f"Nothing was written, for what was exported differs from the checkpoint by {difference:.2g} on {name} "
+                f"of shape {waveform.shape}, more than {TOLERANCE:g}."
+            )
+        worst = max(worst, difference)
+    return worst
+
+
+def _waveforms(model: GenreClassifier, songs: list[Path]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    random = np.random.default_rng(0)
+    for count, clips in _NOISE:
+        yield "noise", random.uniform(-0.5, 0.5, (count, round(clips * model.clip_samples))).astype(np.float32)
+    yield "silence", np.zeros((1, model.clip_samples), dtype=np.float32)
+    song = synthesise("Rock", artist=0, track=0, seconds=10, seed=0).mean(1)
+    yield "a synthetic song", _filled(soxr.resample(song, SAMPLE_RATE, model.sample_rate), model)
+    for path in songs:
+        decoded = decode_song(path, model.sample_rate)
+        with decoded.pcm:
+            pcm = np.empty(min(decoded.n_samples, 4 * model.clip_samples), dtype=np.int16)
+            decoded.read(0, pcm)
+        yield readable(path), _filled(pcm / INT16_SCALE, model)
+
+
+def _filled(waveform: NDArray[np.floating[Any]], model: GenreClassifier) -> NDArray[np.float32]:
+    """Make a batch of one waveform, and repeat what is shorter than a clip."""
+    return np.resize(waveform, max(len(waveform), model.clip_samples)).astype(np.float32)[None]

@@ -1,0 +1,102 @@
+"""The command `export`: a checkpoint as a file that needs no lit-genre, checked against it before it is written."""
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lit_genre.console import console
+from lit_genre.errors import LitGenreError
+from lit_genre.export.check import TOLERANCE, check_same
+from lit_genre.export.to_hub import write_hub
+from lit_genre.export.to_onnx import run_onnx, write_onnx
+from lit_genre.export.to_torch import run_program, write_program
+from lit_genre.load import load_model
+from lit_genre.model.classifier import GenreClassifier
+from lit_genre.run_folder import find_checkpoint
+
+SUFFIXES: Final = {"onnx": ".onnx", "torch_export": ".pt2", "hub": ""}
+
+
+def run(args: Sequence[str]) -> None:
+    """Run the command."""
+    options = _parser().parse_args(args)
+    source = Path(options.checkpoint).expanduser()
+    if not source.is_dir():
+        source = find_checkpoint(options.checkpoint)
+    model = load_model(source, trust=options.trust)
+    name = f"{type(model.backbone).__name__}{SUFFIXES[options.format]}"
+    output = options.output or Path(name)
+    if output.exists() and not (options.format == "hub" and output.is_dir() and not any(output.iterdir())):
+        raise LitGenreError(f"{output} is there already: name another file behind the checkpoint, or delete it.")
+    export(model, options.format, output, options.check, source if source.is_file() else None, options.license)
+
+
+def export(
+    model: GenreClassifier,
+    format: str,
+    output: Path,
+    songs: list[Path],
+    checkpoint: Path | None = None,
+    license: str | None = None,
+) -> None:
+    """Write a model in a format, once what would be written says the same as the model.
+
+    Raises:
+        LitGenreError: The model cannot be exported, or the result differs from it.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".export-") as folder:
+        written = Path(folder) / (output.name or "model")
+        if format == "hub":
+            write_hub(model, written, checkpoint, license)
+            again = load_model(written, trust=True)
+            run = partial(_run_model, again)
+        else:
+            write, run_file = {"onnx": (write_onnx, run_onnx), "torch_export": (write_program, run_program)}[format]
+            write(model, written)
+            run = partial(run_file, written)
+        worst = check_same(model, run, songs)
+        if output.is_dir():
+            output.rmdir()
+        shutil.move(written, output)
+    console.print(f"Written: {output}", markup=False)
+    console.print(f"It differs from the checkpoint by at most {worst:.1g} in a probability, of {TOLERANCE:g} allowed.")
+
+
+def _run_model(model: GenreClassifier, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        return np.asarray(model.answer(torch.from_numpy(waveform))[0].numpy())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lit-genre export",
+        description="Write a trained model for other programs: waveform in, probabilities out, the front-end inside.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a .ckpt, or best or last of the newest run")
+    parser.add_argument(
+        "output", metavar="OUTPUT", nargs="?", type=Path, help="file or folder (default: the backbone's name)"
+    )
+    parser.add_argument("--format", choices=list(SUFFIXES), default="onnx", help="default: %(default)s")
+    parser.add_argument(
+        "--check",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="SONG",
+        help="audio to compare on, beside noise and a synthetic song",
+    )
+    parser.add_argument("--license", help="of the weights, for the model card, as the Hub spells it: cc-by-nc-4.0, ...")
+    parser.add_argument(
+        "--trust", action="store_true", help="import any class that the checkpoint names: this runs its code"
+    )
+    return parser

@@ -1,0 +1,117 @@
+"""A trained model as one graph: waveform in, probabilities out, the front-end inside, any batch and any length."""
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram, export
+
+from lit_genre import __version__
+from lit_genre.errors import LitGenreError
+from lit_genre.model.classifier import GenreClassifier
+
+INPUT: Final = "waveform"
+OUTPUT: Final = "probabilities"
+
+_OPERATOR: Final = re.compile(r"(?:op='|for |operator |\b)((?:aten|prims|torchvision|torchaudio)[.:]+\w+(?:\.\w+)?)")
+
+
+class _Probabilities(nn.Module):
+    def __init__(self, model: GenreClassifier) -> None:
+        super().__init__()
+        self.frontend, self.backbone, self.head = model.frontend, model.backbone, model.head
+        self.several = model.task == "multi"
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.backbone(self.frontend(waveform))).float()
+        return logits.sigmoid() if self.several else logits.softmax(-1)
+
+
+def capture(model: GenreClassifier) -> ExportedProgram:
+    """Capture a model as a graph.
+
+    Args:
+        model: On the CPU, in evaluation mode.
+
+    Returns:
+        From `waveform`, float32 of full scale 1, shape (b, n), n at least the length of the training clips, to
+        `probabilities`, shape (b, c).
+
+    Raises:
+        LitGenreError: The model does something that torch.export cannot capture.
+    """
+    example = torch.rand(2, model.clip_samples, generator=torch.Generator().manual_seed(0)) - 0.5
+    shapes = {INPUT: {0: Dim.DYNAMIC, 1: Dim.DYNAMIC(min=model.clip_samples)}}
+    with torch.no_grad(), _lstm_of_any_length(), warnings.catch_warnings():
+        # Of LSTM, whose weights torch gathers into a list while it runs.
+        warnings.filterwarnings("ignore", message="The tensor attributes? ")
+        try:
+            return export(_Probabilities(model).eval(), (example,), dynamic_shapes=shapes)
+        except Exception as error:  # Of torch's innards, about a network of anyone's.
+            raise cannot_export(model, error) from error
+
+
+def cannot_export(model: GenreClassifier, error: BaseException) -> LitGenreError:
+    """Say which operator stops an export, as far as the error of torch does."""
+    texts = []
+    cause: BaseException | None = error
+    while cause is not None:
+        texts.append(str(cause))
+        cause = cause.__cause__ or cause.__context__
+    operators = sorted({found.replace("::", ".") for text in texts for found in _OPERATOR.findall(text)})
+    reason = next((line.strip() for text in reversed(texts) for line in text.splitlines() if line.strip()), "")
+    what = f"the operator {', '.join(operators)}" if operators else "something that torch cannot capture"
+    return LitGenreError(
+        f"{type(model.backbone).__name__} cannot be exported, for it uses {what}: {type(error).__name__}: {reason}"
+    )
+
+
+def describe(model: GenreClassifier) -> dict[str, Any]:
+    """Say what whoever runs the graph must know."""
+    return {
+        "labels": model.classes,
+        "sample_rate": model.sample_rate,
+        "clip_samples": model.clip_samples,
+        "task": model.task,
+        "backbone": type(model.backbone).__name__,
+        "lit_genre": __version__,
+    }
+
+
+@contextmanager
+def _lstm_of_any_length() -> Iterator[None]:
+    """Let torch.export know the shapes that an LSTM gives without running it step by step.
+
+    torch 2.14 unrolls it, which ties the graph to the length of the example.
+    """
+    lstm, key = torch.ops.aten.lstm.input, torch._C.DispatchKey.CompositeImplicitAutograd
+    before = lstm.py_kernels.get(key)
+
+    def shapes(
+        input: Tensor,
+        hx: list[Tensor],
+        params: list[Tensor],
+        has_biases: bool,
+        num_layers: int,
+        dropout: float,
+        train: bool,
+        bidirectional: bool,
+        batch_first: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        width = hx[0].shape[2] * (2 if bidirectional else 1)
+        return input.new_empty(*input.shape[:2], width), torch.empty_like(hx[0]), torch.empty_like(hx[1])
+
+    lstm.py_kernels[key] = shapes
+    lstm._dispatch_cache.clear()
+    try:
+        yield
+    finally:
+        if before is None:
+            del lstm.py_kernels[key]
+        else:
+            lstm.py_kernels[key] = before
+        lstm._dispatch_cache.clear()

@@ -1,0 +1,36 @@
+"""A model as a folder of the Hugging Face Hub: weights as safetensors, its description, and a model card."""
+
+import json
+from pathlib import Path
+
+from lit_genre import __version__
+from lit_genre.errors import LitGenreError
+from lit_genre.export.card import write_card
+from lit_genre.load import CONFIG, WEIGHTS
+from lit_genre.model.classifier import GenreClassifier
+
+
+def write_hub(model: GenreClassifier, folder: Path, checkpoint: Path | None, license: str | None) -> None:
+    """Write a folder that `lit_genre.load_model` reads, and that can be uploaded as it is.
+
+    Args:
+        model: The model.
+        folder: A folder that is made.
+        checkpoint: The file that it came from, whose run tells data and scores; None where it is not known.
+        license: Of the weights, as the Hub spells it; None where that is not decided.
+
+    Raises:
+        LitGenreError: The packages for it are not installed.
+    """
+    try:
+        from safetensors.torch import save_file
+    except ImportError as error:
+        raise LitGenreError("To export in the Hub's format: pip install 'lit-genre[hub]'.") from error
+    folder.mkdir(parents=True)
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    hyperparameters = {name: value for name, value in model.hparams.items() if not name.startswith("_")}
+    config = {"library_name": "lit-genre", "lit_genre": __version__, "hyper_parameters": hyperparameters}
+    labels = {"id2label": dict(enumerate(model.classes)), "label2id": {name: i for i, name in enumerate(model.classes)}}
+    (folder / CONFIG).write_text(json.dumps(config | labels, indent=2) + "\n", encoding="utf-8")
+    write_card(model, folder, checkpoint, license)

@@ -1,0 +1,64 @@
+"""The graph as an ONNX file."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lit_genre.errors import LitGenreError
+from lit_genre.export.program import INPUT, OUTPUT, cannot_export, capture, describe
+from lit_genre.model.classifier import GenreClassifier
+
+
+def write_onnx(model: GenreClassifier, path: Path) -> None:
+    """Write a model as ONNX; labels, sample rate and the like are in the file's metadata, each as JSON.
+
+    Raises:
+        LitGenreError: The packages for it are not installed, or the model has an operator that ONNX lacks.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise LitGenreError("To export to ONNX: pip install 'lit-genre[onnx]'.") from error
+    program = capture(model)
+    with _quiet():
+        try:
+            exported = torch.onnx.export(program, dynamo=True, input_names=[INPUT], output_names=[OUTPUT])
+        except Exception as error:  # Of torch's innards, about a network of anyone's.
+            raise cannot_export(model, error) from error
+    assert exported is not None
+    properties = {
+        name: value if isinstance(value, str) else json.dumps(value) for name, value in describe(model).items()
+    }
+    exported.model.metadata_props.update(properties)
+    exported.save(path)
+
+
+def run_onnx(path: Path, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Run an ONNX file: waveforms, shape (b, n), to probabilities, shape (b, c)."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return np.asarray(session.run([OUTPUT], {INPUT: waveform})[0])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Drop what the exporter tells its developers."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
