@@ -71,3 +71,16 @@ def write_fma(tmp_path: Path) -> WriteFMA:
 def tone(hertz: float, seconds: float, rate: int = 22050, amplitude: float = 0.5) -> NDArray[np.float32]:
     """Make a sine, shape (t,)."""
     return (amplitude * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def trained(fma: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The best checkpoint of a small run, which has been tested."""
+    from tests.runs import QUIET, SMALL
+
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    options = (*SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=2", f"--trainer.default_root_dir={folder}")
+    main(["fit", *map(str, options)])
+    checkpoint = folder / "checkpoints" / "best.ckpt"
+    main(["test", f"--ckpt_path={checkpoint}"])
+    return checkpoint

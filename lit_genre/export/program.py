@@ -1,14 +1,17 @@
 """A trained model as one graph: waveform in, probabilities out, the front-end inside, any batch and any length."""
 
+import copy
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch._decomp import decomposition_table
 from torch.export import Dim, ExportedProgram, export
+from torch.export.graph_signature import InputKind
 
 from lit_genre import __version__
 from lit_genre.errors import LitGenreError
@@ -46,13 +49,31 @@ def capture(model: GenreClassifier) -> ExportedProgram:
     """
     example = torch.rand(2, model.clip_samples, generator=torch.Generator().manual_seed(0)) - 0.5
     shapes = {INPUT: {0: Dim.DYNAMIC, 1: Dim.DYNAMIC(min=model.clip_samples)}}
-    with torch.no_grad(), _lstm_of_any_length(), warnings.catch_warnings():
+    module = _Probabilities(model).eval()
+    with torch.no_grad(), recurrence_of_any_length(), warnings.catch_warnings():
         # Of LSTM, whose weights torch gathers into a list while it runs.
         warnings.filterwarnings("ignore", message="The tensor attributes? ")
         try:
-            return export(_Probabilities(model).eval(), (example,), dynamic_shapes=shapes)
+            program = export(module, (example,), dynamic_shapes=shapes)
+            if unused := _unused_buffers(program):
+                # The kernels of nnAudio's convolution, most of all, which are larger than any of the networks.
+                module = copy.deepcopy(module)
+                for name in unused:
+                    parent, _, attribute = name.rpartition(".")
+                    setattr(module.get_submodule(parent), attribute, torch.empty(0))
+                program = export(module, (example,), dynamic_shapes=shapes)
+            return program
         except Exception as error:  # Of torch's innards, about a network of anyone's.
             raise cannot_export(model, error) from error
+
+
+def _unused_buffers(program: ExportedProgram) -> list[str]:
+    used = {node.name for node in program.graph.nodes if node.op == "placeholder" and node.users}
+    return [
+        str(spec.target)
+        for spec in program.graph_signature.input_specs
+        if spec.kind == InputKind.BUFFER and spec.arg.name not in used
+    ]
 
 
 def cannot_export(model: GenreClassifier, error: BaseException) -> LitGenreError:
@@ -83,35 +104,47 @@ def describe(model: GenreClassifier) -> dict[str, Any]:
 
 
 @contextmanager
-def _lstm_of_any_length() -> Iterator[None]:
-    """Let torch.export know the shapes that an LSTM gives without running it step by step.
+def recurrence_of_any_length() -> Iterator[None]:
+    """Let torch.export know the shapes that an LSTM or a GRU gives without running it step by step.
 
-    torch 2.14 unrolls it, which ties the graph to the length of the example.
+    torch 2.14 unrolls them, which takes long and ties the graph to the length of the example.
     """
-    lstm, key = torch.ops.aten.lstm.input, torch._C.DispatchKey.CompositeImplicitAutograd
-    before = lstm.py_kernels.get(key)
+    key = torch._C.DispatchKey.CompositeImplicitAutograd
+    with ExitStack() as replaced:
+        for operator, shapes in ((torch.ops.aten.lstm.input, _lstm_shapes), (torch.ops.aten.gru.input, _gru_shapes)):
+            replaced.callback(operator._dispatch_cache.clear)
+            replaced.enter_context(_entry(operator.py_kernels, key, shapes))
+            replaced.enter_context(_entry(decomposition_table, operator, shapes))
+            operator._dispatch_cache.clear()
+        yield
 
-    def shapes(
-        input: Tensor,
-        hx: list[Tensor],
-        params: list[Tensor],
-        has_biases: bool,
-        num_layers: int,
-        dropout: float,
-        train: bool,
-        bidirectional: bool,
-        batch_first: bool,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        width = hx[0].shape[2] * (2 if bidirectional else 1)
-        return input.new_empty(*input.shape[:2], width), torch.empty_like(hx[0]), torch.empty_like(hx[1])
 
-    lstm.py_kernels[key] = shapes
-    lstm._dispatch_cache.clear()
+@contextmanager
+def _entry(table: dict[Any, Any], key: Any, value: Any) -> Iterator[None]:
+    """Put something else into a table for a while."""
+    before = dict(table)
+    table[key] = value
     try:
         yield
     finally:
-        if before is None:
-            del lstm.py_kernels[key]
-        else:
-            lstm.py_kernels[key] = before
-        lstm._dispatch_cache.clear()
+        table.clear()
+        table.update(before)
+
+
+def _lstm_shapes(input: Tensor, hx: list[Tensor], *options: Any) -> tuple[Tensor, Tensor, Tensor]:
+    states, last = _gru_shapes(input, hx[0], *options)
+    return states, last, torch.empty_like(hx[1])
+
+
+def _gru_shapes(
+    input: Tensor,
+    hx: Tensor,
+    params: list[Tensor],
+    has_biases: bool,
+    num_layers: int,
+    dropout: float,
+    train: bool,
+    bidirectional: bool,
+    batch_first: bool,
+) -> tuple[Tensor, Tensor]:
+    return input.new_empty(*input.shape[:2], hx.shape[2] * (2 if bidirectional else 1)), torch.empty_like(hx)

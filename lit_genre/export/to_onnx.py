@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from lit_genre.errors import LitGenreError
-from lit_genre.export.program import INPUT, OUTPUT, cannot_export, capture, describe
+from lit_genre.export.program import INPUT, OUTPUT, cannot_export, capture, describe, recurrence_of_any_length
 from lit_genre.model.classifier import GenreClassifier
 
 
@@ -28,7 +28,7 @@ def write_onnx(model: GenreClassifier, path: Path) -> None:
     except ImportError as error:
         raise LitGenreError("To export to ONNX: pip install 'lit-genre[onnx]'.") from error
     program = capture(model)
-    with _quiet():
+    with _quiet(), recurrence_of_any_length():
         try:
             exported = torch.onnx.export(program, dynamo=True, input_names=[INPUT], output_names=[OUTPUT])
         except Exception as error:  # Of torch's innards, about a network of anyone's.

@@ -1,6 +1,7 @@
 """The graph as a file of torch.export, for programs with torch and without lit-genre."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,8 +17,11 @@ METADATA: Final = "lit_genre.json"
 
 def write_program(model: GenreClassifier, path: Path) -> None:
     """Write a model as .pt2; labels, sample rate and the like are its extra file `lit_genre.json`."""
-    with path.open("wb") as file:
-        torch.export.save(capture(model), file, extra_files={METADATA: json.dumps(describe(model))})
+    program = capture(model)
+    with path.open("wb") as file, warnings.catch_warnings():
+        # Of weights that lie beside each other in memory, as those of an LSTM do.
+        warnings.filterwarnings("ignore", message="No complete tensor found")
+        torch.export.save(program, file, extra_files={METADATA: json.dumps(describe(model))})
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

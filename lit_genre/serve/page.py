@@ -51,6 +51,7 @@ def build_page(hearing: Hearing, examples: Sequence[Path]) -> gr.Blocks:
                     sources=["upload", "microphone"],
                     type="filepath",
                     elem_id="song",
+                    buttons=[],
                 )
                 gr.Examples([[str(path)] for path in examples], song, label="Or try one of these", elem_id="examples")
             with gr.Column():

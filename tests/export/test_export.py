@@ -1,0 +1,158 @@
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import soundfile
+import torch
+from torch import Tensor
+
+from lit_genre import Backbone, GenreClassifier, LitGenreError, load_model
+from lit_genre.batch import Task
+from lit_genre.export.check import TOLERANCE, check_same
+from lit_genre.export.command import export
+from lit_genre.export.to_onnx import run_onnx
+from lit_genre.export.to_torch import read_metadata, run_program
+from lit_genre.model.backbone import InputShape
+from lit_genre.plugins import backbones
+from tests.conftest import tone
+from tests.test_testing import SEVEN
+
+Run = Callable[..., None]
+FILES = {"onnx": (".onnx", run_onnx), "torch_export": (".pt2", run_program)}
+
+
+def model_of(backbone: Any, task: Task = "single", **options: Any) -> GenreClassifier:
+    torch.manual_seed(0)
+    model = GenreClassifier(backbone, ["Folk", "Pop", "Rock"], task=task, clip_seconds=2, **options)
+    return model.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("format", FILES)
+@pytest.mark.parametrize("name", SEVEN)
+def test_each_of_the_seven_says_the_same_at_any_length_and_batch(tmp_path: Path, name: str, format: str) -> None:
+    model = model_of(backbones()[name].backbone)
+    suffix, run = FILES[format]
+    path = tmp_path / f"model{suffix}"
+    export(model, format, path, songs=[])
+    for shape in ((1, model.clip_samples), (5, 3 * model.clip_samples + 7)):
+        waveform = torch.rand(shape, generator=torch.Generator().manual_seed(1)) - 0.5
+        assert run(path, waveform.numpy()) == pytest.approx(model.answer(waveform)[0].numpy(), abs=TOLERANCE)
+
+
+class GRUNet(Backbone):
+    """What a plugin may be: a GRU of two layers and two directions."""
+
+    def __init__(self, input_shape: InputShape) -> None:
+        super().__init__()
+        self.gru = torch.nn.GRU(input_shape[0], 6, num_layers=2, bidirectional=True, batch_first=True)
+        self.embedding_dim = 12
+
+    def forward(self, mel: Tensor) -> Tensor:
+        states, _ = self.gru(mel.transpose(1, 2))
+        return states.mean(1)
+
+
+@pytest.mark.parametrize("format", FILES)
+def test_a_gru_of_a_plugin_too(tmp_path: Path, format: str) -> None:
+    suffix, run = FILES[format]
+    model = model_of(GRUNet, task="multi")
+    export(model, format, tmp_path / f"model{suffix}", songs=[])
+    waveform = torch.rand(2, 2 * model.clip_samples) - 0.5
+    found = run(tmp_path / f"model{suffix}", waveform.numpy())
+    assert found == pytest.approx(model.answer(waveform)[0].numpy(), abs=TOLERANCE)
+
+
+class Eigenvalues(Backbone):
+    """What ONNX has no operator for."""
+
+    embedding_dim = 4
+
+    def __init__(self, input_shape: InputShape) -> None:
+        super().__init__()
+        self.input_shape = input_shape
+
+    def forward(self, mel: Tensor) -> Tensor:
+        return torch.linalg.eigvalsh(mel @ mel.transpose(1, 2))[:, -4:]
+
+
+def test_an_operator_that_onnx_lacks_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(LitGenreError, match="Eigenvalues cannot be exported, for it uses the operator aten.*eigh"):
+        export(model_of(Eigenvalues), "onnx", tmp_path / "model.onnx", songs=[])
+    assert not list(tmp_path.iterdir())
+
+
+class Choosy(Backbone):
+    """What no graph can hold: a branch that depends on the sound."""
+
+    embedding_dim = 128
+
+    def __init__(self, input_shape: InputShape) -> None:
+        super().__init__()
+
+    def forward(self, mel: Tensor) -> Tensor:
+        return mel.mean(2) if mel.mean() > 0 else mel.amax(2)
+
+
+def test_what_cannot_be_captured_says_so(tmp_path: Path) -> None:
+    with pytest.raises(LitGenreError, match="Choosy cannot be exported.*something that torch cannot capture"):
+        export(model_of(Choosy), "torch_export", tmp_path / "model.pt2", songs=[])
+
+
+def test_a_file_that_says_something_else_is_found_out() -> None:
+    model = model_of(partial(backbones()["CNN1DShallow"].backbone))  # type: ignore[arg-type]
+    check_same(model, lambda waveform: model.answer(torch.from_numpy(waveform))[0].numpy(), [])
+    with pytest.raises(LitGenreError, match="Nothing was written, for what was exported differs"):
+        check_same(model, lambda waveform: model.answer(torch.from_numpy(waveform))[0].numpy() + 2e-4, [])
+    with pytest.raises(LitGenreError, match="differs"):
+        check_same(model, lambda waveform: np.full((len(waveform), 3), np.nan, dtype=np.float32), [])
+
+
+def test_the_command_writes_each_format_with_its_metadata(run: Run, trained: Path) -> None:
+    soundfile.write("song.wav", tone(440, 0.4), 22050)
+    for format in ("onnx", "torch_export"):
+        run("export", trained, "--format", format, "--check", "song.wav")
+    model = load_model(trained)
+    found = {prop.key: prop.value for prop in onnx.load("CRNN.onnx").metadata_props}
+    expected = read_metadata(Path("CRNN.pt2"))
+    assert expected["labels"] == json.loads(found["labels"]) == model.classes
+    assert expected["sample_rate"] == int(found["sample_rate"]) == 22050
+    assert expected["clip_samples"] == int(found["clip_samples"]) == 22050
+    assert expected["task"] == found["task"] == "single"
+    onnx.checker.check_model("CRNN.onnx")
+    session = onnxruntime.InferenceSession("CRNN.onnx")
+    assert session.get_inputs()[0].name == "waveform"
+    with pytest.raises(SystemExit, match="CRNN.onnx is there already"):
+        run("export", trained)
+
+
+def test_the_hub_s_folder_loads_back_to_the_same_weights_and_has_a_card(run: Run, trained: Path) -> None:
+    run("export", trained, "folder", "--format", "hub", "--license", "cc-by-nc-4.0")
+    model, again = load_model(trained), load_model("folder")
+    expected, found = model.state_dict(), again.state_dict()
+    assert expected.keys() == found.keys()
+    assert all(expected[name].equal(found[name]) for name in expected)
+    assert again.classes == model.classes
+    config = json.loads(Path("folder/config.json").read_text())
+    assert config["id2label"]["7"] == "Rock"
+    card = Path("folder/README.md").read_text()
+    for part in (
+        "license: cc-by-nc-4.0",
+        "CRNN",
+        "synthetic",
+        "of the 8 tracks of the test split",
+        "## Limits",
+        "Rock",
+    ):
+        assert part in card
+    run("classify", "folder", "folder/../" + str(_song()))
+
+
+def _song() -> Path:
+    soundfile.write("song.wav", tone(440, 2), 22050)
+    return Path("song.wav")

@@ -1,0 +1,67 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from lit_genre import GenreClassifier, LitGenreError, load_model
+
+Run = Callable[..., None]
+
+
+def test_it_answers_as_lightning_s_own_loading_does(trained: Path) -> None:
+    model = load_model(trained)
+    expected = GenreClassifier.load_from_checkpoint(trained, map_location="cpu").eval()
+    waveform = torch.rand(2, model.clip_samples, generator=torch.Generator().manual_seed(0)) - 0.5
+    with torch.no_grad():
+        assert model(waveform).equal(expected(waveform))
+    assert not model.training
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def changed(trained: Path, path: Path, **hyperparameters: object) -> Path:
+    content = torch.load(trained, weights_only=True)
+    content["hyper_parameters"].update(hyperparameters)
+    torch.save(content, path)
+    return path
+
+
+@pytest.mark.parametrize("part", ["backbone", "frontend"])
+def test_a_checkpoint_imports_nothing_that_is_not_installed_for_it(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    code = f"open({str(tmp_path / 'was_here')!r}, 'w').close()\nclass Net: pass\n"
+    (tmp_path / f"evil_{part}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    path = changed(trained, tmp_path / "evil.ckpt", **{part: {"class_path": f"evil_{part}.Net"}})
+    with pytest.raises(LitGenreError, match="asks to import evil_.*Net.*--trust"):
+        load_model(path)
+    assert not (tmp_path / "was_here").exists()
+    with pytest.raises(LitGenreError, match="cannot be brought back"):
+        load_model(path, trust=True)
+    assert (tmp_path / "was_here").exists()
+
+
+def test_nor_by_the_ways_that_lightning_has(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "evil2.py").write_text(f"open({str(tmp_path / 'was_here')!r}, 'w').close()\ndef make(*_): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = changed(trained, tmp_path / "evil.ckpt", _instantiator="evil2.make", _class_path="evil2.make")
+    load_model(path)
+    assert not (tmp_path / "was_here").exists()
+
+
+def test_what_is_no_model_says_so(tmp_path: Path) -> None:
+    (tmp_path / "text.ckpt").write_text("text")
+    with pytest.raises(LitGenreError, match="is no checkpoint of lit-genre"):
+        load_model(tmp_path / "text.ckpt")
+    with pytest.raises(LitGenreError, match="There is no checkpoint"):
+        load_model(tmp_path / "nothing.ckpt")
+    with pytest.raises(LitGenreError, match="holds no model: there is no config.json"):
+        load_model(tmp_path)
+
+
+def test_a_backbone_that_has_changed_is_named(trained: Path, tmp_path: Path) -> None:
+    backbone = torch.load(trained, weights_only=True)["hyper_parameters"]["backbone"]
+    wrong = {**backbone, "init_args": {**backbone["init_args"], "lstm_dim": 9}}
+    with pytest.raises(LitGenreError, match="cannot be brought back.*Is the package of its backbone installed"):
+        load_model(changed(trained, tmp_path / "other.ckpt", backbone=wrong))
