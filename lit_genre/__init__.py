@@ -14,7 +14,8 @@ The path of the data, a file for each stage::
                   what a run leaves behind
 
 Beside the path, prepare/ fetches the data set, audit/ looks for its faults and demo/ writes a synthetic one; backbones/
-has the networks that ship, report/ what is said over several runs.
+has the networks that ship, report/ what is said over several runs. Behind it, load brings a trained model back, answer/
+asks it about anyone's music, export/ writes it for other programs and serve/ puts it on a page.
 
 Axes: b batch, t samples of a track, n samples of a clip, m mel bands, f frames, d embedding, c classes.
 """

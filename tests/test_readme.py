@@ -1,7 +1,11 @@
 """What README says can be typed can be typed."""
 
+import ast
+import json
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +36,20 @@ def test_python_runs(run: Callable[..., None], fma: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(lit_genre, "write_demo", lambda root: None, raising=False)
     exec(code.replace("data/demo", str(fma)).replace("Trainer(", "Trainer(accelerator='cpu', logger=False, "))
     assert list(Path("checkpoints").iterdir())
+
+
+def test_onnx_runs_without_torch_and_says_what_classify_says(
+    run: Callable[..., None], trained: Path, fma: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code,) = re.findall(r"ONNX needs neither.*?```python\n(.*?)```", README, re.DOTALL)
+    song = fma / "fma_small" / "000" / "000001.mp3"
+    Path("song.mp3").write_bytes(song.read_bytes())
+    run("export", trained, "CRNN.onnx")
+    run("classify", trained, "song.mp3", "--output", "genres.jsonl", "--top", "8")
+    without = "import sys; sys.modules.update(torch=None, lit_genre=None)\n"
+    done = subprocess.run([sys.executable, "-c", without + code], capture_output=True, text=True, check=True)
+    expected = json.loads(Path("genres.jsonl").read_text())["genres"]
+    assert ast.literal_eval(done.stdout) == pytest.approx(expected, abs=1e-3)
 
 
 def test_files_that_are_named_exist() -> None:
