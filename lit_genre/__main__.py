@@ -1,6 +1,7 @@
 """The command `lit-genre`: reads the first word, imports what it needs and hands it the rest."""
 
 import argparse
+import errno
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -9,6 +10,8 @@ from typing import NamedTuple
 
 from lit_genre import __version__
 from lit_genre.errors import LitGenreError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 class Command(NamedTuple):
@@ -76,8 +79,10 @@ def _spell_out_flags(function: Callable[..., object], words: list[str]) -> list[
 def _mendable(error: BaseException | None) -> BaseException | None:
     """Find what the user can mend in a chain of errors, for jsonargparse wraps those of constructors in its own."""
     while error is not None:
-        # An OSError that names a file is a folder that cannot be written or a full disk.
-        if isinstance(error, LitGenreError) or (isinstance(error, OSError) and error.filename is not None):
+        # An OSError that names a file is a folder that cannot be written; a full disk may name none.
+        if isinstance(error, LitGenreError) or (
+            isinstance(error, OSError) and (error.filename is not None or error.errno in _FULL)
+        ):
             return error
         error = error.__cause__ or error.__context__
     return None

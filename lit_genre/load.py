@@ -1,23 +1,34 @@
 """A model from one checkpoint, or from a folder that `lit-genre export --format hub` wrote, ready to be asked."""
 
 import argparse
+import inspect
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Set as AbstractSet
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 from lightning.pytorch.cli import instantiate_module
-from torch import Tensor
+from torch import Tensor, nn
 
 from lit_genre.errors import LitGenreError
+from lit_genre.model.backbone import Backbone
 from lit_genre.model.classifier import GenreClassifier
+from lit_genre.model.frontend import LogMel
 from lit_genre.plugins import backbones
 from lit_genre.run_folder import find_checkpoint, read_hyperparameters
 
 WEIGHTS: Final = "model.safetensors"
 CONFIG: Final = "config.json"
-_KNOWN: Final = ("lit_genre.", "torch.nn.")
+_EXPECTED: Final = {*inspect.signature(GenreClassifier).parameters} - {
+    "augment",
+    "optimizer",
+    "scheduler",
+    "compile_backbone",
+}
+_FRONTENDS: Final[set[type[nn.Module]]] = {LogMel, nn.Identity}
 
 
 def load_model(source: str | Path, trust: bool = False, device: str | torch.device = "cpu") -> GenreClassifier:
@@ -25,8 +36,8 @@ def load_model(source: str | Path, trust: bool = False, device: str | torch.devi
 
     Args:
         source: Path of a checkpoint or of a folder in the Hub's format, or "best" or "last" for that of the newest run.
-        trust: Import any class that the file names, and not only those of lit_genre, of torch.nn and the backbones that
-            are installed: importing a module runs its code.
+        trust: Import any class that the file names, and not only those of the backbones that are installed: importing a
+            module runs its code.
         device: Where the model is to be.
 
     Raises:
@@ -39,12 +50,10 @@ def load_model(source: str | Path, trust: bool = False, device: str | torch.devi
     else:
         path = find_checkpoint(str(source))
         hyperparameters = read_hyperparameters(path)
-        weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+        weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("state_dict", {})
     hyperparameters = {name: value for name, value in hyperparameters.items() if not name.startswith("_")}
-    if not trust:
-        _check_classes(hyperparameters, path)
     try:
-        model = instantiate_module(GenreClassifier, hyperparameters)
+        model = instantiate_module(GenreClassifier, hyperparameters) if trust else _build(hyperparameters, path)
         assert isinstance(model, GenreClassifier)
         model.load_state_dict(weights)
     except LitGenreError:
@@ -69,7 +78,7 @@ def find_device(name: str) -> torch.device:
         return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise LitGenreError(f"There is no device {name!r} here: choose cpu, or auto for the best there is.") from error
     return device
@@ -107,24 +116,38 @@ def _read_hub_folder(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise LitGenreError(f"{folder} is no model of lit-genre: {type(error).__name__}: {error}") from error
 
 
-def _check_classes(hyperparameters: dict[str, Any], path: Path) -> None:
+def _build(hyperparameters: dict[str, Any], path: Path) -> GenreClassifier:
+    """Call what is installed by the names that a file gives, with plain data, and import nothing for it."""
+    if strange := hyperparameters.keys() - _EXPECTED:
+        raise LitGenreError(f"{path} asks for {', '.join(sorted(strange))}, which no checkpoint of lit-genre has.")
     installed = {plugin.backbone for plugin in backbones().values() if plugin.backbone is not None}
-    names = {f"{backbone.__module__}.{backbone.__qualname__}" for backbone in installed}
-    for class_path in _class_paths(hyperparameters):
-        if class_path not in names and not class_path.startswith(_KNOWN):
-            raise LitGenreError(
-                f"{path} asks to import {class_path}, which is no backbone that is installed: install its package, or, "
-                "if you trust whoever made the file, for importing runs code, add --trust."
-            )
+    parts: dict[str, set[type[Backbone]] | set[type[nn.Module]]] = {"backbone": installed, "frontend": _FRONTENDS}
+    factories = {name: _factory(hyperparameters[name], parts[name], path) for name in parts if name in hyperparameters}
+    model = GenreClassifier(**{**hyperparameters, **factories})
+    model.hparams.update(hyperparameters)
+    return model
 
 
-def _class_paths(value: Any) -> Iterator[str]:
+def _factory(described: Any, known: AbstractSet[type[nn.Module]], path: Path) -> Any:
+    class_path = str(described.get("class_path") if isinstance(described, dict) else described)
+    module, _, name = class_path.rpartition(".")
+    # What is installed for lit-genre has been imported; nothing else is.
+    found = getattr(sys.modules.get(module), name, None)
+    if not isinstance(found, type) or found not in known or not isinstance(described, dict):
+        raise LitGenreError(
+            f"{path} asks to import {class_path}, which is nothing that is installed for lit-genre: install the "
+            "package of its backbone, or, if you trust whoever made the file, for importing runs code, add --trust."
+        )
+    init_args = described.get("init_args") or {}
+    if described.keys() - {"class_path", "init_args"} or _names_classes(init_args):
+        raise LitGenreError(
+            f"{path} gives {class_path} more than plain data. If you trust whoever made the file, for this may run "
+            "code, add --trust."
+        )
+    return partial(found, **init_args)
+
+
+def _names_classes(value: Any) -> bool:
     if isinstance(value, dict):
-        for key, item in value.items():
-            if key in ("class_path", "_class_path", "_instantiator"):
-                yield str(item)
-            else:
-                yield from _class_paths(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _class_paths(item)
+        return "class_path" in value or any(map(_names_classes, value.values()))
+    return isinstance(value, list | tuple) and any(map(_names_classes, value))

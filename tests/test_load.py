@@ -19,6 +19,40 @@ def test_it_answers_as_lightning_s_own_loading_does(trained: Path) -> None:
     assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
+def test_a_plugin_s_class_under_any_of_its_names_is_known(trained: Path, tmp_path: Path) -> None:
+    backbone = torch.load(trained, weights_only=True)["hyper_parameters"]["backbone"]
+    for class_path in ("lit_genre.CRNN", "lit_genre.backbones.crnn.CRNN"):
+        load_model(changed(trained, tmp_path / "named.ckpt", backbone={**backbone, "class_path": class_path}))
+
+
+@pytest.mark.parametrize(
+    "hyperparameters",
+    [
+        {"frontend": {"class_path": "lit_genre.data.ffmpeg.subprocess.call", "init_args": {"args": "true"}}},
+        {"frontend": {"class_path": "lit_genre.demo.write.write_demo"}},
+        {"frontend": {"class_path": "lit_genre.LogMel", "dict_kwargs": {"sr": 3}}},
+        {"frontend": {"class_path": "lit_genre.LogMel", "init_args": {"engine": {"class_path": "os.getcwd"}}}},
+        {"frontend": "torch.nn.Linear"},
+        {"backbone": "lit_genre.CRNN"},
+        {"optimizer": "os.getcwd"},
+        {"augment": ["os.getcwd"]},
+    ],
+)
+def test_neither_does_it_call_anything_but_the_backbone_and_the_front_end(
+    trained: Path, tmp_path: Path, hyperparameters: dict[str, object]
+) -> None:
+    with pytest.raises(LitGenreError, match="asks to import|more than plain data|which no checkpoint of lit-genre has"):
+        load_model(changed(trained, tmp_path / "evil.ckpt", **hyperparameters))
+
+
+def test_a_checkpoint_without_weights_says_so(trained: Path, tmp_path: Path) -> None:
+    content = torch.load(trained, weights_only=True)
+    del content["state_dict"]
+    torch.save(content, tmp_path / "empty.ckpt")
+    with pytest.raises(LitGenreError, match="cannot be brought back"):
+        load_model(tmp_path / "empty.ckpt")
+
+
 def changed(trained: Path, path: Path, **hyperparameters: object) -> Path:
     content = torch.load(trained, weights_only=True)
     content["hyper_parameters"].update(hyperparameters)

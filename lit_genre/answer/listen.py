@@ -1,13 +1,12 @@
 """A trained model hears songs: what it says of each, of each moment of it, and how it heard it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from lit_genre.batch import Batch
-from lit_genre.data.songs import SongClips
 from lit_genre.model.classifier import GenreClassifier
 
 
@@ -31,35 +30,34 @@ class Answer(NamedTuple):
     embedding: Tensor
 
 
-def listen(model: GenreClassifier, songs: SongClips) -> Iterator[Answer]:
-    """Answer song by song; those that cannot be read are in `songs.failures` at the end.
+def listen(model: GenreClassifier, clips: Iterable[Batch], seconds: Mapping[int, float]) -> Iterator[Answer]:
+    """Answer song by song; those that cannot be read are in `SongClips.failures` at the end.
 
     Args:
         model: On its device, in evaluation mode.
-        songs: At the model's sample rate, in clips of its length.
+        clips: At the model's sample rate and of its length, as `SongClips` gives them.
+        seconds: `SongClips.seconds`.
     """
     position, heard = -1, list[tuple[Tensor, ...]]()
-    for batch in songs:
+    for batch in clips:
         columns = _hear(model, batch)
         for row, its_position in enumerate(batch.track_id.tolist()):
             if its_position != position and heard:
-                yield _answer(position, songs, heard)
+                yield _answer(position, seconds[position], heard)
                 heard = []
             position = its_position
             heard.append(tuple(column[row] for column in columns))
     if heard:
-        yield _answer(position, songs, heard)
+        yield _answer(position, seconds[position], heard)
 
 
 def _hear(model: GenreClassifier, batch: Batch) -> tuple[Tensor, ...]:
     assert batch.start is not None
     with torch.inference_mode():
         probs, embedding = model.answer(batch.waveform.to(model.device))
-    return batch.start, probs.cpu(), embedding.float().cpu()
+    return batch.start / model.sample_rate, probs.cpu(), embedding.float().cpu()
 
 
-def _answer(position: int, songs: SongClips, heard: list[tuple[Tensor, ...]]) -> Answer:
+def _answer(position: int, seconds: float, heard: list[tuple[Tensor, ...]]) -> Answer:
     starts, probs, embedding = map(torch.stack, zip(*heard, strict=True))
-    return Answer(
-        position, songs.seconds[position], probs.mean(0), starts / songs.sample_rate, probs, embedding.mean(0)
-    )
+    return Answer(position, seconds, probs.mean(0), starts, probs, embedding.mean(0))

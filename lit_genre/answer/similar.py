@@ -1,9 +1,10 @@
 """The command `similar`: which songs a model heard alike, by the embeddings that `classify --embeddings` wrote."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from lit_genre.answer.command import batch_size_of
 from lit_genre.answer.listen import listen
+from lit_genre.answer.tables import fingerprint
 from lit_genre.console import console
 from lit_genre.data.songs import SongClips, readable
 from lit_genre.errors import LitGenreError, check_at_least
@@ -22,27 +24,23 @@ def run(args: Sequence[str]) -> None:
     """Run the command; the words are not for jsonargparse, which takes names of files for YAML."""
     options = _parser().parse_args(args)
     check_at_least(count=(options.count, 1))
-    paths, embeddings, classes, probs = _read(options.embeddings)
-    place = _find(options.song, paths)
+    library = _read(options.embeddings)
+    place = _find(options.song, library.paths, by_end=not options.checkpoint)
     if place is not None:
-        song = embeddings[place]
+        song = library.embeddings[place]
+        console.print(f"Like {readable(library.paths[place])}:", markup=False)
     elif options.checkpoint:
-        song = _embed(options)
-        if song.shape != embeddings[0].shape:
-            raise LitGenreError(
-                f"{options.checkpoint} gives embeddings of {len(song)} numbers, but those of {options.embeddings} have "
-                f"{embeddings.shape[1]}: name the checkpoint that wrote them."
-            )
+        song = _embed(options, library.model)
     else:
         raise LitGenreError(
-            f"{readable(options.song)} is none of the {len(paths):,} songs of {options.embeddings}. Name one as it is "
-            "written there, or the checkpoint that wrote it too, by --checkpoint, to have this one heard."
+            f"{readable(options.song)} is none of the {len(library.paths):,} songs of {options.embeddings}. Name one "
+            "as it is written there, or the checkpoint that wrote it too, by --checkpoint, to have this one heard."
         )
-    alike = similarity(embeddings, song)
+    alike = similarity(library.embeddings, song)
     order = [number for number in np.argsort(-alike, kind="stable").tolist() if number != place][: options.count]
     table = Table("alike", "song", "genre")
     for number in order:
-        table.add_row(f"{alike[number]:.3f}", escape(readable(paths[number])), classes[probs[number].argmax()])
+        table.add_row(f"{alike[number]:.3f}", escape(readable(library.paths[number])), escape(library.genres[number]))
     console.print(table)
 
 
@@ -62,39 +60,65 @@ def similarity(embeddings: NDArray[np.float32], song: NDArray[np.float32]) -> ND
     return np.asarray(rows @ row / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
 
 
-def _read(path: Path) -> tuple[list[str], NDArray[np.float32], list[str], NDArray[np.float32]]:
+class _Library(NamedTuple):
+    """What `classify --embeddings` wrote.
+
+    Attributes:
+        paths: Of the songs.
+        embeddings: Shape (s, d).
+        genres: Most probable genre of each.
+        model: Fingerprint of the model.
+    """
+
+    paths: list[str]
+    embeddings: NDArray[np.float32]
+    genres: list[str]
+    model: str
+
+
+def _read(path: Path) -> _Library:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            paths, embeddings, classes, probs = (arrays[name] for name in ("path", "embedding", "classes", "probs"))
+            names = ("path", "embedding", "classes", "probs", "model")
+            paths, embeddings, classes, probs, model = (arrays[name] for name in names)
+        genres = [str(classes[place]) for place in probs.argmax(1)]
+        if not (embeddings.dtype == np.float32 and embeddings.ndim == 2 and np.isfinite(embeddings).all()):
+            raise ValueError("its embeddings are no finite numbers")
+        if not len(paths) == len(embeddings) == len(genres):
+            raise ValueError("its arrays do not match")
     except Exception as error:  # Of numpy, of zipfile; a file of anyone's.
         if isinstance(error, OSError) and error.filename is not None:
             raise
         raise LitGenreError(f"{path} is no file that lit-genre classify --embeddings wrote: {error}") from error
-    if not (embeddings.ndim == probs.ndim == 2 and len(paths) == len(embeddings) == len(probs) > 0):
-        raise LitGenreError(f"{path} is no file that lit-genre classify --embeddings wrote: its arrays do not match.")
-    return paths.tolist(), embeddings, classes.tolist(), probs
+    return _Library([str(name) for name in paths], embeddings, genres, str(model))
 
 
-def _find(song: Path, paths: list[str]) -> int | None:
+def _find(song: Path, paths: list[str], by_end: bool) -> int | None:
     """Find a song by its whole path, or by as much of its end as no other has."""
-    wanted = {str(song), str(song.absolute())}
-    exact = [number for number, path in enumerate(paths) if path in wanted]
+    whole = os.path.abspath(song)
+    if whole in paths:
+        return paths.index(whole)
     ends = [number for number, path in enumerate(paths) if Path(path).parts[-len(song.parts) :] == song.parts]
-    if exact:
-        return exact[0]
+    if not ends or not by_end:
+        return None
     if len(ends) > 1:
         some = ", ".join(readable(paths[number]) for number in ends[:3])
         raise LitGenreError(f"{readable(song)} may be any of {len(ends)} songs, such as {some}: name its folder too.")
-    return ends[0] if ends else None
+    return ends[0]
 
 
-def _embed(options: argparse.Namespace) -> Any:
-    model = load_model(options.checkpoint, trust=options.trust, device=find_device(options.device))
-    songs = SongClips([options.song], model.sample_rate, model.clip_samples, batch_size_of(model), workers=1)
-    answers = list(listen(model, songs))
+def _embed(options: argparse.Namespace, model: str) -> NDArray[np.float32]:
+    heard_by = load_model(options.checkpoint, trust=options.trust, device=find_device(options.device))
+    if fingerprint(heard_by) != model:
+        raise LitGenreError(
+            f"{options.checkpoint} is not the model that wrote {options.embeddings}, whose numbers mean something "
+            "else: name that one."
+        )
+    songs = SongClips([options.song], heard_by.sample_rate, heard_by.clip_samples, batch_size_of(heard_by), workers=1)
+    answers = list(listen(heard_by, songs, songs.seconds))
     if not answers:
         raise LitGenreError(f"{readable(options.song)} cannot be read: {songs.failures[0]}.")
-    return answers[0].embedding.numpy()
+    return np.asarray(answers[0].embedding.numpy())
 
 
 def _parser() -> argparse.ArgumentParser:

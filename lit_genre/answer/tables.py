@@ -1,11 +1,13 @@
 """Answers as files and on the console: a row for each song, and one for each moment of it."""
 
 import csv
+import hashlib
 import json
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import torch
@@ -16,7 +18,7 @@ from torch import Tensor
 from lit_genre.answer.listen import Answer
 from lit_genre.batch import Task
 from lit_genre.data.songs import readable
-from lit_genre.errors import LitGenreError
+from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import genres_named
 
 FORMATS: Final = (".csv", ".jsonl")
@@ -52,33 +54,27 @@ def moments(answer: Answer, clip_seconds: float) -> list[tuple[float, float, Ten
     return list(zip(begin, end, answer.clip_probs, strict=True))
 
 
-class Writer(Protocol):
-    """Takes the answers as they come, so that an interruption leaves what was heard until then."""
-
-    def write(self, path: Path, answer: Answer) -> None:
-        """Write the answer about one file."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-
 class CSVWriter(ExitStack):
     """A row for each song, all genres with their probabilities; the moments in a second file beside it."""
 
     def __init__(self, path: Path, classes: Sequence[str], task: Task, over_time: bool, clip_seconds: float) -> None:
         super().__init__()
         self.classes, self.task, self.clip_seconds = classes, task, clip_seconds
-        self._songs = self._table(path, ["path", "seconds", "genre", *classes])
         self._moments = None
-        if over_time:
-            columns = ["path", "start", "end", "genre", *classes]
-            self._moments = self._table(path.with_suffix(".over_time.csv"), columns)
+        try:
+            self._songs = self._table(path, ["path", "seconds", "genre", *classes])
+            if over_time:
+                columns = ["path", "start", "end", "genre", *classes]
+                self._moments = self._table(path.with_suffix(".over_time.csv"), columns)
+        except OSError:
+            self.close()
+            raise
 
     def _table(self, path: Path, columns: list[str]) -> Any:
         # A name that is no UTF-8 is written with its bytes as \udcff.
-        file = self.enter_context(path.open("w", newline="", encoding="utf-8", errors="backslashreplace"))
-        table = csv.writer(file, lineterminator="\n")
+        file = self.enter_context(path.open("w", 1, newline="", encoding="utf-8", errors="backslashreplace"))
+        # With its default ends of lines, for only then a \r in a name is quoted.
+        table = csv.writer(file)
         table.writerow(columns)
         return table
 
@@ -101,7 +97,7 @@ class JSONLinesWriter(ExitStack):
     ) -> None:
         super().__init__()
         self._about = (classes, task, top, over_time, clip_seconds)
-        self._file = self.enter_context(path.open("w", encoding="utf-8"))
+        self._file = self.enter_context(path.open("w", 1, encoding="utf-8"))
 
     def write(self, path: Path, answer: Answer) -> None:
         """Write the answer about one file."""
@@ -111,29 +107,58 @@ class JSONLinesWriter(ExitStack):
 def open_writer(
     path: Path, classes: Sequence[str], task: Task, over_time: bool, clip_seconds: float, top: int
 ) -> CSVWriter | JSONLinesWriter:
-    """Open a file of the format that its name says.
-
-    Raises:
-        LitGenreError: It says none.
-    """
-    if path.suffix not in FORMATS:
-        raise LitGenreError(f"--output {readable(path)}: the name must end in {' or '.join(FORMATS)}.")
+    """Open a file of the format that its name says; rows are there as soon as they are written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".csv":
         return CSVWriter(path, classes, task, over_time, clip_seconds)
     return JSONLinesWriter(path, classes, task, over_time, clip_seconds, top)
 
 
-def write_embeddings(path: Path, songs: list[Path], answers: list[Answer], classes: Sequence[str]) -> None:
-    """Write the embeddings of songs as arrays: path, shape (s,), embedding, (s, d), probs, (s, c), classes, (c,)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(
-        path,
-        path=np.array([str(song) for song in songs]),
-        embedding=torch.stack([answer.embedding for answer in answers]).numpy(),
-        probs=torch.stack([answer.probs for answer in answers]).numpy(),
-        classes=np.array(list(classes)),
-    )
+class EmbeddingsWriter:
+    """Arrays of songs: path, shape (s,), embedding, (s, d), probs, (s, c), classes, (c,), and the model's fingerprint.
+
+    They replace what is there at the end, and only if any song was heard and nothing failed.
+    """
+
+    def __init__(self, path: Path, model: GenreClassifier) -> None:
+        self._path, self._model = path, model
+        self._part = path.with_name(f"{path.name}.part")
+        self._songs: list[str] = []
+        self._answers: list[Answer] = []
+
+    def write(self, path: Path, answer: Answer) -> None:
+        """Take the answer about one file."""
+        self._songs.append(os.path.abspath(path))
+        self._answers.append(answer)
+
+    def __enter__(self) -> Self:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._part.touch()  # A place that cannot be written to is noticed before hours of listening.
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None and self._songs:
+                with self._part.open("wb") as file:
+                    np.savez(
+                        file,
+                        path=np.array(self._songs),
+                        embedding=torch.stack([answer.embedding for answer in self._answers]).numpy(),
+                        probs=torch.stack([answer.probs for answer in self._answers]).numpy(),
+                        classes=np.array(list(self._model.classes)),
+                        model=np.array(fingerprint(self._model)),
+                    )
+                self._part.replace(self._path)
+        finally:
+            self._part.unlink(missing_ok=True)
+
+
+def fingerprint(model: GenreClassifier) -> str:
+    """Tell models apart by their weights."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def as_table(rows: Sequence[tuple[Path, Answer]], classes: Sequence[str], top: int) -> Table:
@@ -141,7 +166,7 @@ def as_table(rows: Sequence[tuple[Path, Answer]], classes: Sequence[str], top: i
     table = Table("song", "length", "genres")
     for path, answer in rows:
         genres = ", ".join(f"{name} {prob:.0%}" for name, prob in ranked(answer.probs, classes, top).items())
-        table.add_row(escape(readable(path.name)), clock(answer.seconds), genres)
+        table.add_row(escape(readable(path.name)), clock(answer.seconds), escape(genres))
     return table
 
 

@@ -95,7 +95,8 @@ def _write_files(scores: TrackScores, files: Sequence[Path], pl_module: Lightnin
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name that is no UTF-8 is written with its bytes as \udcff.
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        table = csv.writer(file, lineterminator="\n")
+        # With its default ends of lines, for only then a \r in a name is quoted.
+        table = csv.writer(file)
         table.writerow(["path", "predicted", *classes])
         for position, probs in zip(scores.track_id.tolist(), scores.probs, strict=True):
             shares = (f"{prob:.6f}" for prob in probs.tolist())

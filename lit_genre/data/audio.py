@@ -29,6 +29,7 @@ for where the bit rate varies it may be that far below its mean; found: 0.35 s b
 
 _BLOCK: Final = 1 << 20
 _FRAMES: Final = 1 << 16
+_RATES: Final = (1_000, 1_000_000)
 _LEAST_MP3_BYTES: Final = 1000  # a second: 8 kbit/s
 
 
@@ -170,14 +171,17 @@ def _tells_its_length(path: Path) -> bool:
 def _by_pipe(path: Path) -> Iterator[NDArray[np.float32]]:
     """Read by way of a pipe, of which libsndfile does not guess the length."""
     reading, writing = os.pipe()
+    failed: list[OSError] = []
 
     def feed() -> None:
-        with path.open("rb") as source, open(writing, "wb") as pipe:
-            try:
+        try:
+            with open(writing, "wb") as pipe, path.open("rb") as source:
                 while block := source.read(_BLOCK):
                     pipe.write(block)
-            except BrokenPipeError:
-                pass  # The decoder has had enough.
+        except BrokenPipeError:
+            pass  # The decoder has had enough.
+        except OSError as error:
+            failed.append(error)
 
     feeder = threading.Thread(target=feed, daemon=True)
     feeder.start()
@@ -188,6 +192,8 @@ def _by_pipe(path: Path) -> Iterator[NDArray[np.float32]]:
     finally:
         os.close(reading)
         feeder.join()
+    if failed:
+        raise failed[0]
 
 
 def _plausible_frames(file: soundfile.SoundFile, path: Path) -> int:
@@ -228,7 +234,13 @@ def _mono(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 def resample_blocks(
     blocks: Iterable[NDArray[np.float32]], file_rate: int, sample_rate: int
 ) -> Iterator[NDArray[np.float32]]:
-    """Resample a waveform that comes block by block."""
+    """Resample a waveform that comes block by block.
+
+    Raises:
+        AudioError: The rate is none that music has, and would make more of a file than there is memory for.
+    """
+    if not _RATES[0] <= file_rate <= _RATES[1]:
+        raise AudioError(f"a sample rate of {file_rate:,} Hz")
     if file_rate == sample_rate:
         yield from blocks
         return

@@ -17,6 +17,9 @@ SUFFIXES: Final = frozenset(
 )
 """Of files with sound that only FFmpeg reads."""
 
+UNKNOWN: Final = "Invalid data found when processing input"
+"""What it says of what it does not take for sound or film."""
+
 # None of the formats that name other files or addresses, as playlists do: a file is to be read, and nothing else.
 _FORMATS: Final = "aac,ac3,amr,ape,asf,avi,dsf,matroska,mov,mpc,mpc8,tta,webm,wv"
 _BLOCK: Final = 1 << 18
@@ -50,8 +53,11 @@ def decode_blocks(path: Path, sample_rate: int) -> Iterator[NDArray[np.int16]]:
             while block := process.stdout.read(_BLOCK):
                 n_blocks += 1
                 yield np.frombuffer(block[: len(block) // 2 * 2], dtype="<i2")
-        finally:
-            process.kill()
+        except BaseException:
+            process.kill()  # Nobody reads on.
+            raise
+        if process.wait() < 0:
+            raise AudioError("FFmpeg was stopped in the middle of it")
         if not n_blocks:
             says.seek(0)
             reason = says.read().decode(errors="replace").strip().rpartition("\n")[2].rpartition(": ")[2]

@@ -1,6 +1,7 @@
 """Anyone's audio files, of any length: found in folders, decoded ahead, and read in clips that cover each of them."""
 
 import os
+import shutil
 import sys
 import tempfile
 from collections import deque
@@ -33,7 +34,7 @@ SOME_UNREADABLE: Final = 3
 """Exit status where some files could not be read, and the others were answered."""
 
 _SAMPLE_BYTES: Final = 2
-_IN_MEMORY: Final = 1 << 26  # 25 minutes at 22,050 Hz; the rest goes to a temporary file.
+_IN_MEMORY: Final = 1 << 24  # 6 minutes at 22,050 Hz; longer songs go to a temporary file.
 
 
 def find_songs(paths: Iterable[Path]) -> list[Path]:
@@ -42,7 +43,7 @@ def find_songs(paths: Iterable[Path]) -> list[Path]:
     Links are followed, each folder is looked through once.
 
     Raises:
-        LitGenreError: There is no such file or folder, a folder cannot be read, or there is no audio in them.
+        LitGenreError: There is no such file or folder, or there is no audio in them.
     """
     paths = list(paths)
     found: dict[Path, None] = {}
@@ -61,10 +62,10 @@ def find_songs(paths: Iterable[Path]) -> list[Path]:
 
 
 def _walk(root: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        raise LitGenreError(f"The folder {readable(error.filename)} cannot be read: {error.strerror}.") from error
-
-    for folder, subfolders, names in os.walk(root, onerror=refuse, followlinks=True):
+    unreadable: list[Path] = []
+    for folder, subfolders, names in os.walk(
+        root, onerror=lambda error: unreadable.append(Path(error.filename)), followlinks=True
+    ):
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:
             subfolders.clear()
@@ -75,6 +76,8 @@ def _walk(root: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
             path = Path(folder, name)
             if path.suffix.lower() in SUFFIXES and not name.startswith("._") and _is_regular(path):
                 yield path
+    # To be reported with the files that cannot be read.
+    yield from unreadable
 
 
 def _is_regular(path: Path) -> bool:
@@ -147,7 +150,8 @@ def _any_blocks(path: Path, sample_rate: int) -> Iterator[NDArray[np.int16]]:
         try:
             yield from ffmpeg.decode_blocks(path, sample_rate)
         except AudioError as another:
-            raise (another if path.suffix.lower() in ffmpeg.SUFFIXES else error) from another
+            known = shutil.which("ffmpeg") is not None and ffmpeg.UNKNOWN not in str(another)
+            raise (another if known or path.suffix.lower() in ffmpeg.SUFFIXES else error) from another
         return
     yield from chain([first], blocks)
 

@@ -9,7 +9,7 @@ import soxr
 import torch
 from numpy.typing import NDArray
 
-from lit_genre.data.audio import INT16_SCALE
+from lit_genre.data.audio import INT16_SCALE, AudioError
 from lit_genre.data.songs import decode_song, readable
 from lit_genre.demo.instruments import SAMPLE_RATE
 from lit_genre.demo.synth import synthesise
@@ -65,7 +65,10 @@ def _waveforms(model: GenreClassifier, songs: list[Path]) -> Iterator[tuple[str,
     song = synthesise("Rock", artist=0, track=0, seconds=10, seed=0).mean(1)
     yield "a synthetic song", _filled(soxr.resample(song, SAMPLE_RATE, model.sample_rate), model)
     for path in songs:
-        decoded = decode_song(path, model.sample_rate)
+        try:
+            decoded = decode_song(path, model.sample_rate)
+        except AudioError as error:
+            raise LitGenreError(f"--check {readable(path)}: {error}.") from error
         with decoded.pcm:
             pcm = np.empty(min(decoded.n_samples, 4 * model.clip_samples), dtype=np.int16)
             decoded.read(0, pcm)

@@ -36,7 +36,15 @@ def run(args: Sequence[str]) -> None:
     output = options.output or Path(name)
     if output.exists() and not (options.format == "hub" and output.is_dir() and not any(output.iterdir())):
         raise LitGenreError(f"{output} is there already: name another file behind the checkpoint, or delete it.")
-    export(model, options.format, output, options.check, source if source.is_file() else None, options.license)
+    export(
+        model,
+        options.format,
+        output,
+        options.check,
+        source if source.is_file() else None,
+        options.license,
+        options.trust,
+    )
 
 
 def export(
@@ -46,6 +54,7 @@ def export(
     songs: list[Path],
     checkpoint: Path | None = None,
     license: str | None = None,
+    trust: bool = False,
 ) -> None:
     """Write a model in a format, once what would be written says the same as the model.
 
@@ -57,7 +66,7 @@ def export(
         written = Path(folder) / (output.name or "model")
         if format == "hub":
             write_hub(model, written, checkpoint, license)
-            again = load_model(written, trust=True)
+            again = load_model(written, trust=trust)
             run = partial(_run_model, again)
         else:
             write, run_file = {"onnx": (write_onnx, run_onnx), "torch_export": (write_program, run_program)}[format]

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import torch
+
 from lit_genre import __version__
 from lit_genre.errors import LitGenreError
 from lit_genre.export.card import write_card
@@ -23,12 +25,13 @@ def write_hub(model: GenreClassifier, folder: Path, checkpoint: Path | None, lic
         LitGenreError: The packages for it are not installed.
     """
     try:
-        from safetensors.torch import save_file
+        from safetensors.torch import save
     except ImportError as error:
         raise LitGenreError("To export in the Hub's format: pip install 'lit-genre[hub]'.") from error
     folder.mkdir(parents=True)
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    # Copies, for weights that are shared between layers are refused.
+    weights = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in model.state_dict().items()}
+    (folder / WEIGHTS).write_bytes(save(weights, metadata={"format": "pt"}))
     hyperparameters = {name: value for name, value in model.hparams.items() if not name.startswith("_")}
     config = {"library_name": "lit-genre", "lit_genre": __version__, "hyper_parameters": hyperparameters}
     labels = {"id2label": dict(enumerate(model.classes)), "label2id": {name: i for i, name in enumerate(model.classes)}}

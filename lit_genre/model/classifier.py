@@ -244,6 +244,9 @@ class GenreClassifier(LightningModule):
 
     def _score_tracks(self, split: Literal["val", "test", "predict"]) -> None:
         average = self._average(split)
+        if split == "predict" and not average.update_called:
+            self.track_scores = None  # None of the files could be read.
+            return
         self.track_scores = average.scores()
         average.reset()
         if split != "predict":

@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect
 
 from lit_genre.answer.tables import answer_as_dict
 from lit_genre.data.audio import AudioError
@@ -39,6 +40,8 @@ def build_api(hearing: Hearing, host: str) -> FastAPI:
             try:
                 await _receive(request, path, hearing.max_bytes)
                 answer = await run_in_threadpool(hearing.hear, path)
+            except ClientDisconnect:
+                return _refuse(499, "it did not arrive whole")
             except _TooLargeError:
                 return _refuse(413, hearing.too_large)
             except AudioError as error:

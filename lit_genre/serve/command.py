@@ -1,6 +1,7 @@
 """The command `serve`: a page on this machine to try a model on."""
 
 import argparse
+import os
 import socket
 import tempfile
 import threading
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import soundfile
 
-from lit_genre.allocator import keep_freed_memory
 from lit_genre.console import console, quiet_c_stderr
 from lit_genre.demo.instruments import SAMPLE_RATE
 from lit_genre.demo.synth import synthesise
@@ -30,6 +30,8 @@ def run(args: Sequence[str]) -> None:
     """Run the command."""
     options = _parser().parse_args(args)
     check_at_least(max_megabytes=(options.max_megabytes, 0.001), max_seconds=(options.max_seconds, 1))
+    if not 0 <= options.port <= 65535:
+        raise LitGenreError(f"--port is {options.port}, but must be 0 to 65535.")
     try:
         import gradio  # noqa: F401
         import uvicorn
@@ -37,13 +39,12 @@ def run(args: Sequence[str]) -> None:
         raise LitGenreError("To serve a page: pip install 'lit-genre[serve]'.") from error
     device = find_device(options.device)
     model = load_model(options.checkpoint, trust=options.trust, device=device)
-    if device.type == "cpu":
-        keep_freed_memory()
     hearing = Hearing(model, int(options.max_megabytes * 1e6), options.max_seconds)
     listening = _bind(options.host, options.port)
     with tempfile.TemporaryDirectory() as folder, quiet_c_stderr():
         server = uvicorn.Server(uvicorn.Config(build_app(hearing, options.host, Path(folder)), log_level="warning"))
-        url = f"http://{options.host}:{listening.getsockname()[1]}/"
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        url = f"http://{host}:{listening.getsockname()[1]}/"
         console.print(f"Open {url}\nor:  curl --data-binary @song.mp3 {url}classify\nStop with Ctrl-C.", markup=False)
         if not options.no_browser:
             threading.Timer(1, webbrowser.open, [url]).start()
@@ -71,8 +72,11 @@ def write_examples(folder: Path) -> list[Path]:
 def _bind(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except socket.gaierror as error:
+        raise LitGenreError(f"--host {host} is no address of this machine: {error.strerror}.") from error
     except OSError as error:
-        raise LitGenreError(f"{host}:{port} cannot be listened on: {error.strerror}. Choose another --port.") from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise LitGenreError(f"{host}, port {port} cannot be listened on: {reason}. Choose another --port.") from error
 
 
 def _parser() -> argparse.ArgumentParser:

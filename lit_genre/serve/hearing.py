@@ -22,7 +22,7 @@ _COLUMNS = 1200
 
 @dataclass
 class Hearing:
-    """Answers about one file at a time for each core, whoever asks.
+    """Answers whoever asks: as many files as there are cores are decoded at once, one is heard.
 
     Attributes:
         model: On its device, in evaluation mode.
@@ -58,8 +58,9 @@ class Hearing:
                 workers=1,
                 max_seconds=self.max_seconds,
             )
+            clips = list(songs)
             with self._model_turn:
-                answers = list(listen(self.model, songs))
+                answers = list(listen(self.model, clips, songs.seconds))
         if not answers:
             raise AudioError(songs.failures[0])
         return answers[0]

@@ -54,7 +54,7 @@ def music(tmp_path: Path) -> Path:
     folder = tmp_path / "music"
     (folder / "deep").mkdir(parents=True)
     random = np.random.default_rng(0)
-    for number, name in enumerate(["one.wav", "deep/[b] two\n.flac", os.fsdecode(b"\xff.wav")]):
+    for number, name in enumerate(["one.wav", "deep/[b] two\r\n.flac", os.fsdecode(b"\xff.wav")]):
         samples = tone(300 * (number + 1), 2.5) + random.normal(0, 0.01, int(2.5 * 22050))
         soundfile.write(tmp_path / "written.wav", samples, 22050)
         (tmp_path / "written.wav").rename(folder / name)
@@ -97,7 +97,7 @@ def test_every_format_has_path_genres_and_moments(run: Run, trained: Path, music
     songs, moments = rows(Path("genres.csv")), rows(Path("genres.over_time.csv"))
     objects = [json.loads(line) for line in Path("genres.jsonl").read_text().splitlines()]
     assert len(songs) == len(objects) == 3
-    assert any("\n" in row["path"] for row in songs)
+    assert any("\r\n" in row["path"] for row in songs)
     # Each byte of a name survives in JSON; CSV is UTF-8 whatever the name.
     assert {os.fsencode(entry["path"]) for entry in objects} == {
         os.fsencode(path) for path in music.rglob("*") if path.suffix in (".wav", ".flac")
@@ -121,6 +121,9 @@ def test_every_format_has_path_genres_and_moments(run: Run, trained: Path, music
         (["nothing.mp3"], "There is no file or folder nothing.mp3"),
         (["{song}", "--output", "genres.txt"], "must end in .csv or .jsonl"),
         (["{song}", "--embeddings", "heard.csv"], "must end in .npz"),
+        (["{song}", "--over_time"], "--over_time is written to a file"),
+        (["{song}", "--batch_size", "0"], "batch_size is 0, but must be at least 1"),
+        (["{song}", "--device", "meta"], "There is no device 'meta' here"),
         (["{song}", "--device", "tpu9"], "There is no device 'tpu9' here"),
         (["{song}", "--top", "0"], "top is 0, but must be at least 1"),
     ],
@@ -133,11 +136,43 @@ def test_what_is_wrong_is_said_before_anything_is_heard(
     assert reason in str(ended.value.code)
 
 
+def test_nothing_is_written_over_by_a_command_line_that_is_wrong(run: Run, trained: Path, music: Path) -> None:
+    Path("kept.csv").write_text("precious")
+    with pytest.raises(SystemExit):
+        run("classify", trained, music / "one.wav", "--output", "kept.csv", "--embeddings", "heard.txt")
+    assert Path("kept.csv").read_text() == "precious"
+    Path("kept.npz").write_text("precious")
+    with pytest.raises(SystemExit):
+        run("classify", trained, music / "text.mp3", "--embeddings", "kept.npz")
+    assert Path("kept.npz").read_text() == "precious"
+    assert not Path("kept.npz.part").exists()
+
+
+def test_predict_survives_a_folder_without_a_readable_file(
+    run: Run, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "empty.mp3").touch()
+    with pytest.raises(SystemExit) as ended:
+        run("predict", "--ckpt_path", trained, "--data=lit_genre.AudioFolder", f"--data.path={tmp_path / 'bad'}")
+    assert ended.value.code == 1
+    assert "empty.mp3: an empty file" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not os.access("/dev/full", os.W_OK), reason="this system has no /dev/full")
+def test_a_full_disk_is_said_in_one_line(run: Run, trained: Path, music: Path) -> None:
+    Path("full.csv").symlink_to("/dev/full")
+    with pytest.raises(SystemExit) as ended:
+        run("classify", trained, music / "one.wav", "--output", "full.csv")
+    assert "No space left on device" in str(ended.value.code)
+
+
 def test_similar_songs_are_found_by_name_or_by_ear(
     run: Run, trained: Path, fma: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("classify", trained, fma / "fma_small", "--embeddings", "heard.npz")
-    arrays = np.load("heard.npz")
+    with np.load("heard.npz") as file:
+        arrays = dict(file)
     model = load_model(trained)
     assert arrays["embedding"].shape == (24, model.backbone.embedding_dim)
     assert arrays["probs"].shape == (24, len(arrays["classes"]))
@@ -149,8 +184,10 @@ def test_similar_songs_are_found_by_name_or_by_ear(
     capsys.readouterr()
     run("similar", "heard.npz", "000001.mp3", "--count", "3")
     by_name = capsys.readouterr().out
-    assert by_name.count(".mp3") == 3
-    assert "000001.mp3" not in by_name
+    heading, _, table = by_name.partition("\n")
+    assert heading.endswith("000001.mp3:")
+    assert table.count(".mp3") == 3
+    assert "000001.mp3" not in table
     copy = Path("copy of the first.mp3")
     copy.write_bytes((fma / "fma_small" / "000" / "000001.mp3").read_bytes())
     run("similar", "heard.npz", copy, "--checkpoint", trained, "--count", "1")
@@ -159,6 +196,17 @@ def test_similar_songs_are_found_by_name_or_by_ear(
     assert "1.000" in by_ear
     with pytest.raises(SystemExit, match="none of the 24 songs"):
         run("similar", "heard.npz", copy)
+    # Another song of a name that is in there is heard, and not mistaken for that.
+    other = Path("000001.mp3")
+    other.write_bytes((fma / "fma_small" / "000" / "000005.mp3").read_bytes())
+    capsys.readouterr()
+    run("similar", "heard.npz", other, "--checkpoint", trained, "--count", "1")
+    assert "000005.mp3" in capsys.readouterr().out
+    changed = torch.load(trained, weights_only=True)
+    changed["state_dict"]["head.bias"] += 1
+    torch.save(changed, "other.ckpt")
+    with pytest.raises(SystemExit, match="is not the model that wrote heard.npz"):
+        run("similar", "heard.npz", copy, "--checkpoint", "other.ckpt")
     Path("text.npz").write_text("text")
     with pytest.raises(SystemExit, match="is no file that lit-genre classify --embeddings wrote"):
         run("similar", "text.npz", copy)

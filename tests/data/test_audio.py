@@ -96,6 +96,14 @@ def test_what_holds_no_music_says_why(tmp_path: Path, samples: NDArray[np.float3
         decode(path, RATE)
 
 
+@pytest.mark.parametrize("rate", [1, 999, 2_000_000])
+def test_a_rate_that_no_music_has_is_refused_before_it_fills_the_memory(tmp_path: Path, rate: int) -> None:
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, tone(1, 70_000, 1), rate)
+    with pytest.raises(AudioError, match=f"a sample rate of {rate:,} Hz"):
+        decode(path, RATE)
+
+
 def test_absent_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         decode(tmp_path / "nothing.mp3", RATE)

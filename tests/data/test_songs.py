@@ -50,6 +50,22 @@ def test_folders_are_searched_for_audio_and_links_followed_once(tmp_path: Path) 
     assert len(found) == 4
 
 
+def test_a_folder_that_cannot_be_read_is_one_of_what_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "open" / "a.wav", 1)
+    (tmp_path / "closed").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # chmod does not stop root
+    assert [path.name for path in find_songs([tmp_path])] == ["a.wav", "closed"]
+
+
 def test_a_named_file_may_be_called_anything_and_is_read_once(tmp_path: Path) -> None:
     path = write(tmp_path / "null", 1)
     assert find_songs([path, path]) == [path]

@@ -104,6 +104,13 @@ def test_what_cannot_be_captured_says_so(tmp_path: Path) -> None:
         export(model_of(Choosy), "torch_export", tmp_path / "model.pt2", songs=[])
 
 
+def test_a_song_to_check_on_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty.mp3").touch()
+    with pytest.raises(LitGenreError, match="--check .*empty.mp3: an empty file"):
+        export(model_of(backbones()["CNN1DShallow"].backbone), "hub", tmp_path / "hub", [tmp_path / "empty.mp3"])
+    assert not (tmp_path / "hub").exists()
+
+
 def test_a_file_that_says_something_else_is_found_out() -> None:
     model = model_of(partial(backbones()["CNN1DShallow"].backbone))  # type: ignore[arg-type]
     check_same(model, lambda waveform: model.answer(torch.from_numpy(waveform))[0].numpy(), [])

@@ -1,0 +1,95 @@
+"""How fast is a folder of music classified, how much of decoding hides behind the network, and in how much memory?
+
+    python benchmarks/classify.py CHECKPOINT [--songs 40] [--minutes 3] [--hours 2]
+
+The songs are MP3 at 44.1 kHz, stereo, made of the demo's; one in ten of the folder is no audio. Decoding and network
+alone are the same work in one thread after the other. Memory is the peak of a process of `lit-genre classify`.
+"""
+
+import argparse
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from lit_genre.answer.command import batch_size_of
+from lit_genre.answer.listen import listen
+from lit_genre.data.songs import SongClips, decode_song
+from lit_genre.demo.instruments import SAMPLE_RATE
+from lit_genre.demo.synth import GENRES, synthesise
+from lit_genre.load import load_model
+
+
+def write_song(path: Path, seconds: float, seed: int) -> None:
+    """Write a demo song, repeated to a length."""
+    piece = synthesise(GENRES[seed % len(GENRES)], seed, seed, 20, seed=0)
+    with soundfile.SoundFile(path, "w", SAMPLE_RATE, 2, format="MP3") as file:
+        for _ in range(round(seconds / 20)):
+            file.write(piece)
+
+
+def main() -> None:
+    """Print one line a figure."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("checkpoint")
+    parser.add_argument("--songs", type=int, default=40)
+    parser.add_argument("--minutes", type=float, default=3)
+    parser.add_argument("--hours", type=float, default=2)
+    options = parser.parse_args()
+    model = load_model(options.checkpoint)
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / f"{number:03}.mp3" for number in range(options.songs)]
+        for number, path in enumerate(files):
+            if number % 10 == 9:
+                path.write_bytes(os.urandom(50_000))
+            elif number < len(GENRES):
+                write_song(path, 60 * options.minutes, number)
+            else:
+                shutil.copy(files[number % len(GENRES)], path)
+        clips = SongClips(files, model.sample_rate, model.clip_samples, batch_size_of(model), os.cpu_count() or 1)
+        first = SongClips(files[:1], model.sample_rate, model.clip_samples, 4, 1)
+        list(listen(model, first, first.seconds))  # once, to warm up
+
+        began = time.perf_counter()
+        answers = list(listen(model, clips, clips.seconds))
+        together = time.perf_counter() - began
+        seconds = sum(answer.seconds for answer in answers)
+        print(f"{len(answers)} songs, {len(clips.failures)} unreadable, {seconds / 60:.0f} min of music")
+        print(f"classified: {together:.2f} s, {seconds / together:,.0f} times real time")
+
+        began = time.perf_counter()
+        for path in files:
+            if files.index(path) % 10 != 9:
+                decode_song(path, model.sample_rate).pcm.close()
+        decoding = time.perf_counter() - began
+        n_clips = sum(len(answer.starts) for answer in answers)
+        batch = torch.from_numpy(
+            np.random.default_rng(0).integers(-9999, 9999, (batch_size_of(model), model.clip_samples), dtype=np.int16)
+        )
+        began = time.perf_counter()
+        with torch.inference_mode():
+            for _ in range(n_clips // len(batch)):
+                model.answer(batch)
+        network = time.perf_counter() - began
+        print(f"decoding alone, one thread: {decoding:.2f} s; network alone, all threads: {network:.2f} s")
+        print(f"together {together / (decoding + network):.2f} of one after the other")
+
+        long = Path(folder) / "long.mp3"
+        write_song(long, 3600 * options.hours, 0)
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "lit_genre", "classify", options.checkpoint, str(long)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        took, peak = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+        print(f"{options.hours:g} hours in one file: {took:.1f} s, peak {peak:.2f} GB (asked: 1 GB)")
+
+
+if __name__ == "__main__":
+    main()
