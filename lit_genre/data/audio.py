@@ -33,6 +33,10 @@ _RATES: Final = (1_000, 1_000_000)
 _LEAST_MP3_BYTES: Final = 1000  # a second: 8 kbit/s
 
 
+NO_AUDIO: Final = "no audio that can be decoded"
+"""How the reason begins where libsndfile makes nothing of a file."""
+
+
 class AudioError(Exception):
     """A file that holds no usable audio; the text is the reason."""
 
@@ -150,7 +154,7 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
         with _SoundFile(descriptor, closefd=False) as file:
             yield file
     except soundfile.LibsndfileError as error:
-        raise AudioError(f"no audio that can be decoded (libsndfile: {error.error_string})") from error
+        raise AudioError(f"{NO_AUDIO} (libsndfile: {error.error_string})") from error
     finally:
         os.close(descriptor)
 

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_genre.data.audio import AudioError
+from lit_genre.data.audio import NO_AUDIO, AudioError
 
 SUFFIXES: Final = frozenset(
     ".3gp .aac .ac3 .amr .ape .asf .dsf .m4a .m4b .mka .mpc .tta .weba .webm .wma .wv".split()  # noqa: SIM905
@@ -61,4 +61,4 @@ def decode_blocks(path: Path, sample_rate: int) -> Iterator[NDArray[np.int16]]:
         if not n_blocks:
             says.seek(0)
             reason = says.read().decode(errors="replace").strip().rpartition("\n")[2].rpartition(": ")[2]
-            raise AudioError(f"no audio that can be decoded (FFmpeg: {reason or 'no sound in it'})")
+            raise AudioError(f"{NO_AUDIO} (FFmpeg: {reason or 'no sound in it'})")

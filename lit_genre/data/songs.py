@@ -21,7 +21,7 @@ from torch.utils.data import IterableDataset
 from lit_genre.batch import Batch
 from lit_genre.console import console
 from lit_genre.data import ffmpeg
-from lit_genre.data.audio import AudioError, check_heard, decode_blocks
+from lit_genre.data.audio import NO_AUDIO, AudioError, check_heard, decode_blocks
 from lit_genre.data.sampler import even_starts
 from lit_genre.errors import LitGenreError
 
@@ -147,6 +147,8 @@ def _any_blocks(path: Path, sample_rate: int) -> Iterator[NDArray[np.int16]]:
     try:
         first = next(blocks, np.empty(0, dtype=np.int16))
     except AudioError as error:
+        if not str(error).startswith(NO_AUDIO):
+            raise
         try:
             yield from ffmpeg.decode_blocks(path, sample_rate)
         except AudioError as another:
