@@ -18,7 +18,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from lit_genre.allocator import keep_freed_memory
 from lit_genre.data.folder import AudioFolder
-from lit_genre.data.songs import report_unreadable
+from lit_genre.data.music_files import report_unreadable
 from lit_genre.errors import LitGenreError
 from lit_genre.logger import finish_wandb
 from lit_genre.model.classifier import GenreClassifier

@@ -12,7 +12,8 @@ import torch
 from lit_genre.answer.listen import Answer, listen
 from lit_genre.answer.tables import FORMATS, CSVWriter, EmbeddingsWriter, JSONLinesWriter, as_table, open_writer
 from lit_genre.console import console, progress, quiet_c_stderr
-from lit_genre.data.songs import SOME_UNREADABLE, SongClips, find_songs, readable, report_unreadable
+from lit_genre.data.music_files import SOME_UNREADABLE, find_songs, readable, report_unreadable
+from lit_genre.data.songs import SongClips
 from lit_genre.errors import LitGenreError, check_at_least
 from lit_genre.load import add_model_arguments, find_device, load_model
 from lit_genre.model.classifier import GenreClassifier

@@ -15,7 +15,8 @@ from lit_genre.answer.command import batch_size_of
 from lit_genre.answer.listen import listen
 from lit_genre.answer.tables import fingerprint
 from lit_genre.console import console
-from lit_genre.data.songs import SongClips, readable
+from lit_genre.data.music_files import readable
+from lit_genre.data.songs import SongClips
 from lit_genre.errors import LitGenreError, check_at_least
 from lit_genre.load import find_device, load_model
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lit_genre.answer.listen import Answer
 from lit_genre.batch import Task
-from lit_genre.data.songs import readable
+from lit_genre.data.music_files import readable
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import genres_named
 

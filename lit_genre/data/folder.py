@@ -8,7 +8,8 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from lit_genre.batch import Batch, clip_samples
-from lit_genre.data.songs import SongClips, find_songs
+from lit_genre.data.music_files import find_songs
+from lit_genre.data.songs import SongClips
 from lit_genre.errors import check_at_least
 
 

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from lit_genre.data.audio import INT16_SCALE, AudioError
-from lit_genre.data.songs import decode_song, readable
+from lit_genre.data.music_files import readable
+from lit_genre.data.songs import decode_song
 from lit_genre.demo.instruments import SAMPLE_RATE
 from lit_genre.demo.synth import synthesise
 from lit_genre.errors import LitGenreError

@@ -11,7 +11,8 @@ import torch
 
 from lit_genre import load_model
 from lit_genre.data.fma import load_tracks
-from lit_genre.data.songs import SOME_UNREADABLE, SongClips
+from lit_genre.data.music_files import SOME_UNREADABLE
+from lit_genre.data.songs import SongClips
 from tests.conftest import tone
 
 Run = Callable[..., None]
