@@ -6,17 +6,17 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from lit_genre.console import console, progress, quiet_c_stderr
+from lit_genre.console import progress, quiet_c_stderr
 from lit_genre.data.audio import AudioError, decode, length
+from lit_genre.data.lock import locked
 from lit_genre.data.store import NOT_KEPT, SAMPLE_BYTES, Entry, Index, PCMStore, checksum, read_index
 from lit_genre.errors import LitGenreError
 
@@ -65,7 +65,7 @@ def build_index(
     try:
         if _stale(files, known):
             folder.mkdir(parents=True, exist_ok=True)
-            with _locked(folder):
+            with locked(folder):
                 known = read_index(folder)
                 if stale := _stale(files, known):
                     clip_of = partial(_decode if keep_samples else _measure, sample_rate=sample_rate)
@@ -77,20 +77,6 @@ def build_index(
             "bytes: free space, or name another folder by store_root. What is decoded already is kept."
         ) from error
     return {track_id: known[track_id] for track_id in files}
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        console.print(f"Another process is building {folder}: waiting for it.")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _stale(files: dict[int, Path], known: Index) -> dict[int, Path]:

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock, Timeout
 from rich.filesize import decimal
 from rich.table import Table
 
 from lit_genre.console import console
 from lit_genre.data.datamodule import FMADataModule
 from lit_genre.data.fma import SPLITS, Subset, Track
+from lit_genre.data.lock import locked
 from lit_genre.data.store import SAMPLE_BYTES, failures, read_index
 from lit_genre.errors import check_at_least
 from lit_genre.prepare.archive import ARCHIVES, FMA_URL, Archive, fetch, find_size, is_url
@@ -77,7 +77,9 @@ def prepare(
     )
     seconds: dict[str, float] = {}
     try:
-        with _locked(root / "archives"):
+        archives = root / "archives"
+        archives.mkdir(parents=True, exist_ok=True)
+        with locked(archives):
             wanted = [
                 archive for archive in (ARCHIVES["metadata"], ARCHIVES[subset]) if not _is_unpacked(archive, root)
             ]
@@ -85,7 +87,7 @@ def prepare(
             check_space([*steps, *([_plan_store(data, subset)] if decode else [])])
             for archive in wanted:
                 with _timed(seconds, "download"):
-                    path = fetch(archive, base_url, root / "archives", timeout)
+                    path = fetch(archive, base_url, archives, timeout)
                 with _timed(seconds, "unpack"):
                     _unpack(archive, path, root, workers)
                 if is_url(base_url) and not keep_archives:
@@ -97,21 +99,6 @@ def prepare(
         _summarise(data, decode, seconds)
     except KeyboardInterrupt:
         sys.exit("Stopped. The same command goes on from here.")
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        console.print(f"Another process is preparing {folder.parent}: waiting for it.")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from filelock import FileLock
 
-from lit_genre.data import store, store_builder
+from lit_genre.data import lock, store, store_builder
 from lit_genre.data.audio import decode
 from lit_genre.data.store import PCMStore, read_index, store_folder
 from lit_genre.data.store_builder import build_store
@@ -160,7 +160,7 @@ def test_a_killed_build_goes_on(tmp_path: Path) -> None:
 
 
 def _build_and_count(folder: Path, files: dict[int, Path], waiting: Any, decoded: Any) -> None:
-    def say(text: str) -> None:
+    def say(text: str, **_: object) -> None:
         if "waiting" in text:
             with waiting.get_lock():
                 waiting.value += 1
@@ -172,7 +172,7 @@ def _build_and_count(folder: Path, files: dict[int, Path], waiting: Any, decoded
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store_builder, "decode", count)
-        patch.setattr(store_builder, "console", SimpleNamespace(print=say))
+        patch.setattr(lock, "console", SimpleNamespace(print=say))
         build_store(folder, files, RATE)
 
 

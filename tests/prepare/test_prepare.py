@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from filelock import FileLock
 
-from lit_genre.data import store_builder
+from lit_genre.data import lock, store_builder
 from lit_genre.data.store import read_index
 from lit_genre.errors import LitGenreError
 from lit_genre.prepare import command as module
@@ -164,13 +164,14 @@ def test_the_second_of_two_waits_and_has_nothing_to_do(
     server: FileServer, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[str] = []
-    monkeypatch.setattr(module, "console", SimpleNamespace(print=lambda line, **_: lines.append(str(line))))
+    for where in (lock, module):
+        monkeypatch.setattr(where, "console", SimpleNamespace(print=lambda line, **_: lines.append(str(line))))
     (root / "archives").mkdir(parents=True)
     threads = [Thread(target=prepare, kwargs={"root": root, "base_url": server.url, "decode": False}) for _ in range(2)]
     with FileLock(root / "archives" / "lock"):
         for thread in threads:
             thread.start()
-        while sum("waiting" in line for line in lines) < 2:
+        while sum("waiting" in line for line in lines) < 2 and all(thread.is_alive() for thread in threads):
             time.sleep(0.01)
         assert not server.asked
     for thread in threads:

@@ -1,0 +1,24 @@
+"""One process at a time in a folder."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from lit_genre.console import console
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; where another process has it, say so and wait."""
+    lock = FileLock(folder / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        console.print(f"Another process is at work in {folder}: waiting for it.", markup=False)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
