@@ -17,8 +17,8 @@ SUFFIXES: Final = frozenset(
 )
 """Of files with sound that only FFmpeg reads."""
 
-UNKNOWN: Final = "Invalid data found when processing input"
-"""What it says of what it does not take for sound or film."""
+NO_SOUND: Final = "a film or picture without sound"
+_NO_STREAM: Final = "matches no streams"
 
 # None of the formats that name other files or addresses, as playlists do: a file is to be read, and nothing else.
 _FORMATS: Final = "aac,ac3,amr,ape,asf,avi,dsf,matroska,mov,mpc,mpc8,tta,webm,wv"
@@ -60,5 +60,8 @@ def decode_blocks(path: Path, sample_rate: int) -> Iterator[NDArray[np.int16]]:
             raise AudioError("FFmpeg was stopped in the middle of it")
         if not n_blocks:
             says.seek(0)
-            reason = says.read().decode(errors="replace").strip().rpartition("\n")[2].rpartition(": ")[2]
-            raise AudioError(f"{NO_AUDIO} (FFmpeg: {reason or 'no sound in it'})")
+            reason = says.read().decode(errors="replace").strip()
+            if _NO_STREAM in reason:
+                raise AudioError(NO_SOUND)
+            reason = reason.rpartition("\n")[2].rpartition(": ")[2]
+            raise AudioError(f"{NO_AUDIO} (FFmpeg: {reason})")

@@ -1,6 +1,5 @@
 """Songs of any length and format, decoded ahead, and read in clips that cover each of them."""
 
-import shutil
 import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -74,8 +73,8 @@ def _any_blocks(path: Path, sample_rate: int) -> Iterator[NDArray[np.int16]]:
         try:
             yield from ffmpeg.decode_blocks(path, sample_rate)
         except AudioError as another:
-            known = shutil.which("ffmpeg") is not None and ffmpeg.UNKNOWN not in str(another)
-            raise (another if known or path.suffix.lower() in ffmpeg.SUFFIXES else error) from another
+            tells = path.suffix.lower() in ffmpeg.SUFFIXES or str(another) == ffmpeg.NO_SOUND
+            raise (another if tells else error) from another
         return
     yield from chain([first], blocks)
 

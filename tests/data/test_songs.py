@@ -65,6 +65,17 @@ def test_ffmpeg_reads_what_libsndfile_does_not(tmp_path: Path, suffix: str) -> N
 
 
 @needs_ffmpeg
+def test_a_film_without_sound_and_a_text_say_what_they_are(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=size=32x32:duration=1", film], check=True)
+    with pytest.raises(AudioError, match="a film or picture without sound"):
+        decode_song(film, RATE)
+    (tmp_path / "text.mp3").write_text("text")
+    with pytest.raises(AudioError, match="libsndfile: Format not recognised"):
+        decode_song(tmp_path / "text.mp3", RATE)
+
+
+@needs_ffmpeg
 def test_ffmpeg_follows_no_playlist(tmp_path: Path) -> None:
     write(tmp_path / "secret.wav", 1)
     path = tmp_path / "list.m4a"
