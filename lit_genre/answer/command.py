@@ -18,7 +18,7 @@ from lit_genre.errors import LitGenreError, check_at_least
 from lit_genre.load import add_model_arguments, find_device, load_model
 from lit_genre.model.classifier import GenreClassifier
 
-_SECONDS_A_BATCH: Final = {"cpu": 30.0, "accelerator": 960.0}
+_SECONDS_A_BATCH: Final = {"cpu": 20.0, "accelerator": 960.0}
 _SHOWN: Final = 40
 
 
@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--top", type=int, default=3, help="genres to name for each file (default: %(default)s)")
     parser.add_argument("--over_time", action="store_true", help="write what is heard in each clip of a file, too")
     parser.add_argument("--embeddings", type=Path, help="write how the model heard each file: .npz, for similar")
-    parser.add_argument("--batch_size", type=int, help="clips at once (default: as many as fill 30 s on a CPU)")
+    parser.add_argument("--batch_size", type=int, help="clips at once (default: as many as fill 20 s on a CPU)")
     parser.add_argument(
         "--workers", type=int, default=min(8, os.cpu_count() or 1), help="threads that decode (default: %(default)s)"
     )

@@ -20,7 +20,7 @@ from lit_genre.data.audio import NO_AUDIO, AudioError, check_heard, decode_block
 from lit_genre.data.sampler import even_starts
 
 _SAMPLE_BYTES: Final = 2
-_IN_MEMORY: Final = 1 << 24  # 6 minutes at 22,050 Hz; longer songs go to a temporary file.
+_IN_MEMORY: Final = 1 << 21  # 48 s at 22,050 Hz; longer songs go to a temporary file.
 
 
 @dataclass
