@@ -129,7 +129,7 @@ class EmbeddingsWriter:
     def write(self, path: Path, answer: Answer) -> None:
         """Take the answer about one file."""
         self._songs.append(os.path.abspath(path))
-        self._answers.append(answer)
+        self._answers.append(answer._replace(clip_probs=torch.empty(0)))  # which may be many
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)

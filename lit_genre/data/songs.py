@@ -130,12 +130,8 @@ class SongClips(IterableDataset[Batch]):
             try:
                 while True:
                     while len(ahead) <= self.workers and (position := next(positions, None)) is not None:
-                        ahead.append(
-                            (
-                                position,
-                                pool.submit(decode_song, self.files[position], self.sample_rate, self.max_seconds),
-                            )
-                        )
+                        wanted = (self.files[position], self.sample_rate, self.max_seconds)
+                        ahead.append((position, pool.submit(decode_song, *wanted)))
                     if not ahead:
                         return
                     position, decoded = ahead.popleft()

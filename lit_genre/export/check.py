@@ -27,9 +27,7 @@ _NOISE: Final = ((1, 1.0), (3, 1.0), (2, 2.37))
 """Batches of noise: clips, and their length in clips of the training."""
 
 
-def check_same(
-    model: GenreClassifier, run: Callable[[NDArray[np.float32]], NDArray[np.float32]], songs: list[Path]
-) -> float:
+def check_same(model: GenreClassifier, run: Run, songs: list[Path]) -> float:
     """Compare a file with its checkpoint.
 
     Args:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lit_genre.answer.command import batch_size_of
 from lit_genre.answer.listen import Answer, listen
-from lit_genre.data.audio import AudioError
+from lit_genre.data.audio import INT16_SCALE, AudioError
 from lit_genre.data.songs import SongClips, decode_song
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.frontend import SILENCE, LogMel
@@ -86,7 +86,7 @@ class Hearing:
                     part = piece[: min(len(piece), song.n_samples - start)]
                     song.read(start, part)
                     with torch.inference_mode():
-                        powers.append(frontend.power(torch.from_numpy(part / np.float32(32768))[None])[0])
+                        powers.append(frontend.power(torch.from_numpy(part / np.float32(INT16_SCALE))[None])[0])
         power = torch.cat(powers, dim=1)
         columns = min(_COLUMNS, power.shape[1])
         power = torch.nn.functional.adaptive_avg_pool1d(power, columns)
