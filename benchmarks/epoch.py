@@ -22,7 +22,7 @@ from lit_genre.allocator import keep_freed_memory
 from lit_genre.backbones.crnn import CRNN
 from lit_genre.batch import Batch
 from lit_genre.callbacks.history import History
-from lit_genre.data.datamodule import FMADataModule
+from lit_genre.data.fma_datamodule import FMADataModule
 from lit_genre.model.classifier import GenreClassifier
 
 

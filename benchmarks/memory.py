@@ -46,7 +46,7 @@ def train(root: Path) -> None:
     from lightning.pytorch import Trainer
     from torch import nn
 
-    from lit_genre.data.datamodule import FMADataModule
+    from lit_genre.data.fma_datamodule import FMADataModule
     from lit_genre.model.backbone import Backbone, InputShape
     from lit_genre.model.classifier import GenreClassifier
 

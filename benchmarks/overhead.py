@@ -22,7 +22,7 @@ from lit_genre.callbacks.dashboard import Dashboard
 from lit_genre.callbacks.history import History
 from lit_genre.callbacks.telemetry import Telemetry
 from lit_genre.callbacks.track_report import TrackReport
-from lit_genre.data.datamodule import FMADataModule
+from lit_genre.data.fma_datamodule import FMADataModule
 from lit_genre.logger import finish_wandb, wandb_logger
 from lit_genre.model.classifier import GenreClassifier
 

@@ -12,6 +12,7 @@ from lit_genre.plugins import known_backbones
 
 _UNKNOWN_OPTION: Final = re.compile(r"(?:unrecognized arguments: --|does not accept option ')([\w.]+)")
 _UNKNOWN_ARGUMENT: Final = re.compile(r"Option '(\w+)' is not accepted.*class_path='([\w.]+)'")
+_UNKNOWN_OF_CLASS: Final = re.compile(r"class_path '([\w.]+)':\s+Option '(\w+)' is not accepted")
 
 _LISTED: Final = 12
 
@@ -31,6 +32,8 @@ class GenreParser(LightningArgumentParser):
 def _alternatives(message: str, options: list[str]) -> str:
     if found := _UNKNOWN_ARGUMENT.search(message):
         return _close(found[1], _arguments_of(found[2]))
+    if found := _UNKNOWN_OF_CLASS.search(message):
+        return _close(found[2], _arguments_of(found[1]))
     if found := _UNKNOWN_OPTION.search(message):
         return _close(found[1], options)
     if "model.backbone" in message:
@@ -45,4 +48,8 @@ def _close(word: str, known: list[str]) -> str:
 
 def _arguments_of(class_path: str) -> list[str]:
     module, _, name = class_path.rpartition(".")
-    return list(inspect.signature(getattr(import_module(module), name)).parameters)
+    named = getattr(import_module(module), name)
+    # What a class hands on to its parent is an argument of the parent.
+    made_by = inspect.getmro(named) if inspect.isclass(named) else [named]
+    arguments = [argument for part in made_by for argument in inspect.signature(part).parameters.values()]
+    return list({argument.name: None for argument in arguments if argument.kind is not argument.VAR_KEYWORD})

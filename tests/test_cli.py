@@ -52,6 +52,7 @@ def test_print_config_is_whole_and_can_be_read_back(run: Run, capsys: pytest.Cap
         (["--model.backbone=CRNM"], ["CRNM", "Known backbones", "CRNN  (lit-genre"]),
         ([*SMALL, "--trainer.max_epoch=3"], ["trainer.max_epoch", "Did you mean trainer.max_epochs"]),
         ([*SMALL, "--model.backbone.filterz=3"], ["filterz", "Did you mean filters"]),
+        ([*SMALL, "--data.batch_sizes=3"], ["batch_sizes", "Did you mean batch_size"]),
         ([*SMALL, "--config=typo.yaml"], ["modle.clip_seconds", "Did you mean model.clip_seconds"]),
         ([*SMALL, "--model.clip_seconds=long"], ["model.clip_seconds", "long"]),
         ([*SMALL, "--config=absent.yaml"], ["absent.yaml"]),

@@ -11,12 +11,13 @@ from lit_genre.audit.leaks import leaks
 from lit_genre.audit.listening import Heard, Listener
 from lit_genre.audit.out_of_fold import out_of_fold
 from lit_genre.console import console
-from lit_genre.data.datamodule import FMADataModule
 from lit_genre.data.drop import read_drop_lists
-from lit_genre.data.fma import Subset, Track, clip_path, load_tracks
+from lit_genre.data.fma import Subset, clip_path, load_tracks
+from lit_genre.data.fma_datamodule import FMADataModule
 from lit_genre.data.lost import require_data
 from lit_genre.data.store import Index, PCMStore, read_index
 from lit_genre.data.store_builder import build_store
+from lit_genre.data.track import Track
 from lit_genre.errors import LitGenreError, check_at_least
 
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lit_genre.console import console
-from lit_genre.data.fma import SPLITS, Track
+from lit_genre.data.track import SPLITS, Track
 from lit_genre.errors import LitGenreError
 
 Findings = dict[str, pd.DataFrame]

@@ -1,9 +1,7 @@
 """Hear each track of a store once: how loud it is, how it sounds, and what tells it from every other."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from multiprocessing.pool import ThreadPool
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -11,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from lit_genre.batch import TRACK_SECONDS
-from lit_genre.console import progress
 from lit_genre.data.audio import INT16_SCALE
 from lit_genre.data.store import PCMStore
+from lit_genre.threads import in_threads
 
 _N_FFT: Final = 2048
 _N_MFCC: Final = 20
@@ -56,13 +54,9 @@ class Listener:
         self._mfcc: Any = MFCC(sample_rate, n_mfcc=_N_MFCC, melkwargs=sizes)
 
     def hear_all(self, track_ids: Iterable[int]) -> dict[int, Heard]:
-        """Hear tracks, each in a thread: reading, hashing and torch release the GIL."""
-        wanted, heard = list(track_ids), {}
-        with progress("Listening", len(wanted), "tracks") as advance, _one_torch_thread_each(), ThreadPool() as pool:
-            for track_id, one in pool.imap_unordered(lambda track_id: (track_id, self.hear(track_id)), wanted):
-                heard[track_id] = one
-                advance()
-        return heard
+        """Hear tracks, each in a thread of its own."""
+        wanted = list(track_ids)
+        return dict(zip(wanted, in_threads(self.hear, wanted, "Listening"), strict=True))
 
     def hear(self, track_id: int) -> Heard:
         """Hear a track."""
@@ -99,14 +93,3 @@ class Listener:
 
 def _db(power: Any) -> Any:
     return 10 * np.log10(np.maximum(power, _TINY))
-
-
-@contextmanager
-def _one_torch_thread_each() -> Iterator[None]:
-    """Let tracks, not the parts of one, share the cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -41,6 +41,10 @@ class AudioError(Exception):
     """A file that holds no usable audio; the text is the reason."""
 
 
+class DecoderMissingError(AudioError):
+    """A file that a program could decode which is not installed."""
+
+
 def decode(path: Path, sample_rate: int) -> NDArray[np.int16]:
     """Decode a file, mix its channels to mono and resample it.
 

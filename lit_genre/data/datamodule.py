@@ -1,7 +1,8 @@
-"""FMA as a LightningDataModule: finds it, decodes it once, checks what is lost, and serves its splits in batches."""
+"""Tracks with genres as a LightningDataModule: decodes them once, checks what is lost, and serves splits in batches."""
 
 import hashlib
 import os
+from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from lit_genre.batch import Batch, Task, clip_samples
@@ -17,32 +19,29 @@ from lit_genre.console import console
 from lit_genre.data.compressed import open_compressed
 from lit_genre.data.dataset import ClipDataset
 from lit_genre.data.drop import read_drop_lists
-from lit_genre.data.fma import Split, Subset, Track, clip_path, load_tracks
-from lit_genre.data.genres import genres_path
-from lit_genre.data.labels import balanced_weights, class_counts, class_names, genres_of, label_array
-from lit_genre.data.lost import report_lost, require_data
+from lit_genre.data.labels import balanced_weights, class_counts, class_names, label_array
+from lit_genre.data.lost import report_lost
 from lit_genre.data.mel_cache import MelCache
 from lit_genre.data.resident import ResidentPCM
-from lit_genre.data.sampler import Clip, EvenClips, RandomClips
+from lit_genre.data.sampler import DENSE, Clip, EvenClips, RandomClips
 from lit_genre.data.store import AudioSource, store_folder
-from lit_genre.data.store_builder import build_store
+from lit_genre.data.store_builder import Decoder, build_store
+from lit_genre.data.track import Split, Track
 from lit_genre.errors import LitGenreError, check_at_least
 
 
-class FMADataModule(LightningDataModule):
-    """The Free Music Archive, or anything in its layout.
+class TrackDataModule(LightningDataModule, ABC):
+    """Tracks, each with a genre and a split.
 
-    The audio is decoded once, into a store of mono int16 PCM (2 bytes a sample: 10.6 GB for small at 22,050 Hz and
-    30 s). Training reads one clip of each track an epoch, from a random place; validation, test and prediction read
-    evenly spaced clips that cover the whole track. Prediction reads the test split. Files that cannot be decoded
-    are left out and listed; a track shorter than a clip is repeated until it fills it.
+    The audio is decoded once, into a store of mono int16 PCM. Training reads one clip of each track an epoch, from a
+    random place; validation, test and prediction read evenly spaced clips that cover the whole track. Prediction reads
+    the test split. Files that cannot be decoded are left out and listed; a track shorter than a clip is repeated until
+    it fills it.
+
+    A data set of yours is a subclass with `store_name`, `title`, `read_tracks` and `file_of`.
 
     Args:
-        root: Folder that holds `fma_metadata/` and `fma_<subset>/`, as `lit-genre prepare` leaves them.
-        subset: "small" (8,000 tracks, 8 balanced genres), "medium" (25,000 tracks, 16 genres), "large" (106,574 tracks,
-            161 genres, 30 s of each) or "full" (the same tracks, whole).
-        task: "single" is the root genre, of tracks with exactly one; "multi" is all genres of a track, each of which
-            implies its ancestors. The model follows it.
+        root: Folder of the data set.
         sample_rate: Hz. From the command line it follows model.sample_rate, and a value given here is overwritten.
         clip_seconds: Length of a clip, s; null for FMA's whole 30 s. From the command line it follows
             model.clip_seconds, and a value given here is overwritten.
@@ -52,24 +51,28 @@ class FMADataModule(LightningDataModule):
         sampling: "uniform" draws each training track once an epoch; "balanced" draws each genre alike.
         drop: Files of track ids to leave out, such as `lit-genre audit` writes.
         max_lost: Largest part of a split, 0 to 1, that may be missing or undecodable before the run is refused.
-        decode_once: Whether to keep the decoded audio; else each clip is decoded when it is read. null for yes, except
-            for full, of which it would be 1.3 TB.
+        decode_once: Whether to keep the decoded audio, 2 bytes a sample; else each clip is decoded when it is read.
         store_root: Folder for the decoded audio; null for `pcm/` in root.
         residence: Where the training split is read from: "disk", or "device", where the accelerator's memory has room
-            for all of it (8.5 GB for small).
+            for all of it (8.5 GB for FMA small).
         cache_mel: Keep the spectrograms, for machines without an accelerator: from the second epoch on no front-end is
-            computed. Training clips then come from the places where those of the validation come from.
+            computed for a clip that was heard before. Training clips then come from places a quarter of a clip apart.
         seed: Fixes order and place of the training clips; null for PyTorch's seed at the time.
 
-    Raises:
-        LitGenreError: The data is not there, cannot be read, or more than max_lost of a split is lost.
+    Attributes:
+        task: Whether a track has one genre or several.
+        remedy: What helps where too many files cannot be used.
+        decoder: Decodes a file for the store; None for `lit_genre.data.audio.decode`.
+        notes: What is to be said of the data when it is opened.
     """
+
+    task: Task = "single"
+    remedy = "Mend or remove these files"
+    decoder: Decoder | None = None
 
     def __init__(
         self,
-        root: Path = Path("data"),
-        subset: Subset = "small",
-        task: Task = "single",
+        root: Path,
         sample_rate: int = 22050,
         clip_seconds: float | None = None,
         batch_size: int = 32,
@@ -77,7 +80,7 @@ class FMADataModule(LightningDataModule):
         sampling: Literal["uniform", "balanced"] = "uniform",
         drop: list[Path] | None = None,
         max_lost: float = 0.05,
-        decode_once: bool | None = None,
+        decode_once: bool = True,
         store_root: Path | None = None,
         residence: Literal["disk", "device"] = "disk",
         cache_mel: bool = False,
@@ -87,36 +90,67 @@ class FMADataModule(LightningDataModule):
         check_at_least(batch_size=(batch_size, 1), num_workers=(num_workers or 0, 0), max_lost=(max_lost, 0))
         check_at_least(seed=(seed or 0, 0))
         self.root = Path(root).expanduser()
-        self.subset: Subset = subset
-        self.task: Task = task
         self.sample_rate = sample_rate
         self.clip_samples = clip_samples(clip_seconds, sample_rate)
         self.batch_size = batch_size
         self.sampling = sampling
         self.drop = drop or []
         self.max_lost = max_lost
-        self.decode_once = subset != "full" if decode_once is None else decode_once
-        self.num_workers = _default_workers(self.decode_once) if num_workers is None else num_workers
-        self.store_folder = _store_folder(self.root, subset, sample_rate, store_root, self.decode_once)
+        self.decode_once = decode_once
+        self.num_workers = _default_workers(decode_once) if num_workers is None else num_workers
+        self.store_root = store_root and Path(store_root).expanduser()
         self.residence = residence
         self.cache_mel = cache_mel
         self.seed = torch.initial_seed() if seed is None else seed
+        self.notes: list[str] = []
         self._source: AudioSource | None = None
         self._reported = False
         self._clips_a_step: int | None = None
         self._resident: ResidentPCM | None = None
         self._caches: dict[Split, MelCache] = {}
 
+    @property
+    @abstractmethod
+    def store_name(self) -> str:
+        """How its store is called."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What messages call it."""
+
+    @abstractmethod
+    def read_tracks(self) -> list[Track]:
+        """Read all tracks that have a place in the task, of which there is at least one."""
+
+    @abstractmethod
+    def file_of(self, track: Track) -> Path:
+        """Tell where the audio of a track lies."""
+
+    @property
+    def audio_folder(self) -> Path:
+        """Where its audio lies."""
+        return self.root
+
+    def name_of(self, track: Track) -> str:
+        """Name a track for people."""
+        return track.title
+
+    @cached_property
+    def store_folder(self) -> Path:
+        """Folder of the decoded audio, or of the index of the files."""
+        name = self.store_name + ("" if self.decode_once else "-lengths")
+        if self.store_root is None:
+            return store_folder(self.root / "pcm", name, self.sample_rate)
+        # Many data sets may share that folder.
+        digest = hashlib.sha256(bytes(self.root.resolve())).hexdigest()[:8]
+        return store_folder(self.store_root, f"{name}-{digest}", self.sample_rate)
+
     @cached_property
     def tracks(self) -> list[Track]:
-        """All tracks of the subset that have a place in the task, the undecodable ones among them."""
-        require_data(self.root, self.subset)
+        """All tracks that have a place in the task and are not dropped, the undecodable ones among them."""
         dropped = read_drop_lists(self.drop)
-        tracks = [track for track in load_tracks(self.root, self.subset) if genres_of(track, self.task)]
-        if not tracks:
-            missing = genres_path(self.root)
-            why = "" if missing.exists() else f": {missing}, which names the genres, is not there"
-            raise LitGenreError(f"{self.root}: no track of FMA {self.subset} has a genre for task {self.task}{why}.")
+        tracks = self.read_tracks()
         kept = [track for track in tracks if track.track_id not in dropped]
         if not kept:
             raise LitGenreError(f"The lists {', '.join(map(str, self.drop))} drop all {len(tracks):,} tracks.")
@@ -126,6 +160,11 @@ class FMADataModule(LightningDataModule):
     def classes(self) -> list[str]:
         """Class names, sorted: the label of a clip is a position in this list."""
         return class_names(self.tracks, self.task)
+
+    @property
+    def has_val(self) -> bool:
+        """Whether any track is in the val split, which a data set may do without."""
+        return any(track.split == "val" for track in self.tracks)
 
     @property
     def class_counts(self) -> list[int]:
@@ -141,13 +180,17 @@ class FMADataModule(LightningDataModule):
         if self._source is None:
             self._source = self._open_source()
         if not self._reported:
-            audio, index = self.root / f"fma_{self.subset}", self.store_folder / "index.csv"
-            says = self._process()[0] == 0
-            report_lost(self.tracks, self._source.failures, audio, index, self.max_lost, says)
+            self._report(self._source.failures, says=self._process()[0] == 0)
             self._reported = True
         if self.trainer is not None:
             # Where nothing seeded the processes alike, each has drawn its own; all must hear one order.
             self.seed = self.trainer.strategy.broadcast(self.seed)
+
+    def _report(self, lost: dict[int, str], says: bool) -> None:
+        for note in self.notes if says else []:
+            console.print(note, markup=False)
+        index = self.store_folder / "index.csv"
+        report_lost(self.tracks, lost, self.name_of, self.audio_folder, index, self.max_lost, self.remedy, says)
 
     def teardown(self, stage: str) -> None:
         """Put on the disk what is to be kept there."""
@@ -224,19 +267,24 @@ class FMADataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
         """Serve clips that cover each validation track; nothing where the data has no such track at all."""
-        if not any(track.split == "val" for track in self.tracks):
+        if not self.has_val:
             if self._process()[0] == 0:
                 console.print("No track is in the val split: this run is not validated, only its last state is kept.")
             return []
-        return self._whole_tracks("val")
+        return self.whole_tracks("val")
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Serve clips that cover each test track."""
-        return self._whole_tracks("test")
+        return self.whole_tracks("test")
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Serve clips that cover each test track."""
-        return self._whole_tracks("test")
+        return self.whole_tracks("test")
+
+    def whole_tracks(self, split: Split) -> DataLoader[Batch]:
+        """Serve clips that cover each track of a split, in the order of the tracks."""
+        dataset = self._dataset(split)
+        return self._dataloader(dataset, EvenClips(dataset, *self._process()))
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Bring the samples that wait on the device, and the spectrograms that are to be kept."""
@@ -245,23 +293,28 @@ class FMADataModule(LightningDataModule):
         if self._resident is not None and batch.mel is None and not batch.waveform.shape[1]:
             batch = batch._replace(waveform=self._resident.clips(batch.track_id, start))
         if batch.mel is None and (cache := self._caches.get(self._current_split())):
-            assert self.trainer is not None
-            with torch.no_grad():
-                mel = self.trainer.lightning_module.spectrogram(batch.waveform)  # type: ignore[operator]
-            # As it will be read again, so that it does not matter in which epoch a run was stopped.
-            batch = batch._replace(mel=mel.half())
-            cache.keep(batch.track_id.tolist(), start.tolist(), mel)
+            batch = batch._replace(mel=self._complete(cache, batch))
         return batch
+
+    def _complete(self, cache: MelCache, batch: Batch) -> Tensor:
+        """Compute the spectrograms of a batch that are not kept yet, and keep them; shape (b, m, f)."""
+        assert self.trainer is not None
+        assert batch.start is not None
+        mel, kept = cache.read_kept(batch.track_id.tolist(), batch.start.tolist())
+        new = ~kept
+        with torch.no_grad():
+            waveform = batch.waveform[new.to(batch.waveform.device)]
+            found = self.trainer.lightning_module.spectrogram(waveform)  # type: ignore[operator]
+        cache.keep(batch.track_id[new].tolist(), batch.start[new].tolist(), found)
+        # As it will be read again, so that it does not matter in which epoch a run was stopped.
+        mel[new] = found.half().cpu()
+        return mel.to(batch.waveform.device)
 
     def _current_split(self) -> Split:
         assert self.trainer is not None
         if self.trainer.training:
             return "train"
         return "test" if self.trainer.testing or self.trainer.predicting else "val"
-
-    def _whole_tracks(self, split: Split) -> DataLoader[Batch]:
-        dataset = self._dataset(split)
-        return self._dataloader(dataset, EvenClips(dataset, *self._process()))
 
     def _process(self) -> tuple[int, int]:
         """Tell the number of this process, and how many there are."""
@@ -272,7 +325,7 @@ class FMADataModule(LightningDataModule):
         lost = self._source.failures
         kept = [track for track in self.tracks if track.split == split and track.track_id not in lost]
         if not kept:
-            raise LitGenreError(f"{self.root}: no track of the {split} split of FMA {self.subset} can be used.")
+            raise LitGenreError(f"{self.root}: no track of the {split} split of {self.title} can be used.")
         labels = label_array(kept, self.classes, self.task)
         dataset = ClipDataset(self._source, [track.track_id for track in kept], labels, self.clip_samples)
         if self.cache_mel and self.trainer is not None:
@@ -284,6 +337,7 @@ class FMADataModule(LightningDataModule):
                 dataset,
                 dataset.sources,
                 shape,
+                DENSE if split == "train" else 0.0,
             )
             self._caches[split] = dataset.cache
         return dataset
@@ -304,17 +358,10 @@ class FMADataModule(LightningDataModule):
         )
 
     def _open_source(self) -> AudioSource:
-        files = {track.track_id: clip_path(self.root, self.subset, track.track_id) for track in self.tracks}
-        return (build_store if self.decode_once else open_compressed)(self.store_folder, files, self.sample_rate)
-
-
-def _store_folder(root: Path, subset: Subset, sample_rate: int, store_root: Path | None, decode_once: bool) -> Path:
-    name = f"fma_{subset}" + ("" if decode_once else "-lengths")
-    if store_root is None:
-        return store_folder(root / "pcm", name, sample_rate)
-    # Many data sets may share that folder.
-    digest = hashlib.sha256(bytes(root.resolve())).hexdigest()[:8]
-    return store_folder(Path(store_root).expanduser(), f"{name}-{digest}", sample_rate)
+        files = {track.track_id: self.file_of(track) for track in self.tracks}
+        if self.decode_once:
+            return build_store(self.store_folder, files, self.sample_rate, decoder=self.decoder)
+        return open_compressed(self.store_folder, files, self.sample_rate)
 
 
 def _default_workers(decode_once: bool) -> int:
@@ -324,3 +371,12 @@ def _default_workers(decode_once: bool) -> int:
 def _as_read(batch: Any) -> Any:
     """Pass on what the data set read as a whole batch."""
     return batch
+
+
+def __getattr__(name: str) -> Any:
+    """Find FMADataModule where the configurations of earlier runs name it, so that these can be gone on with."""
+    if name != "FMADataModule":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from lit_genre.data.fma_datamodule import FMADataModule
+
+    return FMADataModule

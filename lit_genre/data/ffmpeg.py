@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_genre.data.audio import NO_AUDIO, AudioError
+from lit_genre.data.audio import NO_AUDIO, AudioError, DecoderMissingError
 
 SUFFIXES: Final = frozenset(
     ".3gp .aac .ac3 .amr .ape .asf .dsf .m4a .m4b .mka .mpc .tta .weba .webm .wma .wv".split()  # noqa: SIM905
@@ -40,7 +40,7 @@ def decode_blocks(path: Path, sample_rate: int) -> Iterator[NDArray[np.int16]]:
     """
     program = shutil.which("ffmpeg")
     if program is None:
-        raise AudioError("no audio that libsndfile can decode, and FFmpeg, which may, is not installed")
+        raise DecoderMissingError("no audio that libsndfile can decode, and FFmpeg, which may, is not installed")
     limits = ("-protocol_whitelist", "file", "-format_whitelist", _FORMATS)
     sound = ("-map", "0:a:0", "-ac", "1", "-ar", str(sample_rate), "-f", "s16le", "-")
     # As an address, a file may be called anything.

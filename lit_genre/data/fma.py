@@ -10,7 +10,6 @@ Reference: Defferrard et al., "FMA: A Dataset for Music Analysis", ISMIR 2017.
 import csv
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -18,12 +17,11 @@ from typing import Any, Final, Literal, get_args
 import pandas as pd
 
 from lit_genre.data.genres import Genres, check_text, genres_path, load_genres
+from lit_genre.data.track import Split, Track
 from lit_genre.errors import LitGenreError
 
 Subset = Literal["small", "medium", "large", "full"]
-Split = Literal["train", "val", "test"]
 
-SPLITS: Final[tuple[Split, ...]] = get_args(Split)
 _SPLIT_OF_FMA: Final[dict[str, Split]] = {"training": "train", "validation": "val", "test": "test"}
 _COLUMNS: Final = {
     ("set", "split"): "split",
@@ -36,31 +34,6 @@ _COLUMNS: Final = {
 _OPTIONAL: Final = {("track", "genres"): "genres", ("album", "id"): "album_id"}
 _NUMBERS: Final = {"track_id": r"[0-9]{1,9}", "artist_id": r"-?[0-9]{1,9}", "album_id": r"-?[0-9]{1,9}"}
 _GENRE_IDS: Final = re.compile(r"\[([0-9]{1,9}(, *[0-9]{1,9})*)?\]")
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """One item of FMA.
-
-    Attributes:
-        track_id: FMA's number of the track; names its file.
-        split: "train", "val" or "test", as FMA assigned it: no artist is in two of them.
-        genre_top: Title of the track's root genre, "" where it has more than one.
-        genres: Titles of all its genres and their ancestors, sorted; () where FMA's genres.csv is not there.
-        title: Title of the track, "" where unknown.
-        artist_id: FMA's number of the artist.
-        artist: Name of the artist, "" where unknown.
-        album_id: FMA's number of the album, -1 where unknown.
-    """
-
-    track_id: int
-    split: Split
-    genre_top: str
-    genres: tuple[str, ...]
-    title: str
-    artist_id: int
-    artist: str
-    album_id: int
 
 
 def clip_path(root: Path, subset: Subset, track_id: int) -> Path:

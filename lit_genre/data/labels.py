@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_genre.batch import Task
-from lit_genre.data.fma import Track
+from lit_genre.data.track import Track
 
 
 def genres_of(track: Track, task: Task) -> tuple[str, ...]:

@@ -2,27 +2,37 @@
 
 import math
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from lit_genre.console import console
-from lit_genre.data.fma import SPLITS, Track
+from lit_genre.data.track import SPLITS, Track
 from lit_genre.errors import LitGenreError
 
 _LISTED: Final = 10
 
 
 def report_lost(
-    tracks: list[Track], lost: dict[int, str], audio: Path, index: Path, max_lost: float, says: bool
+    tracks: list[Track],
+    lost: dict[int, str],
+    name_of: Callable[[Track], str],
+    audio: Path,
+    index: Path,
+    max_lost: float,
+    remedy: str,
+    says: bool,
 ) -> None:
     """Print the tracks that cannot be used.
 
     Args:
         tracks: All tracks.
         lost: Why a track cannot be used, by track id.
+        name_of: Names a track for people.
         audio: Folder of the audio, for the message.
         index: File that has every reason, for the message.
         max_lost: Largest part of a split that may be lost, 0 to 1.
+        remedy: What helps where it is too much, for the message.
         says: Whether to print; one process for all does.
 
     Raises:
@@ -31,17 +41,17 @@ def report_lost(
     if not lost:
         return
     if says:
-        for track_id, reason in list(lost.items())[:_LISTED]:
-            console.print(f"Left out: track {track_id}, {reason}")
-        console.print(f"Left out {len(lost)} of {len(tracks):,} tracks; each with its reason in {index}")
+        for track in [track for track in tracks if track.track_id in lost][:_LISTED]:
+            console.print(f"Left out: {name_of(track)}, {lost[track.track_id]}", markup=False)
+        console.print(f"Left out {len(lost)} of {len(tracks):,} tracks; each with its reason in {index}", markup=False)
     for split in SPLITS:
-        ids = [track.track_id for track in tracks if track.split == split]
-        gone = [track_id for track_id in ids if track_id in lost]
-        if len(gone) > max_lost * len(ids):
+        all_of_it = [track for track in tracks if track.split == split]
+        gone = [track for track in all_of_it if track.track_id in lost]
+        if len(gone) > max_lost * len(all_of_it):
             raise LitGenreError(
-                f"{len(gone)} of the {len(ids):,} {split} tracks in {audio} cannot be used, "
-                f"more than {max_lost:.0%} (track {gone[0]}: {lost[gone[0]]}). Unpack the archive again, or "
-                f"allow it by --data.max_lost={math.ceil(100 * len(gone) / len(ids)) / 100}."
+                f"{len(gone)} of the {len(all_of_it):,} {split} tracks in {audio} cannot be used, "
+                f"more than {max_lost:.0%} ({name_of(gone[0])}: {lost[gone[0].track_id]}). {remedy}, or "
+                f"allow it by --data.max_lost={math.ceil(100 * len(gone) / len(all_of_it)) / 100}."
             )
 
 

@@ -39,12 +39,20 @@ class MelCache:
         tracks: The tracks.
         sources: Size and time of modification of each track's file, shape (t, 2): a changed file sounds otherwise.
         shape: Shape of a spectrogram, (m, f).
+        overlap: Part of each other that the clips of a track share, 0 to 1.
     """
 
     def __init__(
-        self, folder: Path, name: str, key: str, tracks: Tracks, sources: NDArray[np.int64], shape: tuple[int, int]
+        self,
+        folder: Path,
+        name: str,
+        key: str,
+        tracks: Tracks,
+        sources: NDArray[np.int64],
+        shape: tuple[int, int],
+        overlap: float = 0.0,
     ) -> None:
-        identity = hashlib.sha256(json.dumps([key, list(shape), tracks.clip_samples]).encode())
+        identity = hashlib.sha256(json.dumps([key, list(shape), tracks.clip_samples, overlap]).encode())
         for column in (tracks.track_ids, tracks.n_samples, sources):
             identity.update(column.tobytes())
         digest = identity.hexdigest()[:12]
@@ -57,7 +65,7 @@ class MelCache:
             for row, (track_id, start) in enumerate(
                 (track_id, start)
                 for track_id, n_samples in zip(tracks.track_ids, tracks.n_samples, strict=True)
-                for start in even_starts(int(n_samples), tracks.clip_samples)
+                for start in even_starts(int(n_samples), tracks.clip_samples, overlap)
             )
         }
         self._mel, self._flags = self.folder / "mel.float16", self.folder / "kept.bool"
@@ -69,20 +77,21 @@ class MelCache:
 
     def read(self, track_ids: list[int], starts: list[int]) -> Tensor | None:
         """Read the spectrograms of clips, shape (b, m, f), float16; None where one is not kept."""
+        if not self._known(self._rows(track_ids, starts)).all():
+            return None
+        return self.read_kept(track_ids, starts)[0]
+
+    def read_kept(self, track_ids: list[int], starts: list[int]) -> tuple[Tensor, Tensor]:
+        """Read what is kept of the spectrograms of clips, shape (b, m, f), float16, and tell which are, shape (b,)."""
         rows = self._rows(track_ids, starts)
-        if not self._kept[rows].all():
-            # Another process may have kept it.
-            flags = np.fromfile(self._flags, dtype=bool)
-            self._kept[: len(flags)] |= flags
-            if not self._kept[rows].all():
-                return None
+        kept = self._known(rows)
         mel = np.empty((len(rows), *self.shape), dtype=np.float16)
         with self._mel.open("rb", buffering=0) as file:
-            for row, out in zip(rows, mel, strict=True):
-                file.seek(row * self._row_bytes)
-                if file.readinto(out.reshape(-1).view(np.uint8).data) != self._row_bytes:
+            for place in np.flatnonzero(kept):
+                file.seek(rows[place] * self._row_bytes)
+                if file.readinto(mel[place].reshape(-1).view(np.uint8).data) != self._row_bytes:
                     raise LitGenreError(f"{self._mel} has lost its end: delete that folder and run again.")
-        return torch.from_numpy(mel)
+        return torch.from_numpy(mel), torch.from_numpy(kept)
 
     def keep(self, track_ids: list[int], starts: list[int], mel: Tensor) -> None:
         """Keep spectrograms, shape (b, m, f); a full disk ends that, and not the run."""
@@ -124,6 +133,14 @@ class MelCache:
                 flags.write(b"\1")
             os.fsync(flags.fileno())
         self._new.clear()
+
+    def _known(self, rows: list[int]) -> NDArray[np.bool_]:
+        """Tell which rows are kept, shape (b,)."""
+        if not self._kept[rows].all():
+            # Another process may have kept it.
+            flags = np.fromfile(self._flags, dtype=bool)
+            self._kept[: len(flags)] |= flags
+        return self._kept[rows]
 
     def _rows(self, track_ids: list[int], starts: list[int]) -> list[int]:
         return [self._row_of[clip] for clip in zip(track_ids, starts, strict=True)]

@@ -31,9 +31,10 @@ class ResidentPCM:
                 "leave data.residence at disk."
             ) from error
         self._clip_samples = dataset.clip_samples
-        # By track_id, for that is what a batch has.
-        self._offset_of = torch.zeros(int(dataset.track_ids.max()) + 1, dtype=torch.int64, device=device)
-        self._offset_of[torch.from_numpy(dataset.track_ids).to(device)] = torch.from_numpy(ends - lengths).to(device)
+        # By track_id, for that is what a batch has; such numbers may be of any size.
+        order = dataset.track_ids.argsort()
+        self._track_ids = torch.from_numpy(dataset.track_ids[order]).to(device)
+        self._offsets = torch.from_numpy((ends - lengths)[order]).to(device)
         with progress("Loading", total=len(dataset), unit="tracks") as advance:
             for position, (end, length) in enumerate(zip(ends, lengths, strict=True)):
                 track = np.empty(length, dtype=np.int16)
@@ -43,4 +44,5 @@ class ResidentPCM:
 
     def clips(self, track_id: Tensor, start: Tensor) -> Tensor:
         """Look up clips by track and first sample, shapes (b,), as int16 PCM, shape (b, n)."""
-        return self._pcm.unfold(0, self._clip_samples, 1)[self._offset_of[track_id] + start]
+        offset = self._offsets[torch.searchsorted(self._track_ids, track_id)]
+        return self._pcm.unfold(0, self._clip_samples, 1)[offset + start]

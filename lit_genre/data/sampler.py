@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DistributedSampler
+
+DENSE: Final = 0.75
+"""How much of each other the clips share that training draws from where spectrograms are kept."""
 
 
 class Clip(NamedTuple):
@@ -45,7 +48,7 @@ class RandomClips(DistributedSampler[Clip]):
         world_size: Number of processes.
         weights: Probability of each track, shape (t,): an epoch draws as many clips as there are tracks, each track
             as often as that says. None for each once.
-        even: Take the places from those of `even_starts`, so that clips come again.
+        even: Take the places from those of `even_starts` with `DENSE` overlap, so that clips come again.
     """
 
     def __init__(
@@ -97,7 +100,7 @@ class RandomClips(DistributedSampler[Clip]):
     def _starts(self, n_samples: NDArray[np.int64], place: NDArray[np.float64]) -> NDArray[np.int64]:
         """Map places, 0 to 1, in tracks to first samples, shapes (t,)."""
         if self.even:
-            choices = [even_starts(n, self.tracks.clip_samples) for n in n_samples.tolist()]
+            choices = [even_starts(n, self.tracks.clip_samples, DENSE) for n in n_samples.tolist()]
             chosen = [starts[int(p * len(starts))] for p, starts in zip(place, choices, strict=True)]
             return np.array(chosen, dtype=np.int64)
         spare = np.maximum(0, n_samples - self.tracks.clip_samples)
@@ -132,15 +135,18 @@ class EvenClips(DistributedSampler[Clip]):
         return iter(self.clips)
 
 
-def even_starts(n_samples: int, clip_samples: int) -> NDArray[np.int64]:
-    """Space as few clips as cover a track evenly.
+def even_starts(n_samples: int, clip_samples: int, overlap: float = 0.0) -> NDArray[np.int64]:
+    """Space as few clips as cover a track evenly, each sharing at least a part `overlap`, 0 to 1, with the next.
 
-    A remainder of less than a twentieth of a clip is left out rather than heard by a whole clip more.
+    A remainder of less than a twentieth of a step is left out rather than heard by a whole clip more.
 
     >>> even_starts(1000, 400)
     array([  0, 300, 600])
+    >>> even_starts(1000, 400, overlap=0.5)
+    array([  0, 200, 400, 600])
     >>> even_starts(300, 400)
     array([0])
     """
-    count = max(1, math.ceil(n_samples / clip_samples - 0.05))
+    steps = (n_samples / clip_samples - 1) / (1 - overlap)
+    count = 1 + max(0, math.ceil(steps - 0.05))
     return np.linspace(0, max(0, n_samples - clip_samples), count).round().astype(np.int64)

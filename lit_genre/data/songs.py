@@ -62,6 +62,20 @@ def decode_song(path: Path, sample_rate: int, max_seconds: float = float("inf"))
     return Decoded(pcm, n_samples)
 
 
+def decode_any(path: Path, sample_rate: int) -> NDArray[np.int16]:
+    """Do what `lit_genre.data.audio.decode` does, by FFmpeg where libsndfile cannot.
+
+    Raises:
+        AudioError: The file holds no usable audio.
+        OSError: It cannot be opened.
+    """
+    if path.stat().st_size == 0:
+        raise AudioError("an empty file")
+    pcm = np.concatenate([*_any_blocks(path, sample_rate), np.empty(0, dtype=np.int16)])
+    check_heard(len(pcm), bool(pcm.any()))
+    return pcm
+
+
 def _any_blocks(path: Path, sample_rate: int) -> Iterator[NDArray[np.int16]]:
     """Decode by libsndfile, or, what that does not take for audio at all, by FFmpeg."""
     blocks = decode_blocks(path, sample_rate)

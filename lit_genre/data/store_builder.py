@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_genre.console import progress, quiet_c_stderr
-from lit_genre.data.audio import AudioError, decode, length
+from lit_genre.data.audio import AudioError, DecoderMissingError, decode, length
 from lit_genre.data.lock import locked
 from lit_genre.data.store import NOT_KEPT, SAMPLE_BYTES, Entry, Index, PCMStore, checksum, read_index
 from lit_genre.errors import LitGenreError
@@ -25,6 +25,9 @@ CLIPS_PER_COMMIT: Final = 64
 
 _ABSENT: Final = (-1, 0)
 
+
+Decoder = Callable[[Path, int], NDArray[np.int16]]
+"""From a file and a sample rate to its samples."""
 
 _Reader = Callable[[Path], tuple[NDArray[np.int16], int]]
 """From a file to the samples to keep, and how many samples the track has."""
@@ -38,13 +41,24 @@ class _Clip(NamedTuple):
     reason: str
 
 
-def build_store(folder: Path, files: dict[int, Path], sample_rate: int, workers: int | None = None) -> PCMStore:
+def build_store(
+    folder: Path,
+    files: dict[int, Path],
+    sample_rate: int,
+    workers: int | None = None,
+    decoder: Decoder | None = None,
+) -> PCMStore:
     """Decode what the store does not hold yet, and open it."""
-    return PCMStore(folder / "pcm.int16", build_index(folder, files, sample_rate, workers))
+    return PCMStore(folder / "pcm.int16", build_index(folder, files, sample_rate, workers, decoder=decoder))
 
 
 def build_index(
-    folder: Path, files: dict[int, Path], sample_rate: int, workers: int | None = None, keep_samples: bool = True
+    folder: Path,
+    files: dict[int, Path],
+    sample_rate: int,
+    workers: int | None = None,
+    keep_samples: bool = True,
+    decoder: Decoder | None = None,
 ) -> Index:
     """Bring a store up to date with the files, and return its index.
 
@@ -57,6 +71,7 @@ def build_index(
         sample_rate: Hz.
         workers: Threads that decode; None for one a core.
         keep_samples: Whether to decode all and keep the samples, or only to look how long the tracks are.
+        decoder: Decodes a file; None for `lit_genre.data.audio.decode`.
 
     Raises:
         LitGenreError: The store cannot be written.
@@ -68,7 +83,8 @@ def build_index(
             with locked(folder):
                 known = read_index(folder)
                 if stale := _stale(files, known):
-                    clip_of = partial(_decode if keep_samples else _measure, sample_rate=sample_rate)
+                    read = partial(_decode, decoder=decoder or decode) if keep_samples else _measure
+                    clip_of = partial(read, sample_rate=sample_rate)
                     title = "Decoding" if keep_samples else "Measuring"
                     known = _add(folder, known, stale, clip_of, workers or os.cpu_count() or 1, title)
     except OSError as error:
@@ -183,15 +199,17 @@ def _read_one(track_id: int, path: Path, clip_of: _Reader) -> _Clip:
     source, nothing = _source(path), np.empty(0, dtype=np.int16)
     try:
         return _Clip(track_id, *clip_of(path), source, "")
+    # No file has this source, so one that cannot be opened or decoded here and today is tried again the next time.
+    except DecoderMissingError as error:
+        return _Clip(track_id, nothing, 0, _ABSENT, str(error))
     except AudioError as error:
         return _Clip(track_id, nothing, 0, source, str(error))
     except OSError as error:
-        # No file has this source, so one that cannot be opened today is tried again the next time.
         return _Clip(track_id, nothing, 0, _ABSENT, "no such file" if source == _ABSENT else str(error.strerror))
 
 
-def _decode(path: Path, sample_rate: int) -> tuple[NDArray[np.int16], int]:
-    samples = decode(path, sample_rate)
+def _decode(path: Path, decoder: Decoder, sample_rate: int) -> tuple[NDArray[np.int16], int]:
+    samples = decoder(path, sample_rate)
     return samples, len(samples)
 
 

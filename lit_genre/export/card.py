@@ -13,6 +13,13 @@ _FMA = (
     "under the licence that its artist chose, many of which exclude commercial use. Whether weights trained on it fall "
     "under those licences is not settled; ask before you sell what depends on it."
 )
+_GTZAN = (
+    "GTZAN (Tzanetakis and Cook, 2002) without the excerpts of known faults, in the split of Kereliuk, Sturm and "
+    "Larsen (2015). Whose recordings they are, and under which licence, was never recorded."
+)
+_FOLDER = (
+    "Music of whoever trained it, sorted into genres by them. What it is, and under which licence, is for them to say."
+)
 _SYNTHETIC = "The demo data set of lit-genre, which is synthetic: the model has never heard music."
 _UNKNOWN = "Not recorded: the checkpoint was exported without the folder of its run."
 
@@ -60,6 +67,10 @@ def _data(checkpoint: Path | None) -> str:
     arguments = recipe["data"].get("init_args", {})
     name = recipe["data"].get("class_path", "").rpartition(".")[2]
     root = Path(str(arguments.get("root", "")))
+    if name == "GTZANDataModule":
+        return _GTZAN
+    if name == "FolderDataModule":
+        return _FOLDER
     if name != "FMADataModule":
         return f"{name}."
     if (root / "fma_metadata" / "demo.json").exists():

@@ -16,8 +16,9 @@ from lit_genre.audit.duplicates import digest_files, duplicates
 from lit_genre.audit.findings import LISTS
 from lit_genre.audit.leaks import leaks
 from lit_genre.audit.listening import Listener
-from lit_genre.data.fma import Split, Track, clip_path
+from lit_genre.data.fma import clip_path
 from lit_genre.data.store_builder import build_store
+from lit_genre.data.track import Split, Track
 from tests.conftest import WriteFMA, tone
 
 Run = Callable[..., None]

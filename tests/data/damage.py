@@ -7,10 +7,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from lit_genre.data.audio import AudioError, decode, excerpt, length
-from lit_genre.data.fma import SPLITS, load_tracks
+from lit_genre.data.fma import load_tracks
 from lit_genre.data.genres import load_genres
 from lit_genre.data.store import PCMStore
 from lit_genre.data.store_builder import build_store
+from lit_genre.data.track import SPLITS
 from lit_genre.errors import LitGenreError
 from lit_genre.prepare.unpack import unpack
 from tests.data.mutations import FORMATS, RATE, clips_of

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from lit_genre.data.datamodule import FMADataModule
+from lit_genre.data import datamodule
+from lit_genre.data.fma_datamodule import FMADataModule
 from lit_genre.errors import LitGenreError
 from tests.conftest import WriteFMA, tone
 
@@ -137,6 +138,12 @@ def test_data_sets_that_share_a_store_root_have_stores_of_their_own(fma: Path, t
     (tmp_path / "other").symlink_to(fma)
     folders = {FMADataModule(root, store_root=tmp_path).store_folder for root in (fma, tmp_path, tmp_path / "other")}
     assert len(folders) == 2
+
+
+def test_earlier_runs_find_it_where_they_name_it() -> None:
+    assert datamodule.FMADataModule is FMADataModule
+    with pytest.raises(AttributeError, match="Nonsense"):
+        datamodule.Nonsense  # noqa: B018
 
 
 def test_home_is_expanded(fma: Path, monkeypatch: pytest.MonkeyPatch) -> None:

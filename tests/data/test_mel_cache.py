@@ -41,6 +41,9 @@ def test_a_batch_of_which_one_clip_is_not_there_is_not_there(tmp_path: Path) -> 
     cache.keep([8], [CLIP], MEL[:1])
     assert cache.read([8], [CLIP]) is not None
     assert cache.read([8, 7], [CLIP, 0]) is None
+    mel, kept = cache.read_kept([8, 7], [CLIP, 0])
+    assert kept.tolist() == [True, False]
+    assert torch.equal(mel[0], MEL[0].half())
 
 
 def test_what_is_not_on_the_disk_does_not_count(tmp_path: Path) -> None:

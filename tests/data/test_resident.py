@@ -15,9 +15,9 @@ RATE = 8000
 
 def test_looks_up_what_would_have_been_read(tmp_path: Path) -> None:
     files = {}
-    for track_id, seconds in ((5, 0.3), (3, 2.0), (11, 0.7)):
+    for track_id, seconds in ((5, 0.3), (3, 2.0), (2**52 + 1, 0.7)):
         files[track_id] = tmp_path / f"{track_id}.wav"
-        soundfile.write(files[track_id], tone(50 * track_id, seconds, RATE), RATE)
+        soundfile.write(files[track_id], tone(50 * (track_id % 12 + 1), seconds, RATE), RATE)
     dataset = ClipDataset(build_store(tmp_path / "store", files, RATE), list(files), np.arange(3), RATE // 2)
     resident = ResidentPCM(dataset, torch.device("cpu"))
     sampler = RandomClips(dataset, 0)

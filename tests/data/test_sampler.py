@@ -1,11 +1,12 @@
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from lit_genre.data.labels import balanced_weights
-from lit_genre.data.sampler import EvenClips, RandomClips, even_starts
+from lit_genre.data.sampler import DENSE, EvenClips, RandomClips, even_starts
 
 RATE = 22050
 CLIP = RATE // 2
@@ -124,10 +125,22 @@ def test_balanced_sampling_draws_each_genre_alike() -> None:
     assert len(places) > 100
 
 
-def test_places_that_come_again_are_those_of_the_evaluation(dataset: Lengths) -> None:
+def test_places_that_come_again_are_a_quarter_of_a_clip_apart(dataset: Lengths) -> None:
     sampler = RandomClips(dataset, 0, even=True)
     heard = set()
-    for epoch in range(60):
+    for epoch in range(300):
         sampler.set_epoch(epoch)
         heard |= set(sampler)
-    assert heard == set(EvenClips(dataset))
+    for position, n_samples in enumerate(dataset.n_samples.tolist()):
+        places = sorted(clip.start for clip in heard if clip.position == position)
+        assert places == even_starts(n_samples, CLIP, DENSE).tolist()
+        assert all(CLIP / 5 < later - earlier <= 1.05 * CLIP / 4 for earlier, later in pairwise(places))
+
+
+def test_clips_that_overlap_share_at_least_what_is_asked() -> None:
+    for overlap in (0.0, 0.3, 0.5, 0.75):
+        starts = even_starts(10 * CLIP + 7, CLIP, overlap)
+        assert starts[0] == 0
+        assert starts[-1] == 9 * CLIP + 7
+        # A twentieth of a step may be left out.
+        assert np.diff(starts).max() <= (1 - overlap) * CLIP * 1.05

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lit_genre import Backbone, GenreClassifier, LitGenreError, load_model
 from lit_genre.batch import Task
+from lit_genre.export.card import _data
 from lit_genre.export.check import TOLERANCE, check_same
 from lit_genre.export.command import export
 from lit_genre.export.to_onnx import run_onnx
@@ -158,6 +159,22 @@ def test_the_hub_s_folder_loads_back_to_the_same_weights_and_has_a_card(run: Run
     ):
         assert part in card
     run("classify", "folder", "folder/../" + str(_song()))
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("lit_genre.FMADataModule", "FMA medium, or data in its layout"),
+        ("lit_genre.data.datamodule.FMADataModule", "FMA medium, or data in its layout"),
+        ("lit_genre.FolderDataModule", "Music of whoever trained it"),
+        ("lit_genre.GTZANDataModule", "Kereliuk"),
+        ("my_data.Songs", "Songs."),
+    ],
+)
+def test_the_card_names_the_data_of_the_run(tmp_path: Path, module: str, said: str) -> None:
+    recipe = {"data": {"class_path": module, "init_args": {"subset": "medium"}}}
+    (tmp_path / "config.yaml").write_text(json.dumps(recipe))
+    assert said in _data(tmp_path / "checkpoints" / "best.ckpt")
 
 
 def _song() -> Path:

@@ -1,0 +1,61 @@
+"""The list that is kept of a data set's songs: which is in which split, and which number it has."""
+
+import csv
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from lit_genre.data.song_list import Song
+from lit_genre.data.track import SPLITS, Split
+from lit_genre.errors import LitGenreError
+
+_COLUMNS: Final = ("path", "genre", "split", "artist", "title", "track_id")
+
+
+def write_songs(path: Path, songs: Iterable[Song], numbers: dict[str, int]) -> None:
+    """Write a list of songs that `read_songs` takes, with the number of each beside it, as in a run's test.csv."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(_COLUMNS)
+        for song in songs:
+            table.writerow((song.path, song.genre, song.split, song.artist, song.title, numbers[song.path]))
+    part.replace(path)
+
+
+def read_splits(path: Path) -> dict[str, Split]:
+    """Read from a list that `write_songs` wrote which song is in which split; none where there is no such list.
+
+    Raises:
+        LitGenreError: It is damaged.
+    """
+    splits: dict[str, Split] = {split: split for split in SPLITS}
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return {row["path"]: splits[row["split"]] for row in csv.DictReader(file)}
+    except FileNotFoundError:
+        return {}
+    except (KeyError, csv.Error) as error:
+        raise LitGenreError(f"{path} is damaged ({error}): delete it, and the songs are split anew.") from error
+
+
+def number_songs(paths: Iterable[str]) -> dict[str, int]:
+    """Number songs by their paths alone, so that a song keeps its number whatever others come."""
+    numbers: dict[str, int] = {}
+    taken: set[int] = set()
+    for path in sorted(paths):
+        number = number_of(path)
+        while number in taken:
+            number += 1
+        numbers[path] = number
+        taken.add(number)
+    return numbers
+
+
+def number_of(text: str) -> int:
+    """Derive a number from a text, 1 to 2**53 - 2: larger ones are not exact in spreadsheets and JSON."""
+    digest = hashlib.sha256(text.encode(errors="surrogateescape")).digest()
+    return 1 + int.from_bytes(digest[:8]) % (2**53 - 2)

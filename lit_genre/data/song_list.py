@@ -1,0 +1,142 @@
+"""Songs as a table, one a line: path, genre and, as far as it is known, split, artist and title."""
+
+import csv
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+from lit_genre.data.music_files import readable
+from lit_genre.data.track import SPLITS, Split
+from lit_genre.errors import LitGenreError
+
+_NEEDED: Final = ("path", "genre")
+_OPTIONAL: Final = ("split", "artist", "title")
+_SPLIT_OF: Final[dict[str, Split]] = {split: split for split in SPLITS} | {
+    "training": "train",
+    "validation": "val",
+    "valid": "val",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Song:
+    """A file and what is known of it.
+
+    Attributes:
+        path: Where it is in the folder of the data set, by /; from the root of the disk where it is elsewhere.
+        genre: Name of its genre.
+        split: "train", "val" or "test"; None where it is not decided.
+        artist: Name of the artist, "" where unknown.
+        title: Its title, "" where unknown.
+    """
+
+    path: str
+    genre: str
+    split: Split | None = None
+    artist: str = ""
+    title: str = ""
+
+
+def read_songs(path: Path, root: Path) -> list[Song]:
+    """Read a list of songs.
+
+    Args:
+        path: CSV file with the columns path and genre and, if you like, split, artist and title, in any order;
+            separated by comma, semicolon or tab. Other columns are passed over.
+        root: Folder that the paths in it start from.
+
+    Raises:
+        LitGenreError: It is not there, is no such list, or a line has a fault; says which, with its value.
+    """
+    try:
+        # Names of files may be of any bytes; what else is no UTF-8 is refused below.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            songs, lines = _read(path, file, root)
+    except FileNotFoundError as error:
+        raise LitGenreError(f"There is no list of songs {path}: correct its name, or leave it out.") from error
+    except OSError as error:
+        raise LitGenreError(f"The list of songs {path} cannot be read: {error.strerror}.") from error
+    except csv.Error as error:
+        raise LitGenreError(f"The list of songs {path} is no CSV: {error}.") from error
+    genres = sorted({song.genre for song in songs})
+    if len(genres) < 2:
+        found = f"all songs are {genres[0]!r}" if genres else "there is no line below the header"
+        raise LitGenreError(f"{path}: {found}. Two genres are the least that can be told apart.")
+    _check_splits(path, songs, lines)
+    return songs
+
+
+def _read(path: Path, file: Iterable[str], root: Path) -> tuple[list[Song], list[int]]:
+    lines = iter(file)
+    header = next(lines, "")
+    separator = max(",;\t", key=header.count)
+    names = [name.strip().lower() for name in next(csv.reader([header], delimiter=separator), [])]
+    if missing := [name for name in _NEEDED if name not in names]:
+        fault = (
+            f"no column {' and none '.join(missing)} in the header '{readable(header.strip())}'. A list of songs has"
+        )
+        _refuse(path, 1, f"{fault} {' and '.join(_NEEDED)}, and may have {', '.join(_OPTIONAL)}")
+    table = csv.reader(lines, delimiter=separator)
+    songs: list[Song] = []
+    line_of: dict[str, int] = {}
+    for fields in table:
+        if not any(field.strip() for field in fields):
+            continue
+        line = table.line_num + 1
+        song = _song(path, line, names, fields, root)
+        if song.path in line_of:
+            _refuse(path, line, f"{readable(song.path)} is in line {line_of[song.path]} too: keep one of them")
+        line_of[song.path] = line
+        songs.append(song)
+    return songs, list(line_of.values())
+
+
+def _song(path: Path, line: int, names: list[str], fields: list[str], root: Path) -> Song:
+    if len(fields) > len(names):
+        fault = f"{len(fields)} fields, but {len(names)} columns: put what contains the separator into quotes"
+        _refuse(path, line, fault)
+    row = dict(zip(names, [field.strip() for field in fields], strict=False))
+    for name in _NEEDED:
+        if not row.get(name):
+            _refuse(path, line, f"the {name} is empty")
+    for name in ("genre", *_OPTIONAL):
+        if _is_bytes(row.get(name, "")):
+            _refuse(path, line, f"the {name} '{readable(row[name])}' is no UTF-8 text: save the list as UTF-8")
+    split = row.get("split", "")
+    if split and split.lower() not in _SPLIT_OF:
+        _refuse(path, line, f"there is no split {split!r}: use {', '.join(SPLITS)}")
+    file = root / Path(row["path"]).expanduser()
+    if not file.is_file():
+        _refuse(path, line, f"there is no file '{readable(row['path'])}' in {root}")
+    return Song(
+        place_in(root, file),
+        row["genre"],
+        _SPLIT_OF.get(split.lower()),
+        row.get("artist", ""),
+        row.get("title", ""),
+    )
+
+
+def _is_bytes(text: str) -> bool:
+    return any("\udc80" <= char <= "\udcff" for char in text)
+
+
+def _check_splits(path: Path, songs: list[Song], lines: list[int]) -> None:
+    """Refuse a list that says of some of its songs only in which split they are."""
+    if any(song.split for song in songs):
+        for song, line in zip(songs, lines, strict=True):
+            if not song.split:
+                _refuse(path, line, f"{readable(song.path)} has no split, but others have: fill it in, or none of them")
+
+
+def _refuse(path: Path, line: int, fault: str) -> NoReturn:
+    raise LitGenreError(f"{path}, line {line}: {fault}.")
+
+
+def place_in(root: Path, file: Path) -> str:
+    """Name a file by its place in a folder, or, where it is not in it, on the disk."""
+    absolute = Path(os.path.abspath(file))
+    root = Path(os.path.abspath(root))
+    return (absolute.relative_to(root) if absolute.is_relative_to(root) else absolute).as_posix()

@@ -1,0 +1,214 @@
+import csv
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+
+from lit_genre import FolderDataModule
+from lit_genre.data import ffmpeg
+from lit_genre.data.songs import decode_any
+from lit_genre.data.track import SPLITS
+from lit_genre.errors import LitGenreError
+from tests.conftest import tone
+from tests.runs import CONFIGS, QUIET, SMALL, Run
+
+RATE = 22050
+HERTZ = {"Drum & Bass": 110, "Jazz": 440, "Ö-Rock": 1760}
+ARTISTS = 6
+
+
+def write(path: Path, hertz: float, artist: str = "", title: str = "Song") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with soundfile.SoundFile(path, "w", RATE, 1) as file:
+        if artist:
+            file.artist, file.title = artist, title
+        file.write(tone(hertz, 1.2))
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    """Three genres of six artists with two songs each, in an artist's folder each."""
+    for genre, hertz in HERTZ.items():
+        for artist in range(ARTISTS):
+            for song in range(2):
+                path = tmp_path / "music" / genre / f"{artist}" / f"[{song}].flac"
+                write(path, hertz + 5 * artist, f"{genre} {artist}", f"Song {song}")
+    return tmp_path / "music"
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+
+def opened(*place: Path, **options: object) -> FolderDataModule:
+    data = FolderDataModule(*place, **{"clip_seconds": 1, "seed": 0} | options)
+    data.setup()
+    return data
+
+
+def kept_list() -> Path:
+    (path,) = Path("data/pcm").glob("*.csv")
+    return path
+
+
+def split_of(data: FolderDataModule) -> dict[int, str]:
+    return {track.track_id: track.split for track in data.tracks}
+
+
+def as_list(songs: Iterable[tuple[object, ...]], columns: str = "path,genre,split,artist") -> Path:
+    with Path("list.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([columns.split(","), *songs])
+    return Path("list.csv")
+
+
+def test_folders_are_genres_and_tags_tell_artists(music: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = opened(music)
+    assert data.classes == sorted(HERTZ)
+    assert {(track.genre_top, track.title, track.artist) for track in data.tracks} == {
+        (genre, f"Song {song}", f"{genre} {artist}") for genre in HERTZ for artist in range(ARTISTS) for song in (0, 1)
+    }
+    splits_of_artist = {track.artist: set[str]() for track in data.tracks}
+    for track in data.tracks:
+        splits_of_artist[track.artist].add(track.split)
+    assert {len(splits) for splits in splits_of_artist.values()} == {1}
+    for split in SPLITS:
+        assert {track.genre_top for track in data.tracks if track.split == split} == set(HERTZ)
+    said = capsys.readouterr().out
+    assert f"Songs: 24 train, 6 val, 6 test, listed in {kept_list()}" in said
+    assert "is not known" not in said
+
+
+def test_what_is_served_is_the_sound_of_the_track(music: Path) -> None:
+    data = opened(music)
+    for split in SPLITS:
+        for batch in data.whole_tracks(split):
+            peaks = torch.fft.rfft(batch.waveform.float()).abs().argmax(1)
+            for hertz, label, track_id in zip(peaks, batch.label, batch.track_id, strict=True):
+                genre = data.track(int(track_id)).genre_top
+                assert data.classes[label] == genre
+                assert HERTZ[genre] <= hertz < HERTZ[genre] + 5 * ARTISTS
+
+
+def test_nothing_is_written_into_the_music(music: Path) -> None:
+    before = sorted(music.rglob("*"))
+    opened(music)
+    assert sorted(music.rglob("*")) == before
+    assert list(Path("data/pcm").glob("music-*-22050-*/pcm.int16"))
+
+
+def test_the_list_that_is_kept_gives_the_same_data_again(music: Path) -> None:
+    data = opened(music)
+    shutil.copy(kept_list(), "fixed.csv")
+    again = opened(music, Path("fixed.csv"))
+    assert again.tracks == data.tracks
+    assert again.store_folder == data.store_folder
+
+
+def test_songs_that_are_added_leave_the_split_and_the_numbers(music: Path) -> None:
+    before = split_of(opened(music))
+    for artist in range(20):
+        write(music / "Aardvark" / f"{artist}.wav", 220, f"New {artist}")
+        write(music / "Jazz" / f"{artist}.wav", 440, f"New {artist}")
+    after = opened(music)
+    assert before.items() < split_of(after).items()
+    assert {track.split for track in after.tracks if track.genre_top == "Aardvark"} == set(SPLITS)
+
+
+def test_seed_and_grouping_give_splits_of_their_own(music: Path) -> None:
+    splits = [split_of(opened(music, **options)) for options in ({}, {"split_seed": 1}, {"group_by": "track"}, {})]
+    assert splits[0] == splits[3]
+    assert splits[0] != splits[1] != splits[2] != splits[0]
+
+
+def test_songs_without_an_artist_are_said(music: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(3):
+        write(music / "Jazz" / f"unknown {number}.wav", 440)
+    (music / "loose.mp3").touch()
+    (music / "Covers").mkdir()
+    (music / "Covers" / "cover.jpg").touch()
+    assert "Covers" not in opened(music).classes
+    said = capsys.readouterr().out
+    assert "The artist of 3 of the 39 songs is not known" in said
+    assert "scores are too high" in said
+    assert "--data.csv" in said
+    assert "1 of the songs, in" in said
+
+
+def test_what_cannot_be_decoded_is_named_by_its_path(music: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (music / "Jazz" / "[live].mp3").write_text("no music")
+    with pytest.raises(LitGenreError, match=r"Jazz/\[live\].mp3: no audio.*Mend or remove.*--data.max_lost=0.2"):
+        opened(music)
+    opened(music, max_lost=0.2)
+    assert "Left out: Jazz/[live].mp3, no audio that can be decoded" in capsys.readouterr().out
+
+
+def test_too_few_artists_are_told(music: Path) -> None:
+    shutil.copytree(music / "Jazz" / "0", music / "Polka" / "0")
+    with pytest.raises(LitGenreError, match="'Polka' has 1 artist, and must have at least 3"):
+        opened(music)
+
+
+@pytest.mark.parametrize("folder", ["absent", "music/Jazz/0", "music/Jazz"])
+def test_a_folder_without_genres_says_what_was_expected(tmp_path: Path, music: Path, folder: str) -> None:
+    shutil.rmtree(music / "Jazz" / "1")
+    for number in range(2, ARTISTS):
+        shutil.rmtree(music / "Jazz" / f"{number}")
+    with pytest.raises(LitGenreError) as error:
+        FolderDataModule(tmp_path / folder).classes  # noqa: B018
+    for part in (folder, "one folder for each genre", "song.mp3", "--data.path", "--data.csv"):
+        assert part in str(error.value)
+
+
+def test_nothing_named_is_told() -> None:
+    with pytest.raises(LitGenreError, match="--data.path=FOLDER.*--data.csv=LIST"):
+        FolderDataModule()
+
+
+def test_a_list_with_splits_is_taken_at_its_word(music: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    songs = [
+        (f"Jazz/{n}/[0].flac", "Bop" if n % 2 else "Swing", SPLITS[n % 3], "Ann" if n < 2 else "") for n in range(4)
+    ]
+    data = opened(music, as_list(songs))
+    assert [(track.title, track.genre_top, track.split, track.artist) for track in data.tracks] == songs
+    said = capsys.readouterr().out
+    assert "Artists in more than one split, by which scores may be too high: Ann (train, val)." in said
+    assert "Genres without a song in a split: Bop (test), Swing (val)." in said
+
+
+def test_a_list_without_splits_is_split_by_its_artists(music: Path) -> None:
+    songs = [(f"{path}", path.parts[-3], f"Duo {int(path.parts[-2]) // 2}") for path in sorted(music.rglob("*.flac"))]
+    data = opened(None, as_list(songs, "path,genre,artist"))
+    assert len({(track.artist, track.split) for track in data.tracks}) == 3
+    assert {track.title for track in data.tracks} == {"Song 0", "Song 1"}
+
+
+def test_what_ffmpeg_decodes_is_decoded_once_it_is_installed(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = decode_any(music / "Jazz" / "0" / "[0].flac", RATE)
+    (music / "Jazz" / "0" / "more.m4a").write_bytes(b"of a kind that libsndfile does not know")
+    monkeypatch.setattr(ffmpeg.shutil, "which", lambda name: None)
+    with pytest.raises(LitGenreError, match="more.m4a: no audio that libsndfile can decode, and FFmpeg.*not installed"):
+        opened(music)
+    monkeypatch.setattr(ffmpeg, "decode_blocks", lambda path, rate: iter([sound[:9000], sound[9000:]]))
+    data = opened(music)
+    (number,) = (track.track_id for track in data.tracks if data.name_of(track).endswith("more.m4a"))
+    assert (data.waveform(number, 1.0) == sound[:RATE]).all()
+
+
+def test_from_a_folder_to_scores(run: Run, music: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = ("--config", CONFIGS / "data" / "folder.yaml", f"--data.path={music}")
+    run("fit", *SMALL, QUIET, "--config", CONFIGS / "data" / "demo.yaml", *folder, "--trainer.max_epochs=1")
+    capsys.readouterr()
+    run("test", "--ckpt_path=best", "--trainer.logger=false")
+    run("predict", "--ckpt_path=best", "--trainer.logger=false")
+    for name in ("test", "predictions"):
+        (table,) = Path("runs").glob(f"*/{name}.csv")
+        with table.open(newline="") as file, kept_list().open(newline="") as kept:
+            rows = {row["track_id"]: row["genre"] for row in csv.DictReader(file)}
+            assert rows == {row["track_id"]: row["genre"] for row in csv.DictReader(kept) if row["split"] == "test"}
+    captured = capsys.readouterr()
+    assert "discard" not in (captured.out + captured.err).lower()

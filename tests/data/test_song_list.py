@@ -1,0 +1,109 @@
+from pathlib import Path
+
+import pytest
+
+from lit_genre.data.kept_list import number_songs, read_splits, write_songs
+from lit_genre.data.song_list import Song, read_songs
+from lit_genre.errors import LitGenreError
+
+LINES = ["path,genre,split,artist", "a.wav,Jazz,train,Ann", "b.wav,Rock,val,Bob", "c/d.wav,Rock,test,"]
+SONGS = [Song("a.wav", "Jazz", "train", "Ann"), Song("b.wav", "Rock", "val", "Bob"), Song("c/d.wav", "Rock", "test")]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "c").mkdir()
+    for name in ("a.wav", "b.wav", "c/d.wav"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def read(root: Path, lines: list[str], encoding: str = "utf-8") -> list[Song]:
+    (root / "songs.csv").write_text("\n".join(lines), encoding=encoding)
+    return read_songs(root / "songs.csv", root)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_separators_and_byte_order_marks(root: Path, separator: str, encoding: str) -> None:
+    assert read(root, [line.replace(",", separator) for line in LINES], encoding) == SONGS
+
+
+def test_other_columns_empty_lines_and_other_words_for_splits(root: Path) -> None:
+    lines = [
+        "Split,bpm,Genre,Path",
+        "Training,1,Jazz,a.wav",
+        ",,,",
+        "validation,2,Rock,b.wav",
+        "",
+        "test,3,Rock,./c/d.wav",
+    ]
+    assert [(song.path, song.split) for song in read(root, lines)] == [(song.path, song.split) for song in SONGS]
+
+
+def test_paths_may_lie_elsewhere(root: Path) -> None:
+    path = root / "songs.csv"
+    path.write_text(f"path,genre\n{root}/a.wav,Jazz\nd.wav,Rock")
+    assert [song.path for song in read_songs(path, root / "c")] == [f"{root}/a.wav", "d.wav"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["path,artist", "a.wav,Ann"], "line 1: no column genre in the header 'path,artist'"),
+        ([], "line 1: no column path and none genre"),
+        (["path,genre"], "there is no line below the header"),
+        (["path,genre", "a.wav,Jazz", "b.wav,Jazz"], "all songs are 'Jazz'"),
+        ([*LINES[:2], "b.wav,Rock,dev,"], "line 3: there is no split 'dev': use train, val, test"),
+        ([*LINES[:2], "b.wav,,val,"], "line 3: the genre is empty"),
+        ([*LINES[:2], "b.wav"], "line 3: the genre is empty"),
+        ([*LINES[:2], ",Rock,val,"], "line 3: the path is empty"),
+        ([*LINES, "./a.wav,Jazz,train,"], "line 5: a.wav is in line 2 too"),
+        ([*LINES, "e.wav,Jazz,train,"], "line 5: there is no file 'e.wav' in"),
+        ([*LINES[:3], "c/d.wav,Rock,,"], "line 4: c/d.wav has no split, but others have"),
+        ([*LINES[:3], "c/d.wav,Rock,test,Cy,and Dee"], "line 4: 5 fields, but 4 columns"),
+    ],
+)
+def test_faults_are_told_with_line_and_value(root: Path, lines: list[str], said: str) -> None:
+    with pytest.raises(LitGenreError) as error:
+        read(root, lines)
+    assert said in str(error.value)
+    assert "songs.csv" in str(error.value)
+
+
+def test_text_that_is_no_utf8_is_told(root: Path) -> None:
+    with pytest.raises(LitGenreError, match=r"line 3: the artist 'Bj\\udcf6rk' is no UTF-8"):
+        read(root, [*LINES[:2], "b.wav,Rock,val,Björk"], "latin-1")
+
+
+def test_a_list_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(LitGenreError, match="no list of songs .*absent.csv"):
+        read_songs(tmp_path / "absent.csv", tmp_path)
+
+
+def test_what_is_written_is_what_is_read(root: Path) -> None:
+    odd = ['comma, quote " and ; .wav', "line\nbreak.wav", "no\udcffutf8.wav", "naïve.wav"]
+    for name in odd:
+        (root / name).touch()
+    songs = [*SONGS, *(Song(name, "Rock, Pop", "train", 'The "X"', "a\nb") for name in odd)]
+    write_songs(root / "kept.csv", songs, number_songs(song.path for song in songs))
+    assert read_songs(root / "kept.csv", root) == songs
+    assert read_splits(root / "kept.csv") == {song.path: song.split for song in songs}
+
+
+def test_a_damaged_list_of_splits_is_told(tmp_path: Path) -> None:
+    (tmp_path / "kept.csv").write_text("path,genre,split\na.wav,Jazz,tr")
+    with pytest.raises(LitGenreError, match="kept.csv is damaged"):
+        read_splits(tmp_path / "kept.csv")
+
+
+def test_numbers_stay_and_are_exact_in_a_double() -> None:
+    few, many = number_songs(f"{n}.wav" for n in range(5)), number_songs(f"{n}.wav" for n in range(1000))
+    assert few.items() <= many.items()
+    assert len(set(many.values())) == 1000
+    assert all(0 < number == int(float(number)) < 2**53 for number in many.values())
+
+
+def test_songs_of_one_number_get_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lit_genre.data.kept_list.number_of", lambda path: 7)
+    assert number_songs(["b", "a"]) == {"a": 7, "b": 8}
