@@ -13,6 +13,8 @@ The path of the data, a file for each stage::
                   callbacks ◄────────────────────────────────────────────────────────────────┘
                   what a run leaves behind
 
+Other data sets end in the same data module: folder_datamodule serves anyone's folders and lists, gtzan GTZAN.
+
 Beside the path, prepare/ fetches the data set, audit/ looks for its faults and demo/ writes a synthetic one; backbones/
 has the networks that ship, report/ what is said over several runs. Behind it, load brings a trained model back, answer/
 asks it about anyone's music, export/ writes it for other programs and serve/ puts it on a page.
@@ -28,16 +30,20 @@ if TYPE_CHECKING:
     from lit_genre.backbones.cnn2d import CNN2DDeep, CNN2DShallow
     from lit_genre.backbones.crnn import CRNN, CRNNStacked
     from lit_genre.backbones.rnn import RNN
+    from lit_genre.backbones.two_view_cnn import TwoViewCNN
     from lit_genre.batch import Batch
-    from lit_genre.data.datamodule import FMADataModule
+    from lit_genre.data.fma_datamodule import FMADataModule
     from lit_genre.data.folder import AudioFolder
+    from lit_genre.data.folder_datamodule import FolderDataModule
+    from lit_genre.data.gtzan import GTZANDataModule
     from lit_genre.demo.write import write_demo
     from lit_genre.errors import LitGenreError
     from lit_genre.load import load_model
-    from lit_genre.model.augment import Augmentation, Mixup, SpecAugment
+    from lit_genre.model.augment import Augmentation, FilterAugment, Mixup, SpecAugment
     from lit_genre.model.backbone import Backbone
     from lit_genre.model.classifier import GenreClassifier
     from lit_genre.model.frontend import LogMel
+    from lit_genre.model.schedule import OneCycle
 
 __version__ = "0.1.0"
 
@@ -46,15 +52,19 @@ _HOMES = {
     "backbones.cnn2d": ["CNN2DDeep", "CNN2DShallow"],
     "backbones.crnn": ["CRNN", "CRNNStacked"],
     "backbones.rnn": ["RNN"],
+    "backbones.two_view_cnn": ["TwoViewCNN"],
     "batch": ["Batch"],
-    "data.datamodule": ["FMADataModule"],
+    "data.fma_datamodule": ["FMADataModule"],
     "data.folder": ["AudioFolder"],
+    "data.folder_datamodule": ["FolderDataModule"],
+    "data.gtzan": ["GTZANDataModule"],
     "demo.write": ["write_demo"],
     "errors": ["LitGenreError"],
-    "model.augment": ["Augmentation", "Mixup", "SpecAugment"],
+    "model.augment": ["Augmentation", "FilterAugment", "Mixup", "SpecAugment"],
     "model.backbone": ["Backbone"],
     "model.classifier": ["GenreClassifier"],
     "model.frontend": ["LogMel"],
+    "model.schedule": ["OneCycle"],
     "load": ["load_model"],
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -72,11 +82,16 @@ __all__ = [
     "CNN2DShallow",
     "CRNNStacked",
     "FMADataModule",
+    "FilterAugment",
+    "FolderDataModule",
+    "GTZANDataModule",
     "GenreClassifier",
     "LitGenreError",
     "LogMel",
     "Mixup",
+    "OneCycle",
     "SpecAugment",
+    "TwoViewCNN",
     "load_model",
     "write_demo",
 ]

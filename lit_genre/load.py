@@ -24,6 +24,7 @@ WEIGHTS: Final = "model.safetensors"
 CONFIG: Final = "config.json"
 _EXPECTED: Final = {*inspect.signature(GenreClassifier).parameters} - {
     "augment",
+    "label_smoothing",
     "optimizer",
     "scheduler",
     "compile_backbone",

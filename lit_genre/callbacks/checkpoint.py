@@ -4,13 +4,28 @@ import os
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+BEST: Final = "best"
+"""Name of the checkpoint that is tested."""
+
+LAST_EPOCH: Final = "last"
+"""What `select_by` says for no selection at all."""
+
+
+def selection(select_by: str) -> tuple[str | None, str]:
+    """Tell what a checkpoint monitors, and whether its "max" or "min" is best.
+
+    >>> selection("val/loss"), selection("val/f1_macro"), selection("last")
+    (('val/loss', 'min'), ('val/f1_macro', 'max'), (None, 'max'))
+    """
+    return None if select_by == LAST_EPOCH else select_by, "min" if select_by.endswith("loss") else "max"
 
 
 class RunCheckpoint(ModelCheckpoint):
@@ -31,6 +46,11 @@ class RunCheckpoint(ModelCheckpoint):
             # When the epoch's training metrics are known, so that the history in the checkpoint is whole.
             save_on_train_epoch_end=True,
         )
+
+    @property
+    def state_key(self) -> str:
+        """Tell this one's state from another's with the same monitor."""
+        return self._generate_state_key(filename=self.filename, monitor=self.monitor, mode=self.mode)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take the run's folder."""

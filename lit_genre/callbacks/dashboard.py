@@ -9,11 +9,12 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_genre.callbacks import leaves_files, network_of
-from lit_genre.callbacks.history import History, headline_of
-from lit_genre.callbacks.pictures import calibration_error, precision_recall
+from lit_genre.callbacks.curves import headline_of
+from lit_genre.callbacks.history import History
+from lit_genre.callbacks.pictures import precision_recall
 from lit_genre.callbacks.track_report import classes_of, scores_of
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.model.metrics import TrackScores, score
+from lit_genre.model.metrics import TrackScores, calibration_error, score
 
 MOST_WRONG: Final = 32
 """Tracks that were wrong with the greatest probability, to be listened to."""

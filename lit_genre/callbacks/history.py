@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
 from lit_genre.callbacks import leaves_files, network_of
+from lit_genre.callbacks.checkpoint import BEST
+from lit_genre.callbacks.curves import Chosen, Row, choose, draw_curves, gap_of, headline_of, in_words
 from lit_genre.console import console
-from lit_genre.model.metrics import HEADLINE
-
-Row = dict[str, float]
 
 
 class History(Callback):
@@ -66,22 +66,24 @@ class History(Callback):
             "step": trainer.global_step,
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "seconds": round(time.perf_counter() - self._epoch_began, 3),
-            "memory_gb": round(_peak_memory() / 1e9, 3),
+            "memory_gb": round(peak_memory() / 1e9, 3),
             **scores,
         }
         self.rows.append(row)
         if leaves_files(trainer):
             trainer.print(_line(row, trainer.max_epochs))
-            _write(Path(trainer.default_root_dir), self.rows)
+            write_rows(self.rows, Path(trainer.default_root_dir))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw the curves, and say where everything lies."""
         self._draw(trainer)
         if leaves_files(trainer):
+            summary: dict[str, Any] = {"parameters": sum(p.numel() for p in network_of(pl_module).parameters())}
+            if chosen := self._chosen(trainer):
+                summary |= {"epoch": int(chosen.row["epoch"]), "chosen_by": chosen.by}
             # Its presence says that training is finished.
-            summary = {"parameters": sum(parameter.numel() for parameter in network_of(pl_module).parameters())}
             (Path(trainer.default_root_dir) / "summary.json").write_text(json.dumps(summary) + "\n")
-            console.print(_summary(self.rows, Path(trainer.default_root_dir), trainer.loggers))
+            console.print(_summary(self.rows, chosen, Path(trainer.default_root_dir), trainer.loggers))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Draw the curves of a run that was stopped, and say how to go on with it."""
@@ -94,51 +96,16 @@ class History(Callback):
 
     def _draw(self, trainer: Trainer) -> None:
         if self.rows and leaves_files(trainer):
-            draw_curves(self.rows, Path(trainer.default_root_dir) / "curves.png")
+            augmented = bool(len(getattr(trainer.lightning_module, "augment", ())))
+            draw_curves(
+                self.rows, Path(trainer.default_root_dir) / "curves.png", self._chosen(trainer), augmented=augmented
+            )
 
-
-def draw_curves(rows: list[Row], path: Path) -> None:
-    """Plot training and validation loss and accuracy, or what stands in its place, over the epochs.
-
-    Args:
-        rows: One row an epoch, with `epoch` and `train/` and `val/` of loss and accuracy.
-        path: PNG to write.
-    """
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    epochs = [row["epoch"] + 1 for row in rows]
-    best, headline = _best(rows), headline_of(rows)
-    for axes, quantity in zip(figure.subplots(1, 2), ("loss", headline), strict=True):
-        for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
-            values = [row.get(f"{split}/{quantity}", float("nan")) for row in rows]
-            if any(value == value for value in values):
-                axes.plot(epochs, values, color=colour, label=split, marker="." if len(rows) < 40 else None)
-        if best is not None:
-            number = best["epoch"] + 1
-            axes.axvline(number, color="grey", linestyle=":", label=f"best val {_words(headline)}, epoch {number:.0f}")
-        axes.set(xlabel="epoch", title=_words(quantity))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
-    axes.set_ylim(0, 1.02)
-    figure.savefig(path, dpi=120)
-
-
-def headline_of(rows: list[Row]) -> str:
-    """Name the metric, without its split, by which a run with these rows chooses its best epoch."""
-    names = {name for row in rows for name in row}
-    return next((name for name in HEADLINE.values() if f"val/{name}" in names), "accuracy")
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _best(rows: list[Row]) -> Row | None:
-    score = f"val/{headline_of(rows)}"
-    return max((row for row in rows if score in row), key=lambda row: row[score], default=None)
+    def _chosen(self, trainer: Trainer) -> Chosen | None:
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, ModelCheckpoint) and callback.filename == BEST:
+                return choose(self.rows, callback.monitor, callback.mode)
+        return choose(self.rows, f"val/{headline_of(self.rows)}", "max")
 
 
 def _line(row: Row, max_epochs: int | None) -> str:
@@ -149,12 +116,12 @@ def _line(row: Row, max_epochs: int | None) -> str:
     number = f"{row['epoch'] + 1:.0f}" + (f"/{max_epochs}" if max_epochs and max_epochs > 0 else "")
     headline = headline_of([row])
     return (
-        f"epoch {number:>7}   train / val   loss {pair('loss')}   {_words(headline)} {pair(headline)}   "
+        f"epoch {number:>7}   train / val   loss {pair('loss')}   {in_words(headline)} {pair(headline)}   "
         f"lr {row['lr']:.2g}   {row['seconds']:.1f} s"
     )
 
 
-def _peak_memory() -> int:
+def peak_memory() -> int:
     """Tell the peak of the memory in use, bytes: of the accelerator, or else of this process."""
     if torch.accelerator.is_available():
         return torch.accelerator.max_memory_allocated()
@@ -164,12 +131,15 @@ def _peak_memory() -> int:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
-def _summary(rows: list[Row], folder: Path, loggers: list[Logger]) -> str:
+def _summary(rows: list[Row], chosen: Chosen | None, folder: Path, loggers: list[Logger]) -> str:
     lines = [("Run", str(folder))]
-    if best := _best(rows):
+    if chosen:
+        said = f"epoch {chosen.row['epoch'] + 1:.0f} of {len(rows)}, {chosen.by}"
         headline = headline_of(rows)
-        said = f"val {_words(headline)} {best[f'val/{headline}']:.1%} in epoch {best['epoch'] + 1:.0f} of {len(rows)}"
-        lines.append(("Best", said))
+        scores = [(split, chosen.row.get(f"{split}/{headline}")) for split in ("train", "val")]
+        said += "".join(f"; {split} {in_words(headline)} {value:.1%}" for split, value in scores if value is not None)
+        gap = gap_of(chosen.row)
+        lines.append(("Chosen", said + ("" if gap is None else f", gap {100 * gap:.1f} points")))
     lines += [("Curves", str(path)) for path in folder.glob("curves.png")]
     if any(folder.glob("wandb/offline-run-*")):
         lines.append(("W&B", f"offline; to upload: wandb sync {folder}/wandb/offline-run-*"))
@@ -181,7 +151,8 @@ def _summary(rows: list[Row], folder: Path, loggers: list[Logger]) -> str:
     return "\n".join(f"{name + ':':<8}{text}" for name, text in lines)
 
 
-def _write(folder: Path, rows: list[Row]) -> None:
+def write_rows(rows: list[Row], folder: Path) -> None:
+    """Write metrics.csv."""
     folder.mkdir(parents=True, exist_ok=True)
     names = dict.fromkeys(name for row in rows for name in row)
     part = folder / "metrics.csv.part"

@@ -1,20 +1,15 @@
 """The pictures of a test: confusion of genres, precision over recall, and how far probabilities can be trusted."""
 
 from pathlib import Path
-from typing import Final
 
 import torch
 from torchmetrics.functional.classification import (
     multiclass_average_precision,
-    multiclass_calibration_error,
     multiclass_confusion_matrix,
     multiclass_precision_recall_curve,
 )
 
-from lit_genre.model.metrics import TrackScores, average_precision_of
-
-BINS: Final = 10
-"""Bins of probability of the reliability diagram and of its error."""
+from lit_genre.model.metrics import BINS, TrackScores, average_precision_of, calibration_error
 
 
 def draw_confusion(scores: TrackScores, classes: list[str], title: str, path: Path) -> None:
@@ -89,11 +84,6 @@ def draw_average_precision(scores: TrackScores, classes: list[str], path: Path) 
     axes.legend(frameon=False, loc="lower right")
     axes.grid(axis="x", alpha=0.3)
     figure.savefig(path, dpi=120)
-
-
-def calibration_error(scores: TrackScores, classes: list[str]) -> float:
-    """Compute the expected calibration error: how far probability and accuracy are apart, on average, 0 to 1."""
-    return float(multiclass_calibration_error(scores.probs, scores.label, len(classes), n_bins=BINS, norm="l1"))
 
 
 def draw_reliability(scores: TrackScores, classes: list[str], path: Path) -> None:

@@ -37,19 +37,7 @@ class TrackReport(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write and print what the test found."""
         if scores := scores_of(trainer, pl_module):
-            classes, folder = classes_of(pl_module), Path(trainer.default_root_dir)
-            _write(scores, classes, folder / "test.csv")
-            if scores.several:
-                _write_genres(scores, classes, folder / "genres.csv")
-                draw_average_precision(scores, classes, folder / "average_precision.png")
-            else:
-                draw_confusion(scores, classes, f"test: {_accuracy(scores, classes)}", folder / "confusion.png")
-                draw_precision_recall(scores, classes, folder / "precision_recall.png")
-                draw_reliability(scores, classes, folder / "reliability.png")
-            _print(scores, classes, "test")
-            console.print(f"Run:         {folder}")
-            for name, pattern in (("Tables", "*.csv"), ("Plots", "*.png"), ("Checkpoints", "checkpoints/*.ckpt")):
-                console.print(f"{name + ':':<12}", *sorted(map(str, folder.glob(pattern))))
+            report_test(scores, classes_of(pl_module), Path(trainer.default_root_dir))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the predictions."""
@@ -62,6 +50,23 @@ class TrackReport(Callback):
             else:
                 _write_files(scores, files, pl_module, path)
             console.print(f"Predictions of {len(scores.track_id):,} tracks: {path}")
+
+
+def report_test(scores: TrackScores, classes: list[str], folder: Path) -> None:
+    """Write, draw and print what a test found into the folder of its run."""
+    _write(scores, classes, folder / "test.csv")
+    if scores.several:
+        _write_genres(scores, classes, folder / "genres.csv")
+        draw_average_precision(scores, classes, folder / "average_precision.png")
+    else:
+        draw_confusion(scores, classes, f"test: {_accuracy(scores, classes)}", folder / "confusion.png")
+        draw_precision_recall(scores, classes, folder / "precision_recall.png")
+        draw_reliability(scores, classes, folder / "reliability.png")
+    _print(scores, classes, "test")
+    console.print(f"Run:         {folder}")
+    for name, pattern in (("Tables", "*.csv"), ("Plots", "*.png"), ("Checkpoints", "checkpoints/*.ckpt")):
+        if found := sorted(map(str, folder.glob(pattern))):
+            console.print(f"{name + ':':<12}", *found)
 
 
 def scores_of(trainer: Trainer, pl_module: LightningModule) -> TrackScores | None:

@@ -3,7 +3,10 @@
 from abc import ABC, abstractmethod
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from lit_genre.errors import check_at_least
 
 
 class Augmentation(nn.Module, ABC):
@@ -61,6 +64,34 @@ class SpecAugment(Augmentation):
     def augment(self, mel: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Mask the spectrograms; the targets stay."""
         return self.masks(mel), target
+
+
+class FilterAugment(Augmentation):
+    """Plays each clip through a filter of its own, as another room, mix or microphone would.
+
+    Random gains at some places of the mel axis, with straight lines between them: what a filter on the waveform does to
+    the power in each band, for none of its cost.
+
+    Args:
+        gain_db: Standard deviation of the gains, dB.
+        points: Places with a gain, evenly spaced from the lowest band to the highest, 2 or more.
+        top_db: Range of the front-end, dB, which -1 .. 1 stands for.
+
+    Reference:
+        H. Nam et al., "FilterAugment: An Acoustic Environmental Data Augmentation Method", ICASSP 2022.
+    """
+
+    def __init__(self, gain_db: float = 6.0, points: int = 6, top_db: float = 80.0) -> None:
+        super().__init__()
+        check_at_least(gain_db=(gain_db, 0), points=(points, 2), top_db=(top_db, 1))
+        self.scale = gain_db * 2 / top_db
+        self.points = points
+
+    def augment(self, mel: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Filter the spectrograms; the targets stay."""
+        gains = torch.randn(len(mel), 1, self.points, device=mel.device) * self.scale
+        curve = F.interpolate(gains, mel.shape[1], mode="linear", align_corners=True)
+        return (mel + curve.transpose(1, 2)).clamp(-1, 1), target
 
 
 class Mixup(Augmentation):

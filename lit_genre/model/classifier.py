@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from pydoc import locate
@@ -21,13 +22,14 @@ from lit_genre.model.augment import Augmentation
 from lit_genre.model.backbone import Backbone, InputShape
 from lit_genre.model.frontend import LogMel
 from lit_genre.model.metrics import HEADLINE, TrackAverage, TrackScores, score
+from lit_genre.model.schedule import OneCycle
 
 # A class alone would lose its name in jsonargparse 4.53 where a default configuration file sets options of it.
 PAPERS_ADAM: Final = partial(torch.optim.Adam, weight_decay=2e-3)
 
 _GIVEN_BY: Final = {"mel": "lit_genre.LogMel", "waveform": "torch.nn.Identity"}
 
-_RECIPE: Final = ["augment", "optimizer", "scheduler", "compile_backbone"]
+_RECIPE: Final = ["augment", "label_smoothing", "optimizer", "scheduler", "compile_backbone"]
 
 
 class GenreClassifier(LightningModule):
@@ -45,15 +47,18 @@ class GenreClassifier(LightningModule):
             it follows the data, and a value given here is overwritten.
         class_weights: Weigh the loss so that each genre counts alike, however many tracks have it. Where a track has
             several, it is weighed by the presence of a genre, not by its absence.
+        label_smoothing: Part of each target, 0 to 1, that is shared out to all genres alike in training, against
+            probabilities that promise too much. For one genre a track.
         class_counts: Training tracks of each class. From the command line they come from the data, and a value given
             here is overwritten.
         sample_rate: Sample rate of the waveforms, Hz; the data follows it.
         clip_seconds: Length of the training clips, s; the data follows it. null for FMA's whole 30 s.
         frontend: Class of the front-end, called with the sample rate; torch.nn.Identity for a backbone on waveforms.
         augment: Augmentations of training batches, in this order.
+        head_dim: Size of a hidden layer of the head; null for a linear head.
         optimizer: Called with the groups of parameters; by default the paper's Adam with L2 of 0.001.
-        scheduler: Called with the optimiser; steps once an epoch. lightning.pytorch.cli.ReduceLROnPlateau names the
-            metric it watches in `monitor`.
+        scheduler: Called with the optimiser; steps once an epoch, lit_genre.OneCycle with each batch.
+            lightning.pytorch.cli.ReduceLROnPlateau names the metric it watches in `monitor`.
         compile_backbone: Let torch.compile translate the backbone, which takes a minute at the start.
 
     Shape:
@@ -61,8 +66,8 @@ class GenreClassifier(LightningModule):
         - Output: logits, (b, c)
 
     Raises:
-        LitGenreError: clip_seconds or sample_rate is out of range, backbone or frontend is no class, or the backbone
-            cannot be built or does not take what the front-end gives.
+        LitGenreError: clip_seconds, sample_rate or label_smoothing is out of range, backbone or frontend is no class,
+            or the backbone cannot be built or does not take what the front-end gives.
     """
 
     def __init__(
@@ -72,16 +77,20 @@ class GenreClassifier(LightningModule):
         task: Task = "single",
         class_weights: bool = False,
         class_counts: list[int] | None = None,
+        label_smoothing: float = 0.0,
         sample_rate: int = 22050,
         clip_seconds: float | None = None,
         frontend: Callable[[int], nn.Module] = LogMel,
         augment: Sequence[Augmentation] = (),
+        head_dim: int | None = None,
         optimizer: OptimizerCallable = PAPERS_ADAM,
         scheduler: LRSchedulerCallable | None = None,
         compile_backbone: bool = False,
     ) -> None:
         super().__init__()
         self.clip_samples = clip_samples(clip_seconds, sample_rate)
+        if not 0 <= label_smoothing < 1:
+            raise LitGenreError(f"label_smoothing is {label_smoothing}, but must be at least 0 and below 1.")
         self.save_hyperparameters(ignore=_RECIPE)
         if "_instantiator" not in self.hparams:
             # Not from the command line, whose configuration is plain already.
@@ -93,6 +102,7 @@ class GenreClassifier(LightningModule):
         self.classes = list(classes)
         self.task: Task = task
         self.sample_rate = sample_rate
+        self.label_smoothing = label_smoothing
         self.optimizer, self.scheduler = optimizer, scheduler
         self.seed = torch.initial_seed()
         self._validated = -1
@@ -104,7 +114,7 @@ class GenreClassifier(LightningModule):
         self.backbone = self._build_backbone(backbone, self.input_shape)
         if compile_backbone:
             self.backbone.compile()
-        self.head = nn.Linear(self.backbone.embedding_dim, len(classes))
+        self.head = _head(self.backbone.embedding_dim, head_dim, len(classes))
 
         weights = _class_weights(class_counts, task) if class_weights else None
         self.loss_weights: Tensor | None
@@ -209,7 +219,8 @@ class GenreClassifier(LightningModule):
         logits = self._logits(mel)
         scores = {f"{split}/loss": self._loss(logits, target)}
         if self.task == "single":
-            accuracy = (logits.argmax(-1) == batch.label).float().mean()
+            # What a mixed clip has most of counts.
+            accuracy = (logits.argmax(-1) == target.argmax(-1)).float().mean()
             scores[f"{split}/accuracy" + ("" if split == "train" else "_clip")] = accuracy
         self.log_dict(scores, on_step=False, on_epoch=True, batch_size=len(batch.label), sync_dist=True)
         if split != "train":
@@ -222,7 +233,8 @@ class GenreClassifier(LightningModule):
     def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
         if self.task == "multi":
             return F.binary_cross_entropy_with_logits(logits, target, pos_weight=self.loss_weights)
-        return F.cross_entropy(logits, target, weight=self.loss_weights)
+        smoothing = self.label_smoothing if self.training else 0.0
+        return F.cross_entropy(logits, target, weight=self.loss_weights, label_smoothing=smoothing)
 
     def _logits(self, mel: Tensor) -> Tensor:
         logits: Tensor = self.head(self.backbone(mel))
@@ -263,7 +275,15 @@ class GenreClassifier(LightningModule):
             return optimizer
         scheduler = self.scheduler(optimizer)
         monitor = scheduler.monitor if isinstance(scheduler, ReduceLROnPlateau) else None
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": monitor, "strict": False}}
+        every = "epoch"
+        if isinstance(scheduler, OneCycle):
+            every, scheduler.total_steps = "step", self.trainer.estimated_stepping_batches
+            if scheduler.total_steps == math.inf:
+                raise LitGenreError("OneCycle needs to know where training ends: set trainer.max_epochs.")
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": every, "monitor": monitor, "strict": False},
+        }
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Start the step's random numbers from (seed, epoch, rank, step), so that a resumed run draws the same."""
@@ -318,6 +338,12 @@ def _to_float(waveform: Tensor) -> Tensor:
     if waveform.is_floating_point():
         return waveform
     return waveform.float() / -torch.iinfo(waveform.dtype).min
+
+
+def _head(embedding_dim: int, head_dim: int | None, n_classes: int) -> nn.Module:
+    if head_dim is None:
+        return nn.Linear(embedding_dim, n_classes)
+    return nn.Sequential(nn.Linear(embedding_dim, head_dim), nn.ReLU(), nn.Linear(head_dim, n_classes))
 
 
 def _class_weights(counts: list[int] | None, task: Task) -> Tensor:

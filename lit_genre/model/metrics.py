@@ -8,6 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.functional.classification import (
     multiclass_accuracy,
+    multiclass_calibration_error,
     multiclass_f1_score,
     multilabel_auroc,
     multilabel_average_precision,
@@ -18,6 +19,9 @@ from lit_genre.batch import Task
 
 HEADLINE: Final[dict[Task, str]] = {"single": "accuracy", "multi": "average_precision_macro"}
 """The metric that a model is chosen by."""
+
+BINS: Final = 10
+"""Bins of probability of the reliability diagram and of its error."""
 
 
 class TrackScores(NamedTuple):
@@ -79,6 +83,11 @@ def score(scores: TrackScores, classes: list[str]) -> dict[str, Tensor]:
     that no track has, or all, have neither and are left out of the means over genres.
     """
     return _score_multi(scores) if scores.several else _score_single(scores, classes)
+
+
+def calibration_error(scores: TrackScores, classes: list[str]) -> float:
+    """Compute the expected calibration error: how far probability and accuracy are apart, on average, 0 to 1."""
+    return float(multiclass_calibration_error(scores.probs, scores.label, len(classes), n_bins=BINS, norm="l1"))
 
 
 def genres_named(probs: Tensor, classes: Sequence[str], several: bool) -> str:

@@ -6,6 +6,7 @@ import sys
 from collections import deque
 from glob import glob
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 
 import yaml
@@ -24,13 +25,17 @@ FMA_SMALL_TEST_TRACKS = 800
 def compare(
     configs: list[str] | None = None,
     seeds: list[int] | None = None,
+    recipes: list[str] | None = None,
     overlays: list[str] | None = None,
     options: list[str] | None = None,
     folder: Path = Path("comparison"),
+    baseline: bool = True,
     report_only: bool = False,
     runs: list[str] | None = None,
 ) -> None:
     """Train configurations with several seeds, one after the other, test the best checkpoint of each, and report.
+
+    Beside them stands what `lit-genre baseline` makes of the same data; a network that loses to it is marked.
 
     The folder gets results.csv, table.md, curves.png, overfit.png and report.html; the runs lie in its runs/. Started
     again, it leaves alone what is finished, goes on with what was interrupted, and tries again what failed.
@@ -38,9 +43,12 @@ def compare(
     Args:
         configs: Configurations of `lit-genre fit`; a model is called by the name of its file.
         seeds: Seeds that each is trained with; 0, 1, 2 unless said.
+        recipes: Configurations of how to train, such as configs/recipes/modern.yaml: each of configs is trained by
+            each of them, and called by both names.
         overlays: Further configurations on top of each, such as configs/data/demo.yaml.
         options: Further words for each `lit-genre fit`, such as --trainer.max_epochs=10.
         folder: Where all of it goes.
+        baseline: Whether to add the baseline.
         report_only: Train nothing; report on what is finished in the folder, and on `runs`.
         runs: Folders of further runs, trained anywhere, to report on too; * and ? stand for names.
 
@@ -48,8 +56,11 @@ def compare(
         LitGenreError: Nothing to compare, a file is missing, or the folder holds runs of other settings.
     """
     if not report_only:
-        plan = _plan(configs or [], seeds or [0, 1, 2], overlays or [], options or [], folder / "runs")
+        models = _models(configs or [], recipes or [], overlays or [])
+        plan = _plan(models, seeds or [0, 1, 2], options or [], folder / "runs")
         try:
+            if baseline:
+                _rate_baseline(folder / "runs" / "baseline", next(iter(plan.values())))
             for number, (run_folder, words) in enumerate(plan.items(), start=1):
                 console.rule(f"{number} of {len(plan)}: {run_folder.name}", align="left")
                 _train_and_test(run_folder, words)
@@ -88,28 +99,34 @@ def report(runs: list[Run], folder: Path) -> None:
     console.print(f"Report: {folder / 'report.html'}")
 
 
-def _plan(
-    configs: list[str], seeds: list[int], overlays: list[str], options: list[str], folder: Path
-) -> dict[Path, list[str]]:
-    """Name each run's folder and the words of its `lit-genre fit`; refuse what would mix two comparisons."""
+def _models(configs: list[str], recipes: list[str], overlays: list[str]) -> dict[str, list[str]]:
+    """Name each model by its configuration and its recipe, and list the files of its `lit-genre fit`."""
     if not configs:
         raise LitGenreError(
             "nothing to compare: name configurations, --configs '[configs/crnn.yaml, configs/rnn.yaml]'."
         )
-    if missing := [path for path in (*configs, *overlays) if not Path(path).is_file()]:
+    if missing := [path for path in (*configs, *recipes, *overlays) if not Path(path).is_file()]:
         raise LitGenreError(f"there is no file {missing[0]}, which the comparison names.")
-    for path in (*configs, *overlays):
+    for path in (*configs, *recipes, *overlays):
         check_task(yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}, Path(path))
-    stems = [Path(path).stem for path in configs]
-    if twins := sorted({stem for stem in stems if stems.count(stem) > 1}):
-        raise LitGenreError(f"two configurations are called {twins[0]}.yaml: give them different names.")
+    models: dict[str, list[str]] = {}
+    for files in product(configs, recipes) if recipes else product(configs):
+        name = "-".join(Path(path).stem for path in files)
+        if name in models:
+            raise LitGenreError(f"two configurations are called {name}.yaml: give them different names.")
+        models[name] = [*files, *overlays]
+    return models
+
+
+def _plan(models: dict[str, list[str]], seeds: list[int], options: list[str], folder: Path) -> dict[Path, list[str]]:
+    """Name each run's folder and the words of its `lit-genre fit`; refuse what would mix two comparisons."""
     plan = {}
-    for config, stem in zip(configs, stems, strict=True):
+    for name, files in models.items():
         for seed in seeds:
-            files = [word for path in (config, *overlays) for word in ("--config", path)]
-            plan[folder / f"{stem}-seed{seed}"] = [*files, *options, f"--seed_everything={seed}"]
-    for run_folder, words in plan.items():
-        _check_settings(run_folder, words, [config for config in (*configs, *overlays) if config in words])
+            words = [word for path in files for word in ("--config", path)]
+            run_folder = folder / f"{name}-seed{seed}"
+            plan[run_folder] = [*words, *options, f"--seed_everything={seed}"]
+            _check_settings(run_folder, plan[run_folder], files)
     return plan
 
 
@@ -124,6 +141,17 @@ def _check_settings(run_folder: Path, words: list[str], files: list[str]) -> Non
         )
     run_folder.mkdir(parents=True, exist_ok=True)
     note.write_text(json.dumps(settings, indent=2), encoding="utf-8")
+
+
+def _rate_baseline(folder: Path, words: list[str]) -> None:
+    """Let the baseline hear the data that a network is trained on."""
+    if not (folder / "summary.json").exists():
+        console.rule("baseline", align="left")
+        (folder / "error.txt").unlink(missing_ok=True)
+        error = _lit_genre("baseline", *words, f"--folder={folder}")
+        if error:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "error.txt").write_text(error + "\n", encoding="utf-8")
 
 
 def _train_and_test(folder: Path, words: list[str]) -> None:

@@ -13,10 +13,10 @@ import pandas as pd
 from lit_genre import __version__
 from lit_genre.report.runs import Run
 from lit_genre.report.significance import Difference
-from lit_genre.report.tables import difference_rows, paper_table, results
+from lit_genre.report.tables import LOSES, difference_rows, paper_table, results
 
-_PERCENT: Final = ("best_val_accuracy", "test_accuracy", "test_f1_macro")
-_DIGITS: Final = {"training_seconds": 0, "peak_memory_gb": 2}
+_PERCENT: Final = ("best_val_accuracy", "train_accuracy", "gap", "test_accuracy", "test_f1_macro")
+_DIGITS: Final = {"training_seconds": 0, "test_calibration_error": 3, "peak_memory_gb": 2}
 
 
 def write_page(
@@ -82,9 +82,9 @@ def _table(rows: Sequence[Sequence[object]]) -> str:
 def _cell(value: object) -> str:
     text = str(value)
     # A mean with its deviation, or a number with its commas, sorts by the number.
-    number = text.partition(" ±")[0].replace(",", "")
+    number = text.partition(" ±")[0].removesuffix(LOSES).replace(",", "")
     is_number = number.lstrip("+-").replace(".", "", 1).isdigit()
-    kind = " class='words'" if len(text) > 40 else ""
+    kind = " class='loses'" if text.endswith(LOSES) else " class='words'" if len(text) > 40 else ""
     return f"<td{kind}" + (f" data-value='{float(number)}'" if is_number else "") + f">{escape(text)}</td>"
 
 

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from lit_genre.errors import LitGenreError
-from lit_genre.model.metrics import TrackScores, score
+from lit_genre.model.metrics import TrackScores, calibration_error, score
 
 
 @dataclass
@@ -20,16 +20,22 @@ class Run:
 
     Attributes:
         folder: Where it lies.
-        model: What it is compared as: the name of its configuration in a comparison, else its backbone.
+        model: What it is compared as: a name of its own, that of its configuration in a comparison, else its backbone.
         seed: Seed of everything.
         backbone: Class of its backbone.
         parameters: Number of parameters of the backbone.
         seconds: Seconds of training, validation included.
         epochs: Number of epochs.
         best_val: Best validation accuracy per track, 0 to 1.
+        epoch: Number of the epoch that was chosen and tested, from 1.
+        chosen_by: What it was chosen by.
+        train: Training accuracy of that epoch, per clip as it was trained on, 0 to 1.
+        gap: By how much that is more than the epoch's validation accuracy, -1 to 1.
         test: Test accuracy per track, 0 to 1.
         f1_macro: F1 of the test, the mean over genres, 0 to 1.
+        calibration_error: How far probability and accuracy of the test are apart, on average, 0 to 1.
         memory_gb: Peak memory of the accelerator, or else of the process, GB.
+        is_baseline: Whether it is what networks are held against, not one itself.
         error: Why it failed, "" where it did not.
         history: A row an epoch, of metrics.csv.
         predictions: A row a test track, of test.csv; its index is the track's id.
@@ -43,9 +49,15 @@ class Run:
     seconds: float | None = None
     epochs: int | None = None
     best_val: float | None = None
+    epoch: int | None = None
+    chosen_by: str = ""
+    train: float | None = None
+    gap: float | None = None
     test: float | None = None
     f1_macro: float | None = None
+    calibration_error: float | None = None
     memory_gb: float | None = None
+    is_baseline: bool = False
     error: str = ""
     history: pd.DataFrame = field(default_factory=pd.DataFrame)
     predictions: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -65,11 +77,16 @@ def read_run(folder: Path) -> Run:
             check_task(config, path)
             run.backbone = config["model"]["backbone"]["class_path"].rpartition(".")[2]
             if seed is None:
-                run.model, run.seed = run.backbone, int(config["seed_everything"])
-        if (path := folder / "metrics.csv").exists():
-            _read_history(run, pd.read_csv(path))
+                # A baseline has no seed.
+                run.model, run.seed = run.backbone, config.get("seed_everything")
+        summary = {}
         if (path := folder / "summary.json").exists():
-            run.parameters = json.loads(path.read_text(encoding="utf-8"))["parameters"]
+            summary = json.loads(path.read_text(encoding="utf-8"))
+            run.parameters, run.chosen_by = summary["parameters"], summary.get("chosen_by", "")
+            run.is_baseline, run.model = summary.get("baseline", False), summary.get("name", run.model)
+            run.model = summary.get("name", run.model)
+        if (path := folder / "metrics.csv").exists():
+            _read_history(run, pd.read_csv(path), summary.get("epoch"))
         if (path := folder / "test.csv").exists():
             _read_predictions(run, pd.read_csv(path, index_col="track_id"))
         if (path := folder / "error.txt").exists():
@@ -94,11 +111,15 @@ def check_task(config: dict[str, Any], path: Path) -> None:
         )
 
 
-def _read_history(run: Run, history: pd.DataFrame) -> None:
+def _read_history(run: Run, history: pd.DataFrame, chosen: int | None) -> None:
     run.history, run.epochs = history, len(history)
     run.seconds = float(history["seconds"].sum())
     if "val/accuracy" in history:
         run.best_val = float(history["val/accuracy"].max())
+    if chosen is not None:
+        (row,) = history[history["epoch"] == chosen].to_dict("records")
+        run.epoch, run.train = chosen + 1, row["train/accuracy"]
+        run.gap = run.train - row["val/accuracy"] if "val/accuracy" in row else None
     if "memory_gb" in history:
         run.memory_gb = float(history["memory_gb"].max())
 
@@ -108,5 +129,7 @@ def _read_predictions(run: Run, predictions: pd.DataFrame) -> None:
     classes = list(predictions.columns[2:])
     label = torch.tensor([classes.index(genre) for genre in predictions["genre"]])
     probs = torch.tensor(predictions[classes].to_numpy(), dtype=torch.float32)
-    scores = score(TrackScores(torch.tensor(predictions.index.to_numpy()), probs, label), classes)
-    run.test, run.f1_macro = float(scores["accuracy"]), float(scores["f1_macro"])
+    scores = TrackScores(torch.tensor(predictions.index.to_numpy()), probs, label)
+    rated = score(scores, classes)
+    run.test, run.f1_macro = float(rated["accuracy"]), float(rated["f1_macro"])
+    run.calibration_error = calibration_error(scores, classes)

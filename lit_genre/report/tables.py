@@ -19,6 +19,9 @@ PAPERS: Final = {
 }
 """Greatest validation accuracy and test accuracy that the paper reports on FMA small, percent."""
 
+LOSES: Final = " loses"
+"""Mark of a network that does worse than a baseline without any."""
+
 COLUMNS: Final = {
     "model": "model",
     "backbone": "backbone",
@@ -27,8 +30,13 @@ COLUMNS: Final = {
     "seconds": "training_seconds",
     "epochs": "epochs",
     "best_val": "best_val_accuracy",
+    "epoch": "chosen_epoch",
+    "chosen_by": "chosen_by",
+    "train": "train_accuracy",
+    "gap": "gap",
     "test": "test_accuracy",
     "f1_macro": "test_f1_macro",
+    "calibration_error": "test_calibration_error",
     "memory_gb": "peak_memory_gb",
     "error": "error",
 }
@@ -39,7 +47,7 @@ def results(runs: list[Run]) -> pd.DataFrame:
     """Tabulate a row a run."""
     rows = [{column: getattr(run, name) for name, column in COLUMNS.items()} for run in runs]
     table = pd.DataFrame(rows, columns=list(COLUMNS.values()))
-    return table.astype({"seed": "Int64", "parameters": "Int64", "epochs": "Int64"}).round(6)
+    return table.astype(dict.fromkeys(("seed", "parameters", "epochs", "chosen_epoch"), "Int64")).round(6)
 
 
 def write_results(runs: list[Run], path: Path) -> None:
@@ -72,7 +80,11 @@ def paper_table(runs: list[Run], with_papers: bool) -> list[list[str]]:
         row("training time, s", "training_seconds", 1, 0),
         row("max validation accuracy, %", "best_val_accuracy", 100, 1),
         row("test accuracy, %", "test_accuracy", 100, 1),
+        *_over_baseline(runs, names),
         row("test F1, mean over genres, %", "test_f1_macro", 100, 1),
+        row("calibration error", "test_calibration_error", 1, 3),
+        row("epoch chosen", "chosen_epoch", 1, 0),
+        row("gap: train minus val accuracy, points", "gap", 100, 1),
         row("parameters, thousands", "parameters", 1e-3, 1),
         ["runs", *(str(int(table.get_group(name)["test_accuracy"].notna().sum())) for name in names)],
     ]
@@ -80,6 +92,17 @@ def paper_table(runs: list[Run], with_papers: bool) -> list[list[str]]:
         for title, place in (("the paper: max validation accuracy, %", 0), ("the paper: test accuracy, %", 1)):
             figures = (PAPERS.get(backbone_of.get(name, "")) for name in names)
             rows.append([title, *(f"{both[place]:.1f}" if both else "" for both in figures)])
+    return rows
+
+
+def _over_baseline(runs: list[Run], names: list[str]) -> list[list[str]]:
+    """Lay out how many points of test accuracy each model has over each baseline, and mark what loses to it."""
+    accuracy = results(runs).groupby("model")["test_accuracy"].mean()
+    rows = []
+    for baseline in dict.fromkeys(run.model for run in runs if run.is_baseline):
+        points = {name: 100 * (accuracy[name] - accuracy[baseline]) for name in names if name != baseline}
+        cells = [f"{points[name]:+.1f}{LOSES if points[name] < 0 else ''}" if name in points else "" for name in names]
+        rows.append([f"over {baseline}, points", *(cell.replace("+nan", "") for cell in cells)])
     return rows
 
 

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from lit_genre.model.augment import Augmentation, Mixup, SpecAugment
+from lit_genre.errors import LitGenreError
+from lit_genre.model.augment import Augmentation, FilterAugment, Mixup, SpecAugment
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
@@ -10,14 +11,14 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(16, 32, 100), nn.functional.one_hot(torch.arange(16) % 4, 4).float()
 
 
-@pytest.mark.parametrize("augment", [SpecAugment(), Mixup()])
+@pytest.mark.parametrize("augment", [SpecAugment(), FilterAugment(), Mixup()])
 def test_identity_in_evaluation(augment: Augmentation) -> None:
     mel, target = batch()
     for before, after in zip((mel, target), augment.eval()(mel, target), strict=True):
         assert torch.equal(before, after)
 
 
-@pytest.mark.parametrize("augment", [SpecAugment(), Mixup()])
+@pytest.mark.parametrize("augment", [SpecAugment(), FilterAugment(), Mixup()])
 def test_leaves_its_input_alone_and_follows_the_seed(augment: Augmentation) -> None:
     mel, target = batch()
     copy = mel.clone()
@@ -50,3 +51,23 @@ def test_mixup_mixes_clip_and_target_in_one_share() -> None:
     torch.testing.assert_close(mixed[:, :, 0], mixed_target)
     torch.testing.assert_close(mixed_target.sum(1), torch.ones(8))
     assert ((mixed_target > 0).sum(1) == 2).any()
+
+
+def test_a_filter_turns_a_band_by_one_gain_at_all_times() -> None:
+    quiet, target = torch.zeros(64, 32, 10), torch.full((64, 4), 0.25)
+    torch.manual_seed(0)
+    filtered, same = FilterAugment(gain_db=4, points=3, top_db=80)(quiet, target)
+    assert torch.equal(same, target)
+    assert torch.equal(filtered, filtered[..., :1].expand_as(filtered))
+    decibels = filtered[..., 0] * 40  # -1 .. 1 stands for 80 dB
+    # At the ends and in the middle, where the points are, the gains are as strong as they were asked to be.
+    assert decibels[:, [0, -1]].std().item() == pytest.approx(4, rel=0.2)
+    # Between two points there is a straight line.
+    torch.testing.assert_close(decibels[:, 4], (decibels[:, 2] + decibels[:, 6]) / 2)
+    with pytest.raises(LitGenreError, match="points is 1, but must be at least 2"):
+        FilterAugment(points=1)
+
+
+def test_a_filter_stays_in_the_range_of_the_front_end() -> None:
+    mel, target = torch.rand(8, 32, 10) * 2 - 1, torch.full((8, 4), 0.25)
+    assert FilterAugment(gain_db=60)(mel, target)[0].abs().max() <= 1
