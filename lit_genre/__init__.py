@@ -16,8 +16,9 @@ The path of the data, a file for each stage::
 Other data sets end in the same data module: folder_datamodule serves anyone's folders and lists, gtzan GTZAN.
 
 Beside the path, prepare/ fetches the data set, audit/ looks for its faults and demo/ writes a synthetic one; backbones/
-has the networks that ship, report/ what is said over several runs. Behind it, load brings a trained model back, answer/
-asks it about anyone's music, export/ writes it for other programs and serve/ puts it on a page.
+has the networks that ship, report/ what is said over several runs. baseline/ rates what no network should lose to, and
+probe/ a head on a backbone that stays as it is. Behind it, load brings a trained model back, answer/ asks it about
+anyone's music, export/ writes it for other programs and serve/ puts it on a page.
 
 Axes: b batch, t samples of a track, n samples of a clip, m mel bands, f frames, d embedding, c classes.
 """

@@ -32,6 +32,8 @@ COMMANDS = {
     "export": Command("lit_genre.export.command:run", "write a checkpoint as ONNX, torch.export or for the Hub"),
     "serve": Command("lit_genre.serve.command:run", "open a page to try a model on"),
     "compare": Command("lit_genre.report.compare:compare", "train configurations over seeds, and report on them"),
+    "baseline": Command("lit_genre.baseline.command:run", "rate what no network should lose to, on the data of a fit"),
+    "probe": Command("lit_genre.probe.command:run", "train a head on the embeddings of a frozen backbone"),
     "backbones": Command("lit_genre.catalogue:list_backbones", "list the installed backbones and what they cost"),
     "new-backbone": Command("lit_genre.new_backbone:new_backbone", "write a package for an architecture of your own"),
     "audit": Command(

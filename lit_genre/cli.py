@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jsonargparse import Namespace
@@ -17,6 +17,7 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from lit_genre.allocator import keep_freed_memory
+from lit_genre.callbacks.checkpoint import BEST, selection
 from lit_genre.data.folder import AudioFolder
 from lit_genre.data.music_files import report_unreadable
 from lit_genre.errors import LitGenreError
@@ -36,6 +37,8 @@ from lit_genre.run_folder import (
     read_recipe,
     run_folder_of,
 )
+
+CLI = TypeVar("CLI", bound="GenreCLI")
 
 
 class RunConfig(SaveConfigCallback):
@@ -69,6 +72,12 @@ class GenreCLI(LightningCLI):
         """Let the data follow what the model hears, and the model know the names of the data's genres."""
         parser.link_arguments("model.sample_rate", "data.init_args.sample_rate")
         parser.link_arguments("model.clip_seconds", "data.init_args.clip_seconds")
+        parser.add_argument(
+            "--select_by",
+            type=str | None,
+            help="what best.ckpt is chosen by: a logged metric, such as val/loss, or last for the last epoch; null for "
+            "what the callbacks say, the headline score of validation",
+        )
         # Music of anyone's has no genres of its own: then they are those of the checkpoint.
         parser.link_arguments("data", "model.classes", self._classes_of, apply_on="instantiate")
         parser.link_arguments("data", "model.task", self._task_of, apply_on="instantiate")
@@ -166,14 +175,17 @@ class GenreCLI(LightningCLI):
 
 
 def _watch(config: Namespace) -> None:
-    """Let what the defaults watch follow the task: several genres a track have no accuracy."""
+    """Let the best checkpoint be chosen as asked, and what the defaults watch follow the task.
+
+    Several genres a track have no accuracy.
+    """
     task = (config.data.get("init_args") or {}).get("task")
-    if task not in HEADLINE:
-        return
     callbacks = config.trainer.get("callbacks") or []
     for part in (config.model.get("scheduler"), *(callbacks if isinstance(callbacks, list) else [callbacks])):
         init_args = getattr(part, "init_args", None) or {}
-        if init_args.get("monitor") in {f"val/{name}" for name in HEADLINE.values()}:
+        if config.select_by and init_args.get("filename") == BEST:
+            init_args["monitor"], init_args["mode"] = selection(config.select_by)
+        if task in HEADLINE and init_args.get("monitor") in {f"val/{name}" for name in HEADLINE.values()}:
             init_args["monitor"] = f"val/{HEADLINE[task]}"
 
 
@@ -184,7 +196,8 @@ def _class_counts_of(data: LightningDataModule) -> Any:
 def _name_run(init_args: Any, config: Namespace) -> None:
     """Name, group and tag a run of W&B by backbone and data, where the configuration does not."""
     backbone = config.model.backbone.class_path.rpartition(".")[2]
-    data = [str(config.data.init_args.get(name)) for name in ("root", "subset") if name in config.data.init_args]
+    places = [config.data.init_args.get(name) for name in ("root", "path", "csv", "subset")]
+    data = [str(place) for place in places if place is not None]
     tags = [backbone, *(Path(part).name for part in data)]
     for name, value in {"name": " ".join(tags), "group": backbone, "tags": tags}.items():
         if init_args.get(name) is None:
@@ -233,38 +246,44 @@ def _check_backbone(asked: Namespace, trained: dict[str, Any], checkpoint: Path)
 
 def run(args: Sequence[str]) -> None:
     """Run one of Lightning's commands."""
+    failed = True
+    try:
+        with preemptible():
+            start(GenreCLI, args)
+        failed = False
+    finally:
+        finish_wandb(failed)
+
+
+def start(cli: type[CLI], args: Sequence[str]) -> CLI:
+    """Read a command line, and do what it says."""
     _quieten()
     if not torch.accelerator.is_available():
         keep_freed_memory()
     backbones()
     defaults = {"default_config_files": [str(files("lit_genre") / "defaults.yaml")], "allow_abbrev": False}
-    failed = True
     try:
-        with preemptible():
-            GenreCLI(
-                GenreClassifier,
-                LightningDataModule,
-                subclass_mode_data=True,
-                save_config_callback=RunConfig,
-                save_config_kwargs={"save_to_log_dir": False},
-                auto_configure_optimizers=False,
-                parser_class=GenreParser,
-                parser_kwargs={
-                    "prog": "lit-genre",
-                    "allow_abbrev": False,
-                    **dict.fromkeys(("fit", "validate", "test", "predict"), defaults),
-                },
-                args=list(args),
-            )
-        failed = False
+        return cli(
+            GenreClassifier,
+            LightningDataModule,
+            subclass_mode_data=True,
+            save_config_callback=RunConfig,
+            save_config_kwargs={"save_to_log_dir": False},
+            auto_configure_optimizers=False,
+            parser_class=GenreParser,
+            parser_kwargs={
+                "prog": "lit-genre",
+                "allow_abbrev": False,
+                **dict.fromkeys(("fit", "validate", "test", "predict"), defaults),
+            },
+            args=list(args),
+        )
     except MisconfigurationException as error:
         raise LitGenreError(str(error)) from error
     except RuntimeError as error:
         if "Error(s) in loading state_dict" not in str(error):
             raise
         raise LitGenreError(f"The checkpoint does not fit the model that the options ask for. {error}") from error
-    finally:
-        finish_wandb(failed)
 
 
 def _quieten() -> None:
@@ -277,6 +296,8 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", message=r"It is recommended to use `self.log\(.*sync_dist=True")
     # The data begins where the run was stopped, which Lightning cannot know.
     warnings.filterwarnings("ignore", message=r"You're resuming from a checkpoint that ended before the epoch")
+    # To go on, a run brings its own; a test needs none of those of the training.
+    warnings.filterwarnings("ignore", message=r"Be aware that when using `ckpt_path`, callbacks used to create")
     # A frozen encoder stays in eval.
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode at the start of training")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(

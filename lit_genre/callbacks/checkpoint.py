@@ -49,8 +49,8 @@ class RunCheckpoint(ModelCheckpoint):
 
     @property
     def state_key(self) -> str:
-        """Tell this one's state from another's with the same monitor."""
-        return self._generate_state_key(filename=self.filename, monitor=self.monitor, mode=self.mode)
+        """Tell this one's state from that of the other, whatever they monitor."""
+        return self._generate_state_key(filename=self.filename)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take the run's folder."""
@@ -60,7 +60,9 @@ class RunCheckpoint(ModelCheckpoint):
         super().setup(trainer, pl_module, stage)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best score so far, wherever the folder lies now."""
+        """Take up the best score so far, wherever the folder lies now; one of another metric says nothing."""
+        if state_dict.get("monitor") != self.monitor:
+            return
 
         def here(path: str) -> str:
             return path and str(Path(self.dirpath or "") / Path(path).name)

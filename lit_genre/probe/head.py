@@ -1,0 +1,109 @@
+"""The head of a probe: trained by scikit-learn on the embeddings of clips, chosen by the accuracy on tracks."""
+
+import copy
+import warnings
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lit_genre.errors import LitGenreError
+from lit_genre.model.metrics import TrackAverage, TrackScores
+from lit_genre.probe.embeddings import Clips
+from lit_genre.threads import in_threads
+
+Kind = Literal["linear", "mlp"]
+
+STRENGTHS: Final[dict[Kind, tuple[float, ...]]] = {
+    "linear": (0.001, 0.01, 0.1, 1.0, 10.0),
+    "mlp": (0.01, 0.1, 1.0, 10.0),
+}
+"""C of the logistic regression, where less is more regularised; alpha of the MLP, where more is."""
+
+_UNCHOSEN: Final[dict[Kind, float]] = {"linear": 0.01, "mlp": 1.0}
+_EPOCHS: Final = 60
+"""Of the MLP; behind each the validation split says whether it was the best so far."""
+
+_UNCHOSEN_EPOCHS: Final = 20
+
+
+class Fitted(NamedTuple):
+    """A trained head.
+
+    Attributes:
+        scaler: StandardScaler of the embeddings.
+        classifier: LogisticRegression or MLPClassifier behind it.
+        strength: Its regularisation, one of STRENGTHS.
+    """
+
+    scaler: Any
+    classifier: Any
+    strength: float
+
+
+def fit_head(kind: Kind, head_dim: int, train: Clips, val: Clips | None, seed: int) -> Fitted:
+    """Train heads of several strengths, and keep what does best on the tracks of the validation split.
+
+    An MLP is kept as it was behind the epoch that did best there. Without that split strength and epochs are fixed.
+
+    Raises:
+        LitGenreError: The training tracks have one genre only.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.preprocessing import StandardScaler
+
+    if len(np.unique(train.label)) < 2:
+        raise LitGenreError("All training tracks have the same genre, but a head needs two at least.")
+    scaler = StandardScaler().fit(train.embedding)
+    scaled = train._replace(embedding=scaler.transform(train.embedding))
+    held_out = val and val._replace(embedding=scaler.transform(val.embedding))
+
+    def trained(strength: float) -> tuple[Any, float]:
+        if kind == "linear":
+            return _fit_linear(strength, scaled, held_out)
+        return _fit_mlp(strength, head_dim, scaled, held_out, seed)
+
+    strengths = STRENGTHS[kind] if val else (_UNCHOSEN[kind],)
+    with warnings.catch_warnings():
+        # The last digits of a hardly regularised one are not worth more steps.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        heads = in_threads(trained, strengths, "Training", "heads")
+    best = int(np.argmax([accuracy for _, accuracy in heads]))
+    return Fitted(scaler, heads[best][0], strengths[best])
+
+
+def track_scores(probs: Tensor, clips: Clips) -> TrackScores:
+    """Average the probabilities of clips, shape (n, c), over each track."""
+    average = TrackAverage()
+    average.update(torch.from_numpy(clips.track_id), probs, torch.from_numpy(clips.label))
+    return average.scores()
+
+
+def _fit_linear(strength: float, train: Clips, val: Clips | None) -> tuple[Any, float]:
+    from sklearn.linear_model import LogisticRegression
+
+    classifier = LogisticRegression(C=strength, max_iter=1000).fit(train.embedding, train.label)
+    return classifier, _accuracy(classifier, val)
+
+
+def _fit_mlp(strength: float, head_dim: int, train: Clips, val: Clips | None, seed: int) -> tuple[Any, float]:
+    from sklearn.neural_network import MLPClassifier
+
+    # Not a number, which would give each epoch the same order.
+    random = np.random.RandomState(seed)
+    classifier = MLPClassifier((head_dim,), alpha=strength, random_state=random)
+    best, accuracy = classifier, -1.0
+    for _ in range(_EPOCHS if val else _UNCHOSEN_EPOCHS):
+        classifier.partial_fit(train.embedding, train.label, classes=np.unique(train.label))
+        if (now := _accuracy(classifier, val)) > accuracy or not val:
+            best, accuracy = copy.deepcopy(classifier) if val else classifier, now
+    return best, accuracy
+
+
+def _accuracy(classifier: Any, clips: Clips | None) -> float:
+    """Rate on tracks, 0 to 1; 0 where there are none."""
+    if clips is None:
+        return 0.0
+    scores = track_scores(torch.from_numpy(classifier.predict_proba(clips.embedding)), clips)
+    return float((classifier.classes_[scores.probs.argmax(1)] == scores.label.numpy()).mean())

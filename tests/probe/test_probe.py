@@ -1,0 +1,147 @@
+"""`lit-genre probe`: its embeddings are the model's, and what it leaves is a model like any other."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from lit_genre.data.fma_datamodule import FMADataModule
+from lit_genre.load import load_model
+from lit_genre.probe.embeddings import Clips, Embeddings
+from lit_genre.probe.head import Kind, fit_head, track_scores
+from lit_genre.probe.layers import write_head
+from lit_genre.report.runs import read_run
+from tests.conftest import WriteFMA, tone
+from tests.runs import QUIET, SMALL, Run, folder
+
+SAME = 1e-4
+"""How far two ways to the same probability may be apart, in batches of other sizes and six decimals."""
+
+PROBE = ("probe", *SMALL, "--device=cpu", "--embeddings=kept")
+
+
+def read_test(run_folder: Path) -> pd.DataFrame:
+    return pd.read_csv(run_folder / "test.csv", index_col="track_id")
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The splits that a backbone heard."""
+    asked: list[str] = []
+
+    def spy(self: Embeddings, split: str) -> object:
+        asked.append(split)
+        return real(self, split)  # type: ignore[arg-type]
+
+    real = Embeddings._compute
+    monkeypatch.setattr(Embeddings, "_compute", spy)
+    return asked
+
+
+def test_embeddings_are_those_of_the_model_and_are_kept(trained: Path, fma: Path, tmp_path: Path) -> None:
+    model = load_model(trained)
+    data = FMADataModule(fma, clip_seconds=1)
+    data.prepare_data()
+    data.setup()
+    first, again = Embeddings(model, data, tmp_path), Embeddings(model, data, tmp_path)
+    clips, same = first.of("val"), again.of("val")
+    batches = list(data.whole_tracks("val"))
+    expected = torch.cat([model.answer(batch.waveform)[1] for batch in batches])
+    assert clips.embedding == pytest.approx(expected.numpy(), abs=SAME)
+    assert clips.label.tolist() == torch.cat([batch.label for batch in batches]).tolist()
+    assert len(clips.label) == 16
+    assert (first.computed, again.computed) == (["val"], [])
+    assert all(np.array_equal(one, other) for one, other in zip(clips, same, strict=True))
+    with torch.no_grad():
+        next(model.backbone.parameters()).add_(1)
+    other = Embeddings(model, data, tmp_path)
+    assert not np.allclose(other.of("val").embedding, clips.embedding)
+    assert other.computed == ["val"]
+
+
+@pytest.mark.parametrize("head", ["linear", "mlp"])
+def test_a_probe_is_a_run_whose_checkpoint_says_what_its_test_said(
+    run: Run, fma: Path, computed: list[str], head: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (*PROBE, f"--data.root={fma}", f"--head={head}", "--head_dim=16")
+    run(*words)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "weights are random" in said
+    assert f"CRNN, frozen, and a head to train, {head}: 16 training clips, an embedding of 64 numbers each" in said
+    assert computed == ["train", "val", "test"]
+    probe = folder()
+    text, before, found = (probe / "test.csv").read_text(), read_test(probe), read_run(probe)
+    assert (found.model, found.seed, found.epochs, found.is_baseline) == (f"CRNN {head} probe", 0, 1, False)
+    parameters = sum(p.numel() for p in load_model(probe / "checkpoints/best.ckpt").backbone.parameters())
+    assert found.parameters == parameters
+
+    run("test", f"--ckpt_path={probe}/checkpoints/best.ckpt", QUIET, "--trainer.accelerator=cpu")
+    after = read_test(probe)
+    assert (after["predicted"] == before["predicted"]).all()
+    assert after.iloc[:, 2:].to_numpy() == pytest.approx(before.iloc[:, 2:].to_numpy(), abs=SAME)
+
+    run(*words, "--folder=again")
+    assert computed == ["train", "val", "test"]
+    assert Path("again/test.csv").read_text() == text
+    song = next((fma / "fma_small").rglob("*.mp3"))
+    run("classify", "again/checkpoints/best.ckpt", song, "--device=cpu")
+    assert "Rock" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="again holds a run already"):
+        run(*words, "--folder=again")
+
+
+def test_a_backbone_of_a_run_hears_other_genres(run: Run, trained: Path, write_fma: WriteFMA) -> None:
+    splits = ("training", "training", "validation", "test")
+    names = {number: ("Low", "High")[number % 2] for number in range(1, 9)}
+    sounds = {number: tone((110, 3520)[number % 2] * (1 + number / 50), 2.0) for number in names}
+    root = write_fma({number: (splits[(number - 1) // 2], names[number], sounds[number]) for number in names})
+    run("probe", f"--ckpt_path={trained}", f"--data.root={root}", "--folder=out", "--device=cpu", "--embeddings=kept")
+    table = read_test(Path("out"))
+    assert list(table.columns[2:]) == ["High", "Low"]
+    assert (table["predicted"] == table["genre"]).all()
+    probe, origin = load_model("out/checkpoints/best.ckpt"), load_model(trained)
+    assert (probe.classes, len(origin.classes)) == (["High", "Low"], 8)
+    assert all(map(torch.equal, probe.backbone.state_dict().values(), origin.backbone.state_dict().values()))
+
+
+@pytest.mark.parametrize("kind", ["linear", "mlp"])
+@pytest.mark.parametrize("heard", [[0, 2], [0, 1, 3]])
+def test_a_head_in_torch_says_what_scikit_learn_says(kind: Kind, heard: list[int]) -> None:
+    random = np.random.default_rng(0)
+    label = np.array(heard * 10)
+    embedding = (random.normal(3, 5, size=(len(label), 6)) + 4 * label[:, None]).astype(np.float32)
+    # One number that is always the same.
+    embedding[:, 2] = 7
+    clips = Clips(embedding, label, np.arange(len(label)) // 2)
+    fitted = fit_head(kind, 5, clips, clips, seed=0)
+    head = nn.Linear(6, 4) if kind == "linear" else nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
+    write_head(fitted, head)
+    probs = head(torch.from_numpy(embedding)).softmax(1).detach().numpy()
+    expected = fitted.classifier.predict_proba(fitted.scaler.transform(embedding))
+    assert probs[:, heard] == pytest.approx(expected, abs=SAME)
+    assert (np.delete(probs, heard, axis=1) == 0).all()
+
+
+def test_clips_of_a_track_are_averaged() -> None:
+    clips = Clips(np.empty((3, 0), np.float32), np.array([1, 1, 0]), np.array([5, 5, 2]))
+    scores = track_scores(torch.tensor([[0.8, 0.2], [0.4, 0.6], [0.9, 0.1]]), clips)
+    assert scores.track_id.tolist() == [2, 5]
+    assert scores.probs[1].tolist() == pytest.approx([0.6, 0.4])
+    assert scores.label.tolist() == [0, 1]
+
+
+def test_what_cannot_be_probed_is_refused(run: Run, fma: Path, trained: Path, write_fma: WriteFMA) -> None:
+    with pytest.raises(SystemExit, match="data.task is multi"):
+        run(*PROBE, f"--data.root={fma}", "--data.task=multi")
+    with pytest.raises(SystemExit, match="holds a CRNN, but the configuration asks for a RNN"):
+        run("probe", f"--ckpt_path={trained}", "--model.backbone=RNN")
+    root = write_fma(
+        {number: (split, "Rock", tone(200.0, 1.0)) for number, split in enumerate(("training", "test"), 1)}
+    )
+    with pytest.raises(SystemExit, match="All training tracks have the same genre"):
+        run(*PROBE, f"--data.root={root}")
+    with pytest.raises(SystemExit, match="head_dim is 0, but must be at least 1"):
+        run(*PROBE, "--head_dim=0")
