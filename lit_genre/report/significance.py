@@ -41,6 +41,8 @@ def differences(runs: list[Run]) -> list[Difference]:
     corrected and accelerated; how much another training would change is seen in the deviation over seeds.
     """
     right = _share_right(runs)
+    if right.empty:
+        return []  # Of different data sets.
     order = right.mean().sort_values(ascending=False, kind="stable").index
     return [_difference(right, first, second) for first, second in combinations(order, 2)]
 

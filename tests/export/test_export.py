@@ -22,7 +22,7 @@ from lit_genre.export.to_torch import read_metadata, run_program
 from lit_genre.model.backbone import InputShape
 from lit_genre.plugins import backbones
 from tests.conftest import tone
-from tests.test_testing import SEVEN
+from tests.test_testing import SHIPPED
 
 Run = Callable[..., None]
 FILES = {"onnx": (".onnx", run_onnx), "torch_export": (".pt2", run_program)}
@@ -35,8 +35,8 @@ def model_of(backbone: Any, task: Task = "single", **options: Any) -> GenreClass
 
 
 @pytest.mark.parametrize("format", FILES)
-@pytest.mark.parametrize("name", SEVEN)
-def test_each_of_the_seven_says_the_same_at_any_length_and_batch(tmp_path: Path, name: str, format: str) -> None:
+@pytest.mark.parametrize("name", SHIPPED)
+def test_each_that_ships_says_the_same_at_any_length_and_batch(tmp_path: Path, name: str, format: str) -> None:
     model = model_of(backbones()[name].backbone)
     suffix, run = FILES[format]
     path = tmp_path / f"model{suffix}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from lit_genre.report import compare as module
 from tests.runs import CONFIGS, Run
@@ -42,7 +43,7 @@ def test_what_works_is_trained_tested_and_reported_and_what_fails_is_a_row(
     wrong = write_config("wrong.yaml", "model:\n  backbone:\n    class_path: CRNN\n    init_args: {dropout: 2}\n")
     data = write_config("data.yaml", f"data:\n  init_args:\n    root: {fma}\n")
     words = ["compare", "--configs", json.dumps([str(CONFIGS / "cnn1d_shallow.yaml"), wrong]), "--seeds=[3]"]
-    words += ["--overlays", json.dumps([data]), "--options", OPTIONS, "--folder", "out"]
+    words += ["--baseline=false", "--overlays", json.dumps([data]), "--options", OPTIONS, "--folder", "out"]
     run(*words)
     assert commands == ["fit", "test on", "fit"]
     table = pd.read_csv("out/results.csv", index_col="model")
@@ -94,14 +95,33 @@ def test_two_configurations_of_one_name_are_refused(run: Run) -> None:
         run("compare", "--configs=[a/net.yaml, b/net.yaml]")
 
 
-def test_the_shipped_comparison_names_all_seven() -> None:
-    import yaml
+@pytest.mark.parametrize("name", ["compare.yaml", "compare_recipes.yaml"])
+def test_the_shipped_comparisons_name_all_seven(name: str) -> None:
+    plan = yaml.safe_load((CONFIGS / name).read_text())
+    others = {"best.yaml", "compare.yaml", "compare_recipes.yaml"}
+    assert {Path(config).name for config in plan["configs"]} == {path.name for path in CONFIGS.glob("*.yaml")} - others
+    assert all((CONFIGS.parent / path).exists() for path in (*plan["configs"], *plan.get("recipes", [])))
 
-    plan = yaml.safe_load((CONFIGS / "compare.yaml").read_text())
-    assert {Path(config).name for config in plan["configs"]} == {path.name for path in CONFIGS.glob("*.yaml")} - {
-        "compare.yaml"
-    }
-    assert all((CONFIGS.parent / config).exists() for config in plan["configs"])
+
+def test_each_configuration_is_trained_by_each_recipe_beside_the_baseline(
+    run: Run, fma: Path, commands: list[str]
+) -> None:
+    data = write_config("data.yaml", f"data:\n  init_args:\n    root: {fma}\n")
+    recipes = [write_config(f"{name}.yaml", f"select_by: {by}\n") for name, by in (("a", "last"), ("b", "val/loss"))]
+    run(
+        "compare", "--configs", json.dumps([str(CONFIGS / "cnn1d_shallow.yaml")]), "--recipes", json.dumps(recipes),
+        "--seeds=[0]", "--overlays", json.dumps([data]), "--options", OPTIONS, "--folder", "out",
+    )  # fmt: skip
+    assert commands == ["baseline", "fit", "test on", "fit", "test on"]
+    table = pd.read_csv("out/results.csv", index_col="model")
+    assert set(table.index) == {"MFCC+SVM", "cnn1d_shallow-a", "cnn1d_shallow-b"}
+    assert table.loc["cnn1d_shallow-a", ["chosen_epoch", "chosen_by"]].tolist() == [2, "the last"]
+    assert table.loc["cnn1d_shallow-b", "chosen_by"] == "least val loss"
+    # Of the same tracks.
+    tested = [pd.read_csv(path, index_col="track_id").index for path in Path("out/runs").glob("*/test.csv")]
+    assert len(tested) == 3
+    assert all(index.equals(tested[0]) for index in tested)
+    assert "| over MFCC+SVM, points |" in Path("out/table.md").read_text()
 
 
 def test_several_genres_a_track_are_refused_before_anything_is_trained(run: Run, commands: list[str]) -> None:

@@ -97,7 +97,9 @@ def test_the_papers_table_has_means_deviations_and_its_own_figures(runs: list[Ru
 def test_the_papers_figures_are_of_the_seven() -> None:
     from lit_genre.plugins import backbones
 
-    assert PAPERS.keys() == {name for name, plugin in backbones().items() if plugin.package == "lit-genre"}
+    assert PAPERS.keys() == {name for name, plugin in backbones().items() if plugin.package == "lit-genre"} - {
+        "TwoViewCNN"
+    }
 
 
 def test_a_clear_difference_matters_and_none_does_not(runs: list[Run], tmp_path: Path) -> None:
@@ -124,6 +126,45 @@ def test_only_tracks_that_all_have_are_compared(tmp_path: Path) -> None:
     first = write_run(tmp_path / "a-seed0", "CRNN", [True] * 40, [0.5])
     second = write_run(tmp_path / "b-seed0", "RNN", [False] * 30, [0.5])
     assert differences([read_run(first), read_run(second)])[0].tracks == 30
+
+
+def test_runs_of_different_data_have_no_difference(tmp_path: Path) -> None:
+    first = write_run(tmp_path / "a-seed0", "CRNN", [True] * 4, [0.5])
+    second = write_run(tmp_path / "b-seed0", "RNN", [False] * 4, [0.5])
+    table = pd.read_csv(second / "test.csv")
+    table["track_id"] += 1000
+    table.to_csv(second / "test.csv", index=False)
+    assert differences([read_run(first), read_run(second)]) == []
+
+
+def test_a_network_that_loses_to_the_baseline_is_marked(runs: list[Run], tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "baseline", "SVM", [True] * 30 + [False] * 10, [0.7])
+    (folder / "summary.json").write_text(json.dumps({"parameters": None, "name": "MFCC+SVM", "baseline": True}))
+    runs.append(read_run(folder))
+    rows = {row[0]: row[1:] for row in paper_table(runs, with_papers=False)}
+    assert rows[""] == ["good", "MFCC+SVM", "bad", "broken"]
+    # 92.5 and 50 of its 75 %.
+    assert rows["over MFCC+SVM, points"] == ["+17.5", "", "-25.0 loses", ""]
+    (tmp_path / "curves.png").write_bytes(b"a picture")
+    write_page(runs, [], {"Curves": tmp_path / "curves.png"}, False, tmp_path / "report.html")
+    assert "<td class='loses' data-value='-25.0'>-25.0 loses</td>" in (tmp_path / "report.html").read_text()
+
+
+def test_the_epoch_that_was_tested_and_its_gap_are_read_back(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a-seed0", "CRNN", [True], [0.5, 0.8, 0.6])
+    (folder / "summary.json").write_text(json.dumps({"parameters": 9, "epoch": 2, "chosen_by": "the last"}))
+    run = read_run(folder)
+    assert (run.epoch, run.chosen_by, run.train, run.best_val) == (3, "the last", 0.9, 0.8)
+    # Of the epoch that was tested, not of the best.
+    assert run.gap == pytest.approx(0.9 - 0.6)
+
+
+def test_calibration_is_of_the_probabilities(tmp_path: Path) -> None:
+    # All are predicted with 0.8: right as often as that, or always.
+    calibrated = read_run(write_run(tmp_path / "a", "CRNN", [True] * 8 + [False] * 2, [0.5]))
+    modest = read_run(write_run(tmp_path / "b", "CRNN", [True] * 10, [0.5]))
+    assert calibrated.calibration_error == pytest.approx(0, abs=1e-6)
+    assert modest.calibration_error == pytest.approx(0.2, abs=1e-6)
 
 
 def test_markdown() -> None:
