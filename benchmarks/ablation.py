@@ -3,8 +3,8 @@
     python benchmarks/ablation.py --folder ablation --options '["--data.root=data", "--data.cache_mel=true"]'
 
 Each is trained with three seeds by `lit-genre compare`, which goes on where it was stopped, and tested. The table has
-the mean and the deviation over seeds on validation and test, and by how many points of test accuracy the whole recipe is
-ahead, with a 95 % interval over the test tracks. A part earns its place by validation, on the mean over data sets.
+the mean and the deviation over seeds on validation and test, and by how many points of test accuracy the whole recipe
+is ahead, with a 95 % interval over the test tracks. A part earns its place by validation, on the mean over data sets.
 """
 
 import argparse

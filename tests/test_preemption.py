@@ -9,7 +9,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from tests.runs import QUIET, SMALL, Run, assert_same_weights, metrics
+from tests.runs import CONFIGS, QUIET, SMALL, Run, assert_same_weights, metrics
 
 STOPPED = Path("stopped-once")
 
@@ -60,6 +60,18 @@ def test_stopped_in_any_step_it_ends_as_if_it_had_not_been(fma: Path, run: Run, 
     for name in ("step", "val/loss", "val/accuracy", "lr"):
         assert [row[name] for row in stopped] == [row[name] for row in whole]
     assert all(0 < float(row["seconds"]) < 60 for row in stopped)
+
+
+@pytest.mark.parametrize("step", [1, 6])
+def test_the_rate_of_one_cycle_goes_on_where_it_was(fma: Path, run: Run, step: int) -> None:
+    modern = ("--config", CONFIGS / "recipes" / "modern.yaml", "--model.clip_seconds=1", "--trainer.max_epochs=3")
+    fit(run, fma, "whole", *modern)
+    assert stop(run, fma, "stopped", step, signal.SIGTERM, *modern) == 143
+    last = Path("stopped/checkpoints/last.ckpt")
+    run("fit", "--ckpt_path", last, QUIET, "--trainer.enable_progress_bar=false")
+    assert_same_weights(Path("whole/checkpoints/last.ckpt"), last)
+    whole, stopped = ([row["lr"] for row in metrics(Path(name))] for name in ("whole", "stopped"))
+    assert stopped == whole
 
 
 def test_it_stops_behind_a_step_of_the_optimiser(fma: Path, run: Run) -> None:

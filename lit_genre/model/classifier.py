@@ -275,15 +275,19 @@ class GenreClassifier(LightningModule):
             return optimizer
         scheduler = self.scheduler(optimizer)
         monitor = scheduler.monitor if isinstance(scheduler, ReduceLROnPlateau) else None
-        every = "epoch"
-        if isinstance(scheduler, OneCycle):
-            every, scheduler.total_steps = "step", self.trainer.estimated_stepping_batches
-            if scheduler.total_steps == math.inf:
-                raise LitGenreError("OneCycle needs to know where training ends: set trainer.max_epochs.")
+        every = "step" if isinstance(scheduler, OneCycle) else "epoch"
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": every, "monitor": monitor, "strict": False},
         }
+
+    def on_train_start(self) -> None:
+        """Tell one cycle how long it is: no sooner, for to ask loads the data, which must know where it goes on."""
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, OneCycle):
+                config.scheduler.total_steps = self.trainer.estimated_stepping_batches
+                if config.scheduler.total_steps == math.inf:
+                    raise LitGenreError("OneCycle needs to know where training ends: set trainer.max_epochs.")
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Start the step's random numbers from (seed, epoch, rank, step), so that a resumed run draws the same."""
