@@ -51,7 +51,8 @@ def _draw(axes: Any, runs: list[Run], values: Any) -> None:
     }
     named: set[str] = set()
     for run in runs:
-        if not run.history.empty and (series := values(run)) is not None:
+        # Of one epoch, as of a baseline, there is no line to draw.
+        if len(run.history) > 1 and (series := values(run)) is not None:
             # A model's name stands once in the legend.
             label = None if run.model in named else run.model
             named.add(run.model)

@@ -116,10 +116,15 @@ def _read_history(run: Run, history: pd.DataFrame, chosen: int | None) -> None:
     run.seconds = float(history["seconds"].sum())
     if "val/accuracy" in history:
         run.best_val = float(history["val/accuracy"].max())
+        if chosen is None:
+            # A run of before this was noted, or one without epochs.
+            chosen = int(history["epoch"][history["val/accuracy"].argmax()])
     if chosen is not None:
         (row,) = history[history["epoch"] == chosen].to_dict("records")
-        run.epoch, run.train = chosen + 1, row["train/accuracy"]
-        run.gap = run.train - row["val/accuracy"] if "val/accuracy" in row else None
+        run.epoch = chosen + 1 if len(history) > 1 else None
+        run.train = row.get("train/accuracy")
+        if run.train is not None and "val/accuracy" in row:
+            run.gap = run.train - row["val/accuracy"]
     if "memory_gb" in history:
         run.memory_gb = float(history["memory_gb"].max())
 
