@@ -100,20 +100,13 @@ def as_table(runs: list[Run]) -> str:
         its = [run for run in runs if run.model == name and run.test is not None]
         if its:
             val, test = (
-                _mean([100 * value for value in values]) for values in ([_val(r) for r in its], [r.test for r in its])
+                _mean([100 * value for value in values]) for values in ([r.val for r in its], [r.test for r in its])
             )
             points = "{:+.1f} ({:+.1f} to {:+.1f})".format(*ahead[name]) if name in ahead else ""
             error = statistics.fmean(run.calibration_error or 0 for run in its)
             seconds = statistics.median(run.seconds or 0 for run in its)
             lines.append(f"| {name} | {val} | {test} | {error:.3f} | {points} | {seconds:.0f} |")
     return "\n".join(lines)
-
-
-def _val(run: Run) -> float:
-    """Tell the validation accuracy of the epoch that was tested; of a baseline, its own."""
-    if run.train is None or run.gap is None:
-        return run.best_val or float("nan")
-    return run.train - run.gap
 
 
 def _mean(values: list[Any]) -> str:

@@ -30,7 +30,7 @@ class Run:
         epoch: Number of the epoch that was chosen and tested, from 1.
         chosen_by: What it was chosen by.
         train: Training accuracy of that epoch, per clip as it was trained on, 0 to 1.
-        gap: By how much that is more than the epoch's validation accuracy, -1 to 1.
+        val: Validation accuracy of that epoch, per track, 0 to 1.
         test: Test accuracy per track, 0 to 1.
         f1_macro: F1 of the test, the mean over genres, 0 to 1.
         calibration_error: How far probability and accuracy of the test are apart, on average, 0 to 1.
@@ -52,7 +52,7 @@ class Run:
     epoch: int | None = None
     chosen_by: str = ""
     train: float | None = None
-    gap: float | None = None
+    val: float | None = None
     test: float | None = None
     f1_macro: float | None = None
     calibration_error: float | None = None
@@ -61,6 +61,11 @@ class Run:
     error: str = ""
     history: pd.DataFrame = field(default_factory=pd.DataFrame)
     predictions: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def gap(self) -> float | None:
+        """By how much training is ahead of validation in the epoch that was tested, -1 to 1."""
+        return None if self.train is None or self.val is None else self.train - self.val
 
 
 def read_run(folder: Path) -> Run:
@@ -122,9 +127,7 @@ def _read_history(run: Run, history: pd.DataFrame, chosen: int | None) -> None:
     if chosen is not None:
         (row,) = history[history["epoch"] == chosen].to_dict("records")
         run.epoch = chosen + 1 if len(history) > 1 else None
-        run.train = row.get("train/accuracy")
-        if run.train is not None and "val/accuracy" in row:
-            run.gap = run.train - row["val/accuracy"]
+        run.train, run.val = row.get("train/accuracy"), row.get("val/accuracy")
     if "memory_gb" in history:
         run.memory_gb = float(history["memory_gb"].max())
 
