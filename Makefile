@@ -35,4 +35,6 @@ clean:
 
 .venv/installed-test: .venv/installed $(PLUGINS:=/pyproject.toml)
 	$(BIN)/python -m pip install -e '.[test]' $(PLUGINS:%=-e %)
+	# Of it the weights are wanted, not the TensorFlow of 2019 that its code needs.
+	$(BIN)/python -m pip install --no-deps musicnn==0.1.0
 	touch $@

@@ -1,4 +1,4 @@
-"""The head of a probe: trained by scikit-learn on the embeddings of clips, chosen by the accuracy on tracks."""
+"""The head of a probe: trained by scikit-learn on the embeddings of clips, chosen by the log-likelihood of tracks."""
 
 import copy
 import warnings
@@ -43,9 +43,10 @@ class Fitted(NamedTuple):
 
 
 def fit_head(kind: Kind, head_dim: int, train: Clips, val: Clips | None, seed: int) -> Fitted:
-    """Train heads of several strengths, and keep what does best on the tracks of the validation split.
+    """Train heads of several strengths, and keep the one by which the tracks of the validation split are most likely.
 
-    An MLP is kept as it was behind the epoch that did best there. Without that split strength and epochs are fixed.
+    Their accuracy, of a few dozen tracks, would say less, and nothing of whether the probabilities can be believed. An
+    MLP is kept as it was behind the epoch that did best there. Without that split strength and epochs are fixed.
 
     Raises:
         LitGenreError: The training tracks have one genre only.
@@ -69,7 +70,7 @@ def fit_head(kind: Kind, head_dim: int, train: Clips, val: Clips | None, seed: i
         # The last digits of a hardly regularised one are not worth more steps.
         warnings.simplefilter("ignore", ConvergenceWarning)
         heads = in_threads(trained, strengths, "Training", "heads")
-    best = int(np.argmax([accuracy for _, accuracy in heads]))
+    best = int(np.argmax([likelihood for _, likelihood in heads]))
     return Fitted(scaler, heads[best][0], strengths[best])
 
 
@@ -84,7 +85,7 @@ def _fit_linear(strength: float, train: Clips, val: Clips | None) -> tuple[Any, 
     from sklearn.linear_model import LogisticRegression
 
     classifier = LogisticRegression(C=strength, max_iter=1000).fit(train.embedding, train.label)
-    return classifier, _accuracy(classifier, val)
+    return classifier, _likelihood(classifier, val)
 
 
 def _fit_mlp(strength: float, head_dim: int, train: Clips, val: Clips | None, seed: int) -> tuple[Any, float]:
@@ -93,17 +94,23 @@ def _fit_mlp(strength: float, head_dim: int, train: Clips, val: Clips | None, se
     # Not a number, which would give each epoch the same order.
     random = np.random.RandomState(seed)
     classifier = MLPClassifier((head_dim,), alpha=strength, random_state=random)
-    best, accuracy = classifier, -1.0
+    best, likelihood = classifier, -np.inf
     for _ in range(_EPOCHS if val else _UNCHOSEN_EPOCHS):
         classifier.partial_fit(train.embedding, train.label, classes=np.unique(train.label))
-        if (now := _accuracy(classifier, val)) > accuracy or not val:
-            best, accuracy = copy.deepcopy(classifier) if val else classifier, now
-    return best, accuracy
+        if (now := _likelihood(classifier, val)) > likelihood or not val:
+            best, likelihood = copy.deepcopy(classifier) if val else classifier, now
+    return best, likelihood
 
 
-def _accuracy(classifier: Any, clips: Clips | None) -> float:
-    """Rate on tracks, 0 to 1; 0 where there are none."""
+def _likelihood(classifier: Any, clips: Clips | None) -> float:
+    """Rate on tracks, by the mean logarithm of what each one's genre was given; 0 where there are none."""
     if clips is None:
         return 0.0
     scores = track_scores(torch.from_numpy(classifier.predict_proba(clips.embedding)), clips)
-    return float((classifier.classes_[scores.probs.argmax(1)] == scores.label.numpy()).mean())
+    place = {label: column for column, label in enumerate(classifier.classes_.tolist())}
+    # A genre that no training track has is given nothing.
+    given = [
+        probs[place[label]] if label in place else 0.0
+        for probs, label in zip(scores.probs.tolist(), scores.label.tolist(), strict=True)
+    ]
+    return float(np.log(np.clip(given, 1e-9, 1)).mean())

@@ -96,7 +96,7 @@ def test_a_probe_is_a_run_whose_checkpoint_says_what_its_test_said(
 def test_a_backbone_of_a_run_hears_other_genres(run: Run, trained: Path, write_fma: WriteFMA) -> None:
     splits = ("training", "training", "validation", "test")
     names = {number: ("Low", "High")[number % 2] for number in range(1, 9)}
-    sounds = {number: tone((110, 3520)[number % 2] * (1 + number / 50), 2.0) for number in names}
+    sounds = {number: tone((110, 3520)[number % 2] * (1 + number / 400), 2.0) for number in names}
     root = write_fma({number: (splits[(number - 1) // 2], names[number], sounds[number]) for number in names})
     run("probe", f"--ckpt_path={trained}", f"--data.root={root}", "--folder=out", "--device=cpu", "--embeddings=kept")
     table = read_test(Path("out"))

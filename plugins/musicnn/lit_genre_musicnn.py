@@ -1,0 +1,218 @@
+"""MusiCNN: Pons' network, as it comes: trained to tag the Million Song Dataset, which is to have heard much music."""
+
+import importlib.util
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lit_genre import LogMel
+from lit_genre.model.backbone import Backbone, InputShape
+
+Weights = Literal["MSD_musicnn", "MTT_musicnn"]
+
+_SHA256: Final = {
+    "MSD_musicnn": "8579734ee6388f799ed0def4bbd0d1fdcbeaf213ef2a9dc860917bd76a303de6",
+    "MTT_musicnn": "041f3935e981a65cea739842d30c188d3a7d2adf4410955c8668eb3de4a5acab",
+}
+
+_INSTALL: Final = "pip install --no-deps --force-reinstall musicnn==0.1.0"
+
+_DENSE: Final = 200
+_TAGS: Final = 50
+
+_AS_IN_TENSORFLOW: Final[dict[str, Any]] = {"eps": 1e-3, "momentum": 0.01}
+
+_NAMES: Final = {
+    "norm": {"beta": "bias", "gamma": "weight", "moving_mean": "running_mean", "moving_variance": "running_var"},
+    "other": {"bias": "bias", "kernel": "weight"},
+}
+
+
+class LogC(LogMel):
+    """Mel spectrogram, compressed as MusiCNN was trained on it: log10(1 + 10,000 power), 0 and more.
+
+    96 bands of Slaney's, a Fourier transform of 512 samples, and 256 from one frame to the next.
+
+    Args:
+        sample_rate: Hz; MusiCNN was trained with 16,000.
+
+    Shape:
+        - waveform: (b, n), full scale 1
+        - Output: (b, 96, n // 256 + 1)
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        super().__init__(sample_rate, n_fft=512, hop_length=256, n_mels=96)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Map waveforms, shape (b, n), to spectrograms, shape (b, m, f)."""
+        return torch.log10(1 + 10_000 * self.power(waveform))
+
+
+class MusiCNN(Backbone):
+    """Convolutions as tall as timbres and as long as rhythms, and what they learned from 200,000 songs.
+
+    Goes behind `frontend: lit_genre_musicnn.LogC` at 16,000 Hz, with clips of about 3 s, as it was trained. The weights
+    are in the package musicnn (ISC license), whose code, for an old TensorFlow, is not needed:
+    `pip install --no-deps musicnn==0.1.0`, 29 MB.
+
+    Args:
+        input_shape: (n_mels, n_frames), 96 bands for the weights to fit.
+        weights: "MSD_musicnn" learned 50 tags of Last.fm's listeners on the Million Song Dataset, "MTT_musicnn" those
+            of MagnaTagATune, whose songs are Magnatune's; null for random ones.
+        freeze: Train the head only; the network stays as it came.
+
+    Shape:
+        - mel: (b, m, f), f >= 1
+        - Output: (b, 1706), the 200 numbers before the tags and the 1506 that these are made of
+
+    Raises:
+        ValueError: The weights cannot be found or do not fit.
+
+    Reference:
+        J. Pons and X. Serra, "musicnn: Pre-trained convolutional neural networks for music audio tagging",
+        Late-breaking/demo at ISMIR 2019.
+    """
+
+    sample_rate = 16000
+
+    def __init__(self, input_shape: InputShape, weights: Weights | None = "MSD_musicnn", freeze: bool = True) -> None:
+        super().__init__()
+        n_mels = input_shape[0]
+        self.freeze = freeze
+        # Bands and frames that a filter spans, and how many there are of each size.
+        sizes = [(int(0.4 * n_mels), 7, 204), (int(0.7 * n_mels), 7, 204), (1, 128, 51), (1, 64, 51), (1, 32, 51)]
+        n_filters = sum(count for *_, count in sizes)
+        self.input_norm = nn.BatchNorm2d(1, **_AS_IN_TENSORFLOW)
+        self.filters = nn.ModuleList(_Filters(*size) for size in sizes)
+        self.layers = nn.ModuleList(_Layer(channels) for channels in (n_filters, 64, 64))
+        pooled = 2 * (n_filters + 3 * 64)
+        self.pooled_norm = nn.BatchNorm1d(pooled, **_AS_IN_TENSORFLOW)
+        self.dropout = nn.Dropout(0.5)
+        self.dense = nn.Linear(pooled, _DENSE)
+        self.norm = nn.BatchNorm1d(_DENSE, **_AS_IN_TENSORFLOW)
+        self.embedding_dim = _DENSE + pooled
+        if weights is not None and torch.get_default_device().type != "meta":
+            # On the meta device its size is asked for, not its weights.
+            self._load(weights)
+        self.requires_grad_(not freeze)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Map a batch of spectrograms, shape (b, m, f), to embeddings, shape (b, d)."""
+        picture = self.input_norm(mel.unsqueeze(1))
+        maps = [torch.cat([filters(picture) for filters in self.filters], 1)]
+        for number, layer in enumerate(self.layers):
+            maps.append(layer(maps[-1]) + (maps[-1] if number else 0))
+        stacked = torch.cat(maps, 1)
+        # As TensorFlow laid them: the maximum of a map beside its mean.
+        pooled = torch.stack([stacked.amax(-1), stacked.mean(-1)], -1).flatten(1)
+        pooled = self.pooled_norm(pooled)
+        dense = self.norm(self.dense(self.dropout(pooled)).relu())
+        return torch.cat([dense, pooled], 1)
+
+    def train(self, mode: bool = True) -> "MusiCNN":
+        """Train or not; a frozen network stays in eval."""
+        return super().train(mode and not self.freeze)
+
+    def restore_args(self) -> dict[str, Any]:
+        """Return what a checkpoint needs in order to do without the package."""
+        return {"weights": None}
+
+    def _load(self, weights: Weights) -> None:
+        tensors = self._tensors()
+        values = _read(weights, {name: tensor.numel() for name, tensor in tensors.items()})
+        with torch.no_grad():
+            for name, tensor in tensors.items():
+                # TensorFlow has all axes the other way round: frames, bands, inputs, outputs.
+                value = values[name].reshape(tensor.shape[::-1]).T
+                tensor.copy_(torch.from_numpy(value.copy()))
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Tell the tensors by the names that they have in the checkpoint, where each kind is counted."""
+        blocks: list[Any] = [*self.filters, *self.layers]
+        norms = [self.input_norm, *(block.norm for block in blocks), self.pooled_norm, self.norm]
+        tensors: dict[str, Tensor] = {}
+        for kind, modules in (
+            ("conv2d", [block.conv for block in blocks]),
+            ("dense", [self.dense, nn.Linear(_DENSE, _TAGS)]),
+            ("batch_normalization", norms),
+        ):
+            for number, module in enumerate(modules):
+                scope = kind + (f"_{number}" if number else "")
+                names = _NAMES["norm" if isinstance(module, nn.modules.batchnorm._BatchNorm) else "other"]
+                tensors |= {f"{scope}/{theirs}": getattr(module, ours) for theirs, ours in names.items()}
+        return tensors
+
+
+class _Filters(nn.Module):
+    """Filters of one size along time, and at each moment the band where each found most.
+
+    Shape:
+        - picture: (b, 1, m, f)
+        - Output: (b, count, f)
+    """
+
+    def __init__(self, bands: int, frames: int, count: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, count, (bands, frames))
+        self.norm = nn.BatchNorm2d(count, **_AS_IN_TENSORFLOW)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """Find them."""
+        found: Tensor = self.norm(self.conv(_padded(picture, self.conv.kernel_size[1])).relu())
+        return found.amax(2)
+
+
+class _Layer(nn.Module):
+    """64 convolutions over time, shape (b, c, f) to (b, 64, f)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(channels, 64, 7)
+        self.norm = nn.BatchNorm1d(64, **_AS_IN_TENSORFLOW)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (b, c, f) to (b, 64, f)."""
+        found: Tensor = self.norm(self.conv(_padded(maps, self.conv.kernel_size[0])).relu())
+        return found
+
+
+def _padded(maps: Tensor, frames: int) -> Tensor:
+    """Lay silence around, so that a convolution over so many frames keeps their number; an odd one goes behind."""
+    return F.pad(maps, ((frames - 1) // 2, frames // 2))
+
+
+def _read(weights: Weights, sizes: dict[str, int]) -> dict[str, NDArray[np.float32]]:
+    """Read the tensors of a TensorFlow checkpoint by name, flat.
+
+    It holds one behind the other in the order of their names; beside those that were trained lie the two moments that
+    Adam kept of them, and at one place its two powers.
+    """
+    path = _package() / weights / ".data-00000-of-00001"
+    if not path.is_file() or sha256(path.read_bytes()).hexdigest() != _SHA256[weights]:
+        raise ValueError(f"{path} is not what musicnn 0.1.0 has there: {_INSTALL}")
+    trained = {name: size for name, size in sizes.items() if "/moving_" not in name}
+    moments = {f"{name}/{moment}": size for name, size in trained.items() for moment in ("Adam", "Adam_1")}
+    everything = sorted({**sizes, **moments, "beta1_power": 1, "beta2_power": 1}.items())
+    flat = np.fromfile(path, dtype="<f4")
+    if flat.size != sum(size for _, size in everything):
+        raise ValueError(
+            "the weights of MusiCNN are for 96 mel bands: put it behind `frontend: lit_genre_musicnn.LogC`."
+        )
+    ends = np.cumsum([size for _, size in everything])[:-1]
+    found = dict(zip((name for name, _ in everything), np.split(flat, ends), strict=True))
+    return {name: found[name] for name in sizes}
+
+
+def _package() -> Path:
+    """Find the package's folder, without running its code."""
+    spec = importlib.util.find_spec("musicnn")
+    if spec is None or spec.origin is None:
+        raise ValueError(f"the weights of MusiCNN are in the package musicnn, which is not installed: {_INSTALL}")
+    return Path(spec.origin).parent

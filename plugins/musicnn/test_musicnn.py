@@ -1,0 +1,93 @@
+"""MusiCNN keeps the contract, and hears what the TensorFlow program heard that its weights come from."""
+
+import importlib.util
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lit_genre_musicnn
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from lit_genre_musicnn import LogC, MusiCNN
+
+from lit_genre import write_demo
+from lit_genre.__main__ import main
+from lit_genre.testing import check_backbone, check_config
+
+SHAPE = (96, 188)
+"""Of 3 s."""
+
+
+@pytest.mark.parametrize("options", [{}, {"weights": "MTT_musicnn", "freeze": False}, {"weights": None}])
+def test_contract(options: dict[str, Any]) -> None:
+    check_backbone(partial(MusiCNN, **options), input_shape=SHAPE)
+
+
+def test_config() -> None:
+    check_config(Path(__file__).with_name("musicnn.yaml"))
+
+
+def test_it_gives_what_tensorflow_gives() -> None:
+    random = np.random.default_rng(0)
+    mel = np.log10(1 + 1e4 * random.random((2, 187, 96)).astype("f4") ** 8).astype("f4")
+    with torch.no_grad():
+        embedding = MusiCNN(SHAPE).eval()(torch.from_numpy(mel).transpose(1, 2))
+    # musicnn 0.1.0's `penultimate`, by TensorFlow 2.21.
+    dense = embedding[:, :200].numpy()
+    assert dense[0, :4] == pytest.approx([0.10885, -0.12703, -0.28483, 3.85104], abs=1e-4)
+    assert dense[1, -4:] == pytest.approx([-0.51849, -0.42077, 0.28352, -0.2934], abs=1e-4)
+    assert embedding.shape == (2, 1706)
+
+
+def test_its_front_end_is_librosa_s() -> None:
+    import librosa
+
+    waveform = np.random.default_rng(0).normal(0, 0.1, 16000).astype("f4")
+    power = librosa.feature.melspectrogram(y=waveform, sr=16000, hop_length=256, n_fft=512, n_mels=96)
+    expected = np.log10(10000 * power + 1)
+    assert LogC(16000)(torch.from_numpy(waveform)[None])[0].numpy() == pytest.approx(expected, abs=1e-3)
+
+
+def test_frozen_it_stays_as_it_came() -> None:
+    backbone = MusiCNN(SHAPE).train()
+    assert not backbone.training
+    assert not any(parameter.requires_grad for parameter in backbone.parameters())
+    assert MusiCNN(SHAPE, freeze=False).train().training
+
+
+def test_without_the_weights_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = importlib.util.find_spec("musicnn")
+    assert found is not None
+    assert found.origin is not None
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"not installed: pip install --no-deps .*musicnn==0\.1\.0"):
+        MusiCNN(SHAPE)
+    shutil.copytree(Path(found.origin).parent / "MSD_musicnn", tmp_path / "MSD_musicnn")
+    with (tmp_path / "MSD_musicnn" / ".data-00000-of-00001").open("r+b") as file:
+        file.write(b"\1")
+    found.origin = str(tmp_path / "__init__.py")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
+    with pytest.raises(ValueError, match=r"is not what musicnn 0\.1\.0 has there"):
+        MusiCNN(SHAPE)
+
+
+def test_other_bands_are_refused() -> None:
+    with pytest.raises(ValueError, match="for 96 mel bands: put it behind `frontend: lit_genre_musicnn"):
+        MusiCNN((128, 188))
+
+
+def test_a_probe_of_it_needs_the_package_no_more(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_demo(Path("data"), artists=3, tracks_per_artist=1, seconds=3.0)
+    config = Path(__file__).with_name("musicnn.yaml")
+    main(["probe", "--config", str(config), "--data.root=data", "--folder=probe", "--device=cpu"])
+    assert "an embedding of 1706 numbers" in " ".join(capsys.readouterr().out.split())
+    monkeypatch.setattr(lit_genre_musicnn, "_package", lambda: pytest.fail("it looked for the package"))
+    before = pd.read_csv("probe/test.csv")
+    main(["test", "--ckpt_path=probe/checkpoints/best.ckpt", "--trainer.accelerator=cpu", "--trainer.logger=false"])
+    assert pd.read_csv("probe/test.csv")["predicted"].tolist() == before["predicted"].tolist()
