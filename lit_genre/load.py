@@ -37,8 +37,8 @@ def load_model(source: str | Path, trust: bool = False, device: str | torch.devi
 
     Args:
         source: Path of a checkpoint or of a folder in the Hub's format, or "best" or "last" for that of the newest run.
-        trust: Import any class that the file names, and not only those of the backbones that are installed: importing a
-            module runs its code.
+        trust: Import any class that the file names, and not only backbones that are installed and front-ends that are
+            ours or in the same module as one of these: importing a module runs its code.
         device: Where the model is to be.
 
     Raises:
@@ -122,11 +122,22 @@ def _build(hyperparameters: dict[str, Any], path: Path) -> GenreClassifier:
     if strange := hyperparameters.keys() - _EXPECTED:
         raise LitGenreError(f"{path} asks for {', '.join(sorted(strange))}, which no checkpoint of lit-genre has.")
     installed = {plugin.backbone for plugin in backbones().values() if plugin.backbone is not None}
-    parts: dict[str, set[type[Backbone]] | set[type[nn.Module]]] = {"backbone": installed, "frontend": _FRONTENDS}
+    frontends = _FRONTENDS.union(*map(_modules_beside, installed))
+    parts: dict[str, set[type[Backbone]] | set[type[nn.Module]]] = {"backbone": installed, "frontend": frontends}
     factories = {name: _factory(hyperparameters[name], parts[name], path) for name in parts if name in hyperparameters}
     model = GenreClassifier(**{**hyperparameters, **factories})
     model.hparams.update(hyperparameters)
     return model
+
+
+def _modules_beside(backbone: type[Backbone]) -> set[type[nn.Module]]:
+    """List the classes of the module that a backbone is defined in, where its front-end may be."""
+    module = backbone.__module__
+    return {
+        found
+        for found in vars(sys.modules[module]).values()
+        if isinstance(found, type) and issubclass(found, nn.Module) and found.__module__ == module
+    }
 
 
 def _factory(described: Any, known: AbstractSet[type[nn.Module]], path: Path) -> Any:

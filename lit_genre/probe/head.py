@@ -84,7 +84,7 @@ def track_scores(probs: Tensor, clips: Clips) -> TrackScores:
 def _fit_linear(strength: float, train: Clips, val: Clips | None) -> tuple[Any, float]:
     from sklearn.linear_model import LogisticRegression
 
-    classifier = LogisticRegression(C=strength, max_iter=1000).fit(train.embedding, train.label)
+    classifier = LogisticRegression(C=strength, max_iter=300).fit(train.embedding, train.label)
     return classifier, _likelihood(classifier, val)
 
 

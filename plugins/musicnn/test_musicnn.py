@@ -91,3 +91,5 @@ def test_a_probe_of_it_needs_the_package_no_more(
     before = pd.read_csv("probe/test.csv")
     main(["test", "--ckpt_path=probe/checkpoints/best.ckpt", "--trainer.accelerator=cpu", "--trainer.logger=false"])
     assert pd.read_csv("probe/test.csv")["predicted"].tolist() == before["predicted"].tolist()
+    main(["classify", "probe/checkpoints/best.ckpt", "data/fma_small", "--device=cpu", "--output=answers.csv"])
+    assert len(pd.read_csv("answers.csv")) == 24
