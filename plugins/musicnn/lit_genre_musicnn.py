@@ -101,7 +101,8 @@ class MusiCNN(Backbone):
         if weights is not None and torch.get_default_device().type != "meta":
             # On the meta device its size is asked for, not its weights.
             self._load(weights)
-        self.requires_grad_(not freeze)
+        # Lightning leaves each module in the mode that it finds it in.
+        self.requires_grad_(not freeze).train()
 
     def forward(self, mel: Tensor) -> Tensor:
         """Map a batch of spectrograms, shape (b, m, f), to embeddings, shape (b, d)."""

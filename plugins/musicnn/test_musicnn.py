@@ -52,10 +52,10 @@ def test_its_front_end_is_librosa_s() -> None:
 
 
 def test_frozen_it_stays_as_it_came() -> None:
-    backbone = MusiCNN(SHAPE).train()
-    assert not backbone.training
-    assert not any(parameter.requires_grad for parameter in backbone.parameters())
-    assert MusiCNN(SHAPE, freeze=False).train().training
+    for backbone in (MusiCNN(SHAPE), MusiCNN(SHAPE).train()):
+        assert not any(module.training for module in backbone.modules())
+        assert not any(parameter.requires_grad for parameter in backbone.parameters())
+    assert all(module.training for module in MusiCNN(SHAPE, freeze=False).modules())
 
 
 def test_without_the_weights_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
