@@ -95,7 +95,9 @@ PLUGINS = [path for path in (PACKAGE.parent / "plugins").glob("*/*.py") if not p
 
 @pytest.mark.parametrize("path", PLUGINS, ids=lambda path: path.stem)
 def test_plugins_import_the_contract_and_nothing_else_of_ours(path: Path) -> None:
-    assert ours(path) == {"model.backbone.Backbone", "model.backbone.InputShape"}
+    contract = {"model.backbone.Backbone", "model.backbone.InputShape"}
+    # What `lit_genre` itself offers is for plugins too: a front-end to make another from.
+    assert contract <= ours(path) <= contract | {"LogMel"}
 
 
 @pytest.mark.parametrize("name", MODULES)

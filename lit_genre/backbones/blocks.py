@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +67,17 @@ class Dropout(nn.Dropout):
         drawn = drawn.as_strided(input.shape, torch.empty_like(input, device="meta").stride())
         kept = drawn >= int(self.p * 2**16) - 2**15
         return input * (kept.to(input.dtype) * (1 / (1 - self.p)))
+
+
+class LSTM(nn.LSTM):
+    """torch's LSTM, which on a CPU stays in float32 under autocast: one without AVX-512 has no other."""
+
+    def forward(self, input: Tensor, hx: Any = None) -> Any:  # type: ignore[override]
+        """Map (b, f, c) to the states and the last state, as torch's does."""
+        if input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return super().forward(input, hx)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(input.float(), hx)
 
 
 def dense(in_features: int, embedding_dim: int) -> nn.Sequential:

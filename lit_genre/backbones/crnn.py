@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from lit_genre.backbones.blocks import ConvBlocks, Dropout, dense
+from lit_genre.backbones.blocks import LSTM, ConvBlocks, Dropout, dense
 from lit_genre.model.backbone import Backbone, InputShape
 
 
@@ -25,7 +25,7 @@ class _CRNN(Backbone):
         self.embedding_dim = embedding_dim
         self.blocks = ConvBlocks((input_shape[0], *filters), (1, kernel_size), (1, 2), dropout)
         between = dropout if lstm_layers > 1 else 0.0
-        self.lstm = nn.LSTM(filters[-1], lstm_dim, lstm_layers, batch_first=True, dropout=between)
+        self.lstm = LSTM(filters[-1], lstm_dim, lstm_layers, batch_first=True, dropout=between)
         self.dropout = Dropout(dropout)
         self.dense = dense(lstm_dim, embedding_dim)
 

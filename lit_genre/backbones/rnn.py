@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from lit_genre.backbones.blocks import Dropout, dense
+from lit_genre.backbones.blocks import LSTM, Dropout, dense
 from lit_genre.model.backbone import Backbone, InputShape
 
 
@@ -34,7 +34,7 @@ class RNN(Backbone):
         super().__init__()
         self.embedding_dim = embedding_dim
         self.norm = nn.BatchNorm1d(input_shape[0])
-        self.lstm = nn.LSTM(input_shape[0], lstm_dim, batch_first=True)
+        self.lstm = LSTM(input_shape[0], lstm_dim, batch_first=True)
         # The gates are in, forget, cell, out; of their two biases one suffices.
         nn.init.ones_(self.lstm.get_parameter("bias_ih_l0")[lstm_dim : 2 * lstm_dim])
         self.dropout = Dropout(dropout)

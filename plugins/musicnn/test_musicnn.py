@@ -17,8 +17,8 @@ from lit_genre import write_demo
 from lit_genre.__main__ import main
 from lit_genre.testing import check_backbone, check_config
 
-SHAPE = (96, 188)
-"""Of 3 s."""
+SHAPE = (96, 63)
+"""Of 1 s."""
 
 
 @pytest.mark.parametrize("options", [{}, {"weights": "MTT_musicnn", "freeze": False}, {"weights": None}])
