@@ -69,14 +69,14 @@ def part_of(everything: Any, track_ids: NDArray[np.int64]) -> Any:
     return type(everything)(*(column[chosen] for column in everything))
 
 
-def test_baseline(rows: Rows, split: Split, n_classes: int) -> TrackScores:
+def rate_baseline(rows: Rows, split: Split, n_classes: int) -> TrackScores:
     """Train and test the SVM."""
     train, val, test = (part_of(rows, part) for part in split)
     probs = probabilities(choose("svm", train, val), test.features, n_classes)
     return TrackScores(torch.from_numpy(test.track_id), probs, torch.from_numpy(test.label))
 
 
-def test_probe(clips: Clips, split: Split) -> TrackScores:
+def rate_probe(clips: Clips, split: Split) -> TrackScores:
     """Train and test the head."""
     train, val, test = (part_of(clips, part) for part in split)
     fitted = fit_head("linear", 0, train, val, seed=0)
@@ -97,7 +97,7 @@ def main() -> None:
     accuracies = []
     for seed in options.seeds:
         split = split_by_artist(rows, data, seed)
-        both = test_baseline(rows, split, len(data.classes)), test_probe(clips, split)
+        both = rate_baseline(rows, split, len(data.classes)), rate_probe(clips, split)
         accuracies.append([100 * float(score(scores, data.classes)["accuracy"]) for scores in both])
         errors = [calibration_error(scores, data.classes) for scores in both]
         figures = " | ".join(f"{a:.1f} % | {e:.3f}" for a, e in zip(accuracies[-1], errors, strict=True))

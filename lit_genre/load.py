@@ -122,7 +122,7 @@ def _build(hyperparameters: dict[str, Any], path: Path) -> GenreClassifier:
     if strange := hyperparameters.keys() - _EXPECTED:
         raise LitGenreError(f"{path} asks for {', '.join(sorted(strange))}, which no checkpoint of lit-genre has.")
     installed = {plugin.backbone for plugin in backbones().values() if plugin.backbone is not None}
-    frontends = _FRONTENDS.union(*map(_modules_beside, installed))
+    frontends = _FRONTENDS.union(*map(_classes_beside, installed))
     parts: dict[str, set[type[Backbone]] | set[type[nn.Module]]] = {"backbone": installed, "frontend": frontends}
     factories = {name: _factory(hyperparameters[name], parts[name], path) for name in parts if name in hyperparameters}
     model = GenreClassifier(**{**hyperparameters, **factories})
@@ -130,7 +130,7 @@ def _build(hyperparameters: dict[str, Any], path: Path) -> GenreClassifier:
     return model
 
 
-def _modules_beside(backbone: type[Backbone]) -> set[type[nn.Module]]:
+def _classes_beside(backbone: type[Backbone]) -> set[type[nn.Module]]:
     """List the classes of the module that a backbone is defined in, where its front-end may be."""
     module = backbone.__module__
     return {
