@@ -18,7 +18,7 @@ demo: .venv/installed
 	@echo "  $(BIN)/lit-genre fit $(DEMO) --model.backbone.lstm_dim=64 --seed_everything=1"
 
 test: .venv/installed-test lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 lint: .venv/installed-test
 	$(BIN)/ruff check

@@ -1,6 +1,7 @@
 """Small data in FMA's format, made once."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from lit_genre.__main__ import main
 
 # Two threads each in several libraries wait for one another on two cores.
 torch.set_num_threads(1)
+# What a shell puts behind `&` ignores Ctrl-C, and so would the programs that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # No test asks the network; the hubs' library reads this when it is imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
 for variable in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from lit_genre.answer.command import batch_size_of
 from lit_genre.answer.listen import listen
@@ -39,7 +39,7 @@ def run(args: Sequence[str]) -> None:
         )
     alike = similarity(library.embeddings, song)
     order = [number for number in np.argsort(-alike, kind="stable").tolist() if number != place][: options.count]
-    table = Table("alike", "song", "genre")
+    table = Table("alike", Column("song", overflow="fold"), "genre")
     for number in order:
         table.add_row(f"{alike[number]:.3f}", escape(readable(library.paths[number])), escape(library.genres[number]))
     console.print(table)

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 import numpy as np
 import torch
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from torch import Tensor
 
 from lit_genre.answer.listen import Answer
@@ -163,7 +163,7 @@ def fingerprint(model: GenreClassifier) -> str:
 
 def as_table(rows: Sequence[tuple[Path, Answer]], classes: Sequence[str], top: int) -> Table:
     """Show songs with their most probable genres."""
-    table = Table("song", "length", "genres")
+    table = Table(Column("song", overflow="fold"), "length", "genres")
     for path, answer in rows:
         genres = ", ".join(f"{name} {prob:.0%}" for name, prob in ranked(answer.probs, classes, top).items())
         table.add_row(escape(readable(path.name)), clock(answer.seconds), escape(genres))

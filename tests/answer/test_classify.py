@@ -168,6 +168,11 @@ def test_a_full_disk_is_said_in_one_line(run: Run, trained: Path, music: Path) -
     assert "No space left on device" in str(ended.value.code)
 
 
+def songs(table: str) -> str:
+    """Read the column of songs, whose names a narrow terminal breaks, but does not cut."""
+    return "".join(row.split("│")[2].strip() for row in table.splitlines() if row.count("│") == 4)
+
+
 def test_similar_songs_are_found_by_name_or_by_ear(
     run: Run, trained: Path, fma: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -187,13 +192,13 @@ def test_similar_songs_are_found_by_name_or_by_ear(
     by_name = capsys.readouterr().out
     heading, _, table = by_name.partition("\n")
     assert heading.endswith("000001.mp3:")
-    assert table.count(".mp3") == 3
-    assert "000001.mp3" not in table
+    assert songs(table).count(".mp3") == 3
+    assert "000001.mp3" not in songs(table)
     copy = Path("copy of the first.mp3")
     copy.write_bytes((fma / "fma_small" / "000" / "000001.mp3").read_bytes())
     run("similar", "heard.npz", copy, "--checkpoint", trained, "--count", "1")
     by_ear = capsys.readouterr().out
-    assert "000001.mp3" in by_ear
+    assert "000001.mp3" in songs(by_ear)
     assert "1.000" in by_ear
     with pytest.raises(SystemExit, match="none of the 24 songs"):
         run("similar", "heard.npz", copy)
