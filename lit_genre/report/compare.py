@@ -35,7 +35,8 @@ def compare(
 ) -> None:
     """Train configurations with several seeds, one after the other, test the best checkpoint of each, and report.
 
-    Beside them stands what `lit-genre baseline` makes of the same data; a network that loses to it is marked.
+    All come with the first seed before any comes with the second. Beside them stands what `lit-genre baseline` makes of
+    the same data; a network that loses to it is marked.
 
     The folder gets results.csv, table.md, curves.png, overfit.png and report.html; the runs lie in its runs/. Started
     again, it leaves alone what is finished, goes on with what was interrupted, and tries again what failed.
@@ -121,12 +122,12 @@ def _models(configs: list[str], recipes: list[str], overlays: list[str]) -> dict
 def _plan(models: dict[str, list[str]], seeds: list[int], options: list[str], folder: Path) -> dict[Path, list[str]]:
     """Name each run's folder and the words of its `lit-genre fit`; refuse what would mix two comparisons."""
     plan = {}
-    for name, files in models.items():
-        for seed in seeds:
-            words = [word for path in files for word in ("--config", path)]
-            run_folder = folder / f"{name}-seed{seed}"
-            plan[run_folder] = [*words, *options, f"--seed_everything={seed}"]
-            _check_settings(run_folder, plan[run_folder], files)
+    # Seed by seed, so that what is stopped early has compared all models.
+    for seed, (name, files) in product(seeds, models.items()):
+        words = [word for path in files for word in ("--config", path)]
+        run_folder = folder / f"{name}-seed{seed}"
+        plan[run_folder] = [*words, *options, f"--seed_everything={seed}"]
+        _check_settings(run_folder, plan[run_folder], files)
     return plan
 
 

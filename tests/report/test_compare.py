@@ -95,6 +95,12 @@ def test_two_configurations_of_one_name_are_refused(run: Run) -> None:
         run("compare", "--configs=[a/net.yaml, b/net.yaml]")
 
 
+def test_all_are_trained_with_the_first_seed_before_any_with_the_second(tmp_path: Path) -> None:
+    plan = module._plan({"a": [], "b": []}, [4, 2], ["--x"], tmp_path)
+    assert [folder.name for folder in plan] == ["a-seed4", "b-seed4", "a-seed2", "b-seed2"]
+    assert plan[tmp_path / "b-seed2"] == ["--x", "--seed_everything=2"]
+
+
 @pytest.mark.parametrize("name", ["compare.yaml", "compare_recipes.yaml"])
 def test_the_shipped_comparisons_name_all_seven(name: str) -> None:
     plan = yaml.safe_load((CONFIGS / name).read_text())
