@@ -20,7 +20,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from lit_genre.baseline.classifier import Rows, choose, probabilities
 from lit_genre.baseline.features import MFCCStatistics
 from lit_genre.data.datamodule import TrackDataModule
-from lit_genre.data.track import SPLITS
+from lit_genre.data.track import SPLITS, Track
 from lit_genre.model.metrics import TrackScores, calibration_error, score
 from lit_genre.probe.embeddings import Clips, Embeddings
 from lit_genre.probe.head import fit_head, track_scores
@@ -56,11 +56,16 @@ def hear_embeddings(words: Sequence[str]) -> Clips:
 
 def split_by_artist(rows: Rows, data: TrackDataModule, seed: int) -> Split:
     """Split tracks, each artist into one part."""
-    artists = [data.track(number).artist_id for number in rows.track_id.tolist()]
+    artists = [_artist(data.track(number)) for number in rows.track_id.tolist()]
     folds = StratifiedGroupKFold(PARTS, shuffle=True, random_state=seed).split(rows.features, rows.label, artists)
     test, val = (fold for (_, fold), _ in zip(folds, range(2), strict=False))
     rest = np.setdiff1d(np.arange(len(rows.label)), np.concatenate([test, val]))
     return Split(*(rows.track_id[part] for part in (rest, val, test)))
+
+
+def _artist(track: Track) -> int:
+    """Number its artist; one who is not known is taken for another than all others."""
+    return track.artist_id if track.artist_id >= 0 else -2 - track.track_id
 
 
 def part_of(everything: Any, track_ids: NDArray[np.int64]) -> Any:
@@ -76,11 +81,12 @@ def rate_baseline(rows: Rows, split: Split, n_classes: int) -> TrackScores:
     return TrackScores(torch.from_numpy(test.track_id), probs, torch.from_numpy(test.label))
 
 
-def rate_probe(clips: Clips, split: Split) -> TrackScores:
+def rate_probe(clips: Clips, split: Split, n_classes: int) -> TrackScores:
     """Train and test the head."""
     train, val, test = (part_of(clips, part) for part in split)
     fitted = fit_head("linear", 0, train, val, seed=0)
-    probs = fitted.classifier.predict_proba(fitted.scaler.transform(test.embedding))
+    probs = np.zeros((len(test.label), n_classes))
+    probs[:, fitted.classifier.classes_] = fitted.classifier.predict_proba(fitted.scaler.transform(test.embedding))
     return track_scores(torch.from_numpy(probs), test)
 
 
@@ -97,7 +103,7 @@ def main() -> None:
     accuracies = []
     for seed in options.seeds:
         split = split_by_artist(rows, data, seed)
-        both = rate_baseline(rows, split, len(data.classes)), rate_probe(clips, split)
+        both = rate_baseline(rows, split, len(data.classes)), rate_probe(clips, split, len(data.classes))
         accuracies.append([100 * float(score(scores, data.classes)["accuracy"]) for scores in both])
         errors = [calibration_error(scores, data.classes) for scores in both]
         figures = " | ".join(f"{a:.1f} % | {e:.3f}" for a, e in zip(accuracies[-1], errors, strict=True))

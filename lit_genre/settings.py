@@ -103,6 +103,10 @@ def _opened(data: LightningDataModule) -> TrackDataModule:
         raise LitGenreError(
             "data.task is multi, but this is trained and rated on one genre a track: set --data.task=single."
         )
+    there = {track.split for track in data.tracks}
+    for split in ("train", "test"):
+        if split not in there:
+            raise LitGenreError(f"No track of {data.title} is in the {split} split, which this cannot do without.")
     data.prepare_data()
     data.setup()
     return data

@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -78,19 +78,29 @@ def _read(path: Path, file: Iterable[str], root: Path) -> tuple[list[Song], list
             f"no column {' and none '.join(missing)} in the header '{readable(header.strip())}'. A list of songs has"
         )
         _refuse(path, 1, f"{fault} {' and '.join(_NEEDED)}, and may have {', '.join(_OPTIONAL)}")
-    table = csv.reader(lines, delimiter=separator)
     songs: list[Song] = []
     line_of: dict[str, int] = {}
-    for fields in table:
+    for line, fields in _fields(path, lines, separator):
         if not any(field.strip() for field in fields):
             continue
-        line = table.line_num + 1
         song = _song(path, line, names, fields, root)
         if song.path in line_of:
             _refuse(path, line, f"{readable(song.path)} is in line {line_of[song.path]} too: keep one of them")
         line_of[song.path] = line
         songs.append(song)
     return songs, list(line_of.values())
+
+
+def _fields(path: Path, lines: Iterator[str], separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Tell the fields of each song, and the line that it ends in."""
+    # Not strict, a quote that is never closed swallows the songs up to the next one.
+    table = csv.reader(lines, delimiter=separator, strict=True)
+    try:
+        for fields in table:
+            yield table.line_num + 1, fields
+    except csv.Error as error:
+        fault = f"{error}: a quote that opens a field, here or in a line above, is not closed at the field's end"
+        _refuse(path, table.line_num + 1, fault)
 
 
 def _song(path: Path, line: int, names: list[str], fields: list[str], root: Path) -> Song:
@@ -107,9 +117,13 @@ def _song(path: Path, line: int, names: list[str], fields: list[str], root: Path
     split = row.get("split", "")
     if split and split.lower() not in _SPLIT_OF:
         _refuse(path, line, f"there is no split {split!r}: use {', '.join(SPLITS)}")
-    file = root / Path(row["path"]).expanduser()
+    place = Path(row["path"])
+    file = root / (place.expanduser() if place.parts[0] == "~" else place)
     if not file.is_file():
-        _refuse(path, line, f"there is no file '{readable(row['path'])}' in {root}")
+        fault = (
+            f"there is no file '{readable(row['path'])}' in {root}; --data.path names the folder that paths start from"
+        )
+        _refuse(path, line, fault)
     return Song(
         place_in(root, file),
         row["genre"],

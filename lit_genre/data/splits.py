@@ -23,6 +23,9 @@ _ABSENT: Final = 10.0
 
 _BY_HAND: Final = "say the split of each song in a list: --data.csv=LIST"
 
+_NOBODY: Final = frozenset(("unknown artist", "unknown", "various artists", "various", "va"))
+"""What programs write where they know no artist, or where there are many."""
+
 _GAIN: Final = 1e-9
 """Least gain that a group is moved for: rounding errors would move it for ever."""
 
@@ -61,8 +64,9 @@ def split_songs(songs: list[Song], group_by: GroupBy, seed: int, kept: Mapping[s
 
 
 def artist_key(artist: str) -> str:
-    """Bring the spellings of an artist's name together: case and spaces do not matter."""
-    return " ".join(artist.casefold().split())
+    """Bring the spellings of an artist's name together: case and spaces do not matter; "" for what names nobody."""
+    key = " ".join(artist.casefold().split())
+    return "" if key in _NOBODY else key
 
 
 def leaks(songs: Iterable[Song]) -> dict[str, list[Split]]:

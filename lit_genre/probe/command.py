@@ -57,8 +57,11 @@ def run(args: Sequence[str]) -> None:
 def _take_weights(model: GenreClassifier, checkpoint: Path | None) -> None:
     """Take front-end and backbone from a checkpoint, and leave its head, which may be of other genres."""
     if checkpoint is None:
-        if type(model.backbone).__module__.startswith("lit_genre."):
-            console.print("Without --ckpt_path the backbone's weights are random: a baseline for those that are not.")
+        ours = type(model.backbone).__module__.startswith("lit_genre.")
+        whose = "random" if ours else "those that it is built with, random where it brings none"
+        console.print(
+            f"Without --ckpt_path the backbone's weights are {whose}: a baseline for those that were trained."
+        )
         return
     weights = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
     for name in ("frontend", "backbone"):

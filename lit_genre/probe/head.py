@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lit_genre.errors import LitGenreError
@@ -46,7 +47,8 @@ def fit_head(kind: Kind, head_dim: int, train: Clips, val: Clips | None, seed: i
     """Train heads of several strengths, and keep the one by which the tracks of the validation split are most likely.
 
     Their accuracy, of a few dozen tracks, would say less, and nothing of whether the probabilities can be believed. An
-    MLP is kept as it was behind the epoch that did best there. Without that split strength and epochs are fixed.
+    MLP is kept as it was behind the epoch that did best there. Without that split strength and epochs are fixed. A
+    track counts as one, however many clips it has: genres of long tracks are not the likelier ones.
 
     Raises:
         LitGenreError: The training tracks have one genre only.
@@ -56,7 +58,7 @@ def fit_head(kind: Kind, head_dim: int, train: Clips, val: Clips | None, seed: i
 
     if len(np.unique(train.label)) < 2:
         raise LitGenreError("All training tracks have the same genre, but a head needs two at least.")
-    scaler = StandardScaler().fit(train.embedding)
+    scaler = StandardScaler().fit(train.embedding, sample_weight=track_weights(train))
     scaled = train._replace(embedding=scaler.transform(train.embedding))
     held_out = val and val._replace(embedding=scaler.transform(val.embedding))
 
@@ -74,6 +76,13 @@ def fit_head(kind: Kind, head_dim: int, train: Clips, val: Clips | None, seed: i
     return Fitted(scaler, heads[best][0], strengths[best])
 
 
+def track_weights(clips: Clips) -> NDArray[np.float64]:
+    """Weigh clips so that each track weighs the same, shape (n,), 1 on the mean."""
+    _, place, count = np.unique(clips.track_id, return_inverse=True, return_counts=True)
+    weight: NDArray[np.float64] = len(place) / (len(count) * count[place])
+    return weight
+
+
 def track_scores(probs: Tensor, clips: Clips) -> TrackScores:
     """Average the probabilities of clips, shape (n, c), over each track."""
     average = TrackAverage()
@@ -84,7 +93,8 @@ def track_scores(probs: Tensor, clips: Clips) -> TrackScores:
 def _fit_linear(strength: float, train: Clips, val: Clips | None) -> tuple[Any, float]:
     from sklearn.linear_model import LogisticRegression
 
-    classifier = LogisticRegression(C=strength, max_iter=300).fit(train.embedding, train.label)
+    classifier = LogisticRegression(C=strength, max_iter=300)
+    classifier.fit(train.embedding, train.label, sample_weight=track_weights(train))
     return classifier, _likelihood(classifier, val)
 
 
@@ -95,8 +105,9 @@ def _fit_mlp(strength: float, head_dim: int, train: Clips, val: Clips | None, se
     random = np.random.RandomState(seed)
     classifier = MLPClassifier((head_dim,), alpha=strength, random_state=random)
     best, likelihood = classifier, -np.inf
+    weight, classes = track_weights(train), np.unique(train.label)
     for _ in range(_EPOCHS if val else _UNCHOSEN_EPOCHS):
-        classifier.partial_fit(train.embedding, train.label, classes=np.unique(train.label))
+        classifier.partial_fit(train.embedding, train.label, classes=classes, sample_weight=weight)
         if (now := _likelihood(classifier, val)) > likelihood or not val:
             best, likelihood = copy.deepcopy(classifier) if val else classifier, now
     return best, likelihood

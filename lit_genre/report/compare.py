@@ -59,6 +59,9 @@ def compare(
     if not report_only:
         models = _models(configs or [], recipes or [], overlays or [])
         plan = _plan(models, seeds or [0, 1, 2], options or [], folder / "runs")
+        if baseline:
+            of_data = [word for word in options or [] if word.startswith("--data")]
+            _check_settings(folder / "runs" / "baseline", of_data, overlays or [])
         try:
             if baseline:
                 _rate_baseline(folder / "runs" / "baseline", next(iter(plan.values())))
@@ -109,7 +112,13 @@ def _models(configs: list[str], recipes: list[str], overlays: list[str]) -> dict
     if missing := [path for path in (*configs, *recipes, *overlays) if not Path(path).is_file()]:
         raise LitGenreError(f"there is no file {missing[0]}, which the comparison names.")
     for path in (*configs, *recipes, *overlays):
-        check_task(yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}, Path(path))
+        try:
+            config = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        except (UnicodeDecodeError, yaml.YAMLError) as error:
+            raise LitGenreError(f"{path} is no YAML: {error}") from error
+        if not isinstance(config, dict):
+            raise LitGenreError(f"{path} is no configuration of `lit-genre fit`: it has no names with values.")
+        check_task(config, Path(path))
     models: dict[str, list[str]] = {}
     for files in product(configs, recipes) if recipes else product(configs):
         name = "-".join(Path(path).stem for path in files)
@@ -121,6 +130,15 @@ def _models(configs: list[str], recipes: list[str], overlays: list[str]) -> dict
 
 def _plan(models: dict[str, list[str]], seeds: list[int], options: list[str], folder: Path) -> dict[Path, list[str]]:
     """Name each run's folder and the words of its `lit-genre fit`; refuse what would mix two comparisons."""
+    for word in options:
+        if "=" not in word:
+            raise LitGenreError(
+                f"the option {word!r} has no value: write --trainer.max_epochs=10, name and value in one."
+            )
+        if word == "--data.task=multi":
+            raise LitGenreError(
+                "a comparison rates accuracy, which tracks of several genres do not have: leave out multi."
+            )
     plan = {}
     # Seed by seed, so that what is stopped early has compared all models.
     for seed, (name, files) in product(seeds, models.items()):

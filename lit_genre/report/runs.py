@@ -93,10 +93,12 @@ def read_run(folder: Path) -> Run:
         if (path := folder / "metrics.csv").exists():
             _read_history(run, pd.read_csv(path), summary.get("epoch"))
         if (path := folder / "test.csv").exists():
-            _read_predictions(run, pd.read_csv(path, index_col="track_id"))
+            # Genres may be called 1980, None or True.
+            names = {"genre": str, "predicted": str}
+            _read_predictions(run, pd.read_csv(path, index_col="track_id", keep_default_na=False, dtype=names))
         if (path := folder / "error.txt").exists():
             run.error = path.read_text(encoding="utf-8").strip()
-    except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise LitGenreError(
             f"{path} is damaged: {type(error).__name__}: {error}. Delete the run, or leave it out."
         ) from error
@@ -109,7 +111,9 @@ def check_task(config: dict[str, Any], path: Path) -> None:
     Raises:
         LitGenreError: It is one.
     """
-    if ((config.get("data") or {}).get("init_args") or {}).get("task") == "multi":
+    data = config.get("data")
+    arguments = data.get("init_args") if isinstance(data, dict) else None
+    if isinstance(arguments, dict) and arguments.get("task") == "multi":
         raise LitGenreError(
             f"{path} is for tracks of several genres. A comparison rates accuracy, which those do not have: leave it "
             "out, or set task: single."

@@ -54,7 +54,8 @@ def _share_right(runs: list[Run]) -> pd.DataFrame:
         if not run.predictions.empty:
             hits = (run.predictions["genre"] == run.predictions["predicted"]).astype(float)
             columns.setdefault(run.model, []).append(hits)
-    return pd.DataFrame({model: pd.concat(hits, axis=1).mean(axis=1) for model, hits in columns.items()}).dropna()
+    shares = {model: pd.concat(hits, axis=1).mean(axis=1, skipna=False) for model, hits in columns.items()}
+    return pd.DataFrame(shares).dropna()
 
 
 def _difference(right: pd.DataFrame, first: str, second: str) -> Difference:
@@ -64,6 +65,6 @@ def _difference(right: pd.DataFrame, first: str, second: str) -> Difference:
     points = float(by_track.mean())
     low = high = points
     if np.ptp(by_track) > 0:
-        interval = bootstrap((by_track,), np.mean, rng=np.random.default_rng(0)).confidence_interval
+        interval = bootstrap((by_track,), np.mean, batch=256, rng=np.random.default_rng(0)).confidence_interval
         low, high = float(interval.low), float(interval.high)
     return Difference(first, second, points, low, high, len(by_track))

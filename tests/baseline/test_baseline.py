@@ -137,8 +137,10 @@ def test_what_has_no_one_genre_is_refused(run: Run, words: list[str], message: s
 
 
 def test_one_genre_is_none_to_tell_from_another(run: Run, write_fma: WriteFMA) -> None:
-    root = write_fma({number: ("training", "Rock", tone(200 * number, 1.0)) for number in (1, 2)})
-    with pytest.raises(SystemExit, match="no track of the test split"):
+    root = write_fma(
+        {number: (split, "Rock", tone(200 * number, 1.0)) for number, split in enumerate(("training", "test"), 1)}
+    )
+    with pytest.raises(SystemExit, match="All training tracks have the same genre"):
         run("baseline", f"--data.root={root}")
 
 

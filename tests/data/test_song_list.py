@@ -61,6 +61,9 @@ def test_paths_may_lie_elsewhere(root: Path) -> None:
         ([*LINES, "./a.wav,Jazz,train,"], "line 5: a.wav is in line 2 too"),
         ([*LINES, "e.wav,Jazz,train,"], "line 5: there is no file 'e.wav' in"),
         ([*LINES[:3], "c/d.wav,Rock,,"], "line 4: c/d.wav has no split, but others have"),
+        ([*LINES[:2], 'b.wav,Rock,val,"Heroes', 'c/d.wav,Rock,test,"Cy"'], "line 4: ',' expected after '\"'"),
+        ([*LINES[:3], 'c/d.wav,Rock,test,"Cy'], "a quote that opens a field, here or in a line above, is not closed"),
+        ([*LINES[:2], "~nobody.wav,Rock,val,"], "line 3: there is no file '~nobody.wav' in"),
         ([*LINES[:3], "c/d.wav,Rock,test,Cy,and Dee"], "line 4: 5 fields, but 4 columns"),
     ],
 )

@@ -57,6 +57,13 @@ def test_spellings_of_an_artist_are_one_artist() -> None:
     assert all(len({song.split for song in done[first : first + 4]}) == 1 for first in range(0, len(done), 4))
 
 
+def test_what_names_nobody_is_no_artist() -> None:
+    songs = [replace(song, artist="Unknown  Artist") for song in music(2, 10)]
+    done = split_songs(songs, "artist", 0, {})
+    assert {song.split for song in done} == set(SPLITS)
+    assert not leaks(done)
+
+
 @pytest.mark.parametrize("sizes", [(50, 30, 20), (1, 1, 1), (40, 2, 1)])
 def test_three_artists_are_enough_and_the_largest_is_learnt_from(sizes: tuple[int, int, int]) -> None:
     songs = [

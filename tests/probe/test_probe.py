@@ -11,7 +11,7 @@ from torch import nn
 from lit_genre.data.fma_datamodule import FMADataModule
 from lit_genre.load import load_model
 from lit_genre.probe.embeddings import Clips, Embeddings
-from lit_genre.probe.head import Kind, fit_head, track_scores
+from lit_genre.probe.head import Kind, fit_head, track_scores, track_weights
 from lit_genre.probe.layers import write_head
 from lit_genre.report.runs import read_run
 from tests.conftest import WriteFMA, tone
@@ -125,6 +125,22 @@ def test_a_head_in_torch_says_what_scikit_learn_says(kind: Kind, heard: list[int
     assert (np.delete(probs, heard, axis=1) == 0).all()
 
 
+@pytest.mark.parametrize("has_val", [True, False])
+def test_a_track_counts_once_however_many_clips_it_has(has_val: bool) -> None:
+    random = np.random.default_rng(1)
+    label = np.array([0, 1] * 20)
+    tracks = Clips((random.normal(size=(40, 5)) + label[:, None]).astype(np.float32), label, np.arange(40))
+    # As many clips, but the tracks of one genre are four times as long as those of the other.
+    even, long = (
+        Clips(*(column[np.repeat(np.arange(40), counts)] for column in tracks))
+        for counts in (np.full(40, 5), np.where(label == 1, 8, 2))
+    )
+    fitted = [fit_head("linear", 0, clips, tracks if has_val else None, seed=0) for clips in (even, long)]
+    probs = [its.classifier.predict_proba(its.scaler.transform(tracks.embedding)) for its in fitted]
+    assert probs[0] == pytest.approx(probs[1], abs=1e-3)
+    assert track_weights(long).mean() == pytest.approx(1)
+
+
 def test_clips_of_a_track_are_averaged() -> None:
     clips = Clips(np.empty((3, 0), np.float32), np.array([1, 1, 0]), np.array([5, 5, 2]))
     scores = track_scores(torch.tensor([[0.8, 0.2], [0.4, 0.6], [0.9, 0.1]]), clips)
@@ -145,3 +161,13 @@ def test_what_cannot_be_probed_is_refused(run: Run, fma: Path, trained: Path, wr
         run(*PROBE, f"--data.root={root}")
     with pytest.raises(SystemExit, match="head_dim is 0, but must be at least 1"):
         run(*PROBE, "--head_dim=0")
+
+
+@pytest.mark.parametrize("command", [PROBE, ("baseline",)])
+def test_data_without_a_test_is_refused_before_it_is_heard(
+    run: Run, write_fma: WriteFMA, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    root = write_fma({n: ("training", genre, tone(200.0, 1.0)) for n, genre in enumerate(("Folk", "Rock"), 1)})
+    with pytest.raises(SystemExit, match="No track of FMA small is in the test split"):
+        run(*command, f"--data.root={root}")
+    assert not (root / "pcm").exists()

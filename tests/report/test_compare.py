@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from shutil import rmtree
 
 import pandas as pd
 import pytest
@@ -78,10 +79,16 @@ def test_what_works_is_trained_tested_and_reported_and_what_fails_is_a_row(
     [
         ([], "nothing to compare"),
         (["--configs=[absent.yaml]"], "there is no file absent.yaml"),
+        (["--configs=[broken.yaml]"], "broken.yaml is no YAML"),
+        (["--configs=[words.yaml]"], "words.yaml is no configuration"),
+        (["--configs=[right.yaml]", "--options=[--trainer.accelerator, cpu]"], "--trainer.accelerator' has no value"),
+        (["--configs=[right.yaml]", "--options=[--data.task=multi]"], "leave out multi"),
         (["--report_only"], "holds no run to report on"),
     ],
 )
 def test_what_cannot_be_compared_is_said(run: Run, words: list[str], said: str) -> None:
+    for name, text in (("broken", "a: [1"), ("words", "crnn"), ("right", "data: lit_genre.FolderDataModule\n")):
+        write_config(f"{name}.yaml", text)
     with pytest.raises(SystemExit, match=said):
         run("compare", *words)
     assert not Path("comparison").exists()
@@ -95,10 +102,21 @@ def test_two_configurations_of_one_name_are_refused(run: Run) -> None:
         run("compare", "--configs=[a/net.yaml, b/net.yaml]")
 
 
+def test_a_baseline_of_other_data_does_not_stay(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_lit_genre", lambda *words: "not run")
+    write_config("net.yaml", "")
+    words = ["compare", "--configs=[net.yaml]", "--seeds=[0]", "--folder=out"]
+    run(*words, "--options=[--data.subset=small]")
+    # As the message on the network says.
+    rmtree("out/runs/net-seed0")
+    with pytest.raises(SystemExit, match="baseline was made with other settings"):
+        run(*words, "--options=[--data.subset=medium]")
+
+
 def test_all_are_trained_with_the_first_seed_before_any_with_the_second(tmp_path: Path) -> None:
-    plan = module._plan({"a": [], "b": []}, [4, 2], ["--x"], tmp_path)
+    plan = module._plan({"a": [], "b": []}, [4, 2], ["--x=1"], tmp_path)
     assert [folder.name for folder in plan] == ["a-seed4", "b-seed4", "a-seed2", "b-seed2"]
-    assert plan[tmp_path / "b-seed2"] == ["--x", "--seed_everything=2"]
+    assert plan[tmp_path / "b-seed2"] == ["--x=1", "--seed_everything=2"]
 
 
 @pytest.mark.parametrize("name", ["compare.yaml", "compare_recipes.yaml"])

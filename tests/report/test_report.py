@@ -66,7 +66,17 @@ def test_a_run_from_anywhere_is_called_by_its_backbone(tmp_path: Path) -> None:
     assert (run.model, run.seed) == ("CRNN", 7)
 
 
-@pytest.mark.parametrize(("name", "content"), [("metrics.csv", ""), ("summary.json", "{"), ("test.csv", "a,b\n1,2\n")])
+@pytest.mark.parametrize("genres", [("1980", "1990"), ("None", "NA"), ("True", "False")])
+def test_genres_may_look_like_something_else(tmp_path: Path, genres: tuple[str, str]) -> None:
+    folder = write_run(tmp_path / "a-seed0", "CRNN", [True, True, True, False], [0.5])
+    table = folder / "test.csv"
+    table.write_text(table.read_text().replace("Folk", genres[0]).replace("Rock", genres[1]))
+    assert read_run(folder).test == 0.75
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("metrics.csv", ""), ("summary.json", "{"), ("test.csv", "a,b\n1,2\n"), ("config.yaml", "")]
+)
 def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: str) -> None:
     folder = write_run(tmp_path / "a-seed0", "CRNN", [True], [0.5])
     (folder / name).write_text(content)
