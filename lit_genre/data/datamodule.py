@@ -3,6 +3,7 @@
 import hashlib
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Container, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from lit_genre.batch import Batch, Task, clip_samples
 from lit_genre.console import console
@@ -281,10 +282,13 @@ class TrackDataModule(LightningDataModule, ABC):
         """Serve clips that cover each test track."""
         return self.whole_tracks("test")
 
-    def whole_tracks(self, split: Split) -> DataLoader[Batch]:
-        """Serve clips that cover each track of a split, in the order of the tracks."""
+    def whole_tracks(self, split: Split, only: Container[int] | None = None) -> DataLoader[Batch]:
+        """Serve clips that cover each track of a split, or some of them by number, in the order of the tracks."""
         dataset = self._dataset(split)
-        return self._dataloader(dataset, EvenClips(dataset, *self._process()))
+        clips: Iterable[Clip] = EvenClips(dataset, *self._process())
+        if only is not None:
+            clips = [clip for clip in clips if int(dataset.track_ids[clip.position]) in only]
+        return self._dataloader(dataset, clips)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Bring the samples that wait on the device, and the spectrograms that are to be kept."""
@@ -342,7 +346,7 @@ class TrackDataModule(LightningDataModule, ABC):
             self._caches[split] = dataset.cache
         return dataset
 
-    def _dataloader(self, dataset: ClipDataset, sampler: Sampler[Clip], drop_last: bool = False) -> DataLoader[Batch]:
+    def _dataloader(self, dataset: ClipDataset, sampler: Iterable[Clip], drop_last: bool = False) -> DataLoader[Batch]:
         return DataLoader(
             dataset,
             batch_size=self.batch_size,

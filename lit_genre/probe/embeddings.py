@@ -1,11 +1,12 @@
-"""The embeddings of the clips that cover a split, computed once and kept on disk."""
+"""The embeddings of the clips that cover tracks, computed once and kept on disk."""
 
 import hashlib
 import inspect
 import json
 import os
+from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from lit_genre.data.dataset import ClipDataset
 from lit_genre.data.track import Split
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
+
+_TRACKS_A_PART: Final = 64
 
 
 class Clips(NamedTuple):
@@ -35,10 +38,11 @@ class Clips(NamedTuple):
 
 
 class Embeddings:
-    """Hears the splits of a data set through a frozen model, each once.
+    """Hears tracks through a frozen model, each once.
 
-    They are kept beside the decoded audio, named by all that determines them: the samples, the weights, and the code
-    and arguments of front-end and backbone.
+    They are kept track by track beside the decoded audio, some dozens of tracks a file: what was heard before a run was
+    stopped, for another split, or before songs were added is not heard again. A folder is named by all else that
+    determines them: the weights, the code and arguments of front-end and backbone, and the length of a clip.
 
     Args:
         model: In evaluation mode, on its device.
@@ -46,7 +50,7 @@ class Embeddings:
         folder: Where they are kept; None for `embeddings` beside the store.
 
     Attributes:
-        computed: Splits that were not there.
+        computed: Splits of which tracks had to be heard.
     """
 
     def __init__(self, model: GenreClassifier, data: TrackDataModule, folder: Path | None = None) -> None:
@@ -63,50 +67,84 @@ class Embeddings:
         """
         dataset = self.data.whole_tracks(split).dataset
         assert isinstance(dataset, ClipDataset)
-        path = self.folder / f"{type(self.model.backbone).__name__}-{split}-{self._digest(dataset)}.npz"
-        if path.exists():
-            with np.load(path, allow_pickle=False) as arrays:
-                embedding, track_id = arrays["embedding"], arrays["track_id"]
-        else:
-            embedding, track_id = self._compute(split)
-            _keep(path, embedding, track_id)
+        parts = _Parts(self.folder / f"{type(self.model.backbone).__name__}-{self._digest(dataset)}", dataset)
+        heard = parts.read()
+        if missing := set(dataset.track_ids.tolist()) - heard.keys():
             self.computed.append(split)
-        label_of = dict(zip(dataset.track_ids.tolist(), dataset.labels.tolist(), strict=True))
-        return Clips(embedding, np.array([label_of[number] for number in track_id.tolist()]), track_id)
+            fresh: dict[int, NDArray[np.float32]] = {}
+            try:
+                for track_id, rows in self._hear(split, missing):
+                    heard[track_id] = fresh[track_id] = rows
+                    if len(fresh) == _TRACKS_A_PART:
+                        parts.keep(fresh)
+                        fresh = {}
+            finally:
+                parts.keep(fresh)
+        rows_of = [heard[track_id] for track_id in dataset.track_ids.tolist()]
+        counts = [len(rows) for rows in rows_of]
+        return Clips(np.concatenate(rows_of), np.repeat(dataset.labels, counts), np.repeat(dataset.track_ids, counts))
 
     def _digest(self, dataset: ClipDataset) -> str:
-        identity = hashlib.sha256(json.dumps([self._identity, dataset.clip_samples]).encode())
-        for column in (dataset.track_ids, dataset.n_samples, dataset.sources):
-            identity.update(column.tobytes())
-        return identity.hexdigest()[:12]
+        determining = [self._identity, dataset.clip_samples, self.data.store_folder.name]
+        return hashlib.sha256(json.dumps(determining).encode()).hexdigest()[:12]
 
-    def _compute(self, split: Split) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        batches = self.data.whole_tracks(split)
-        embeddings, track_ids = [], []
+    def _hear(self, split: Split, track_ids: Container[int]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Hear some tracks of a split, one after the other."""
+        batches = self.data.whole_tracks(split, track_ids)
+        track_id = -1
+        rows: list[NDArray[np.float32]] = []
         with progress(f"Listening to {split}", len(batches), "batches") as advance, torch.inference_mode():
             for batch in batches:
-                embeddings.append(self.model.answer(batch.waveform.to(self.model.device))[1].float().cpu())
-                track_ids.append(batch.track_id)
+                embedding = self.model.answer(batch.waveform.to(self.model.device))[1].float().cpu()
+                if not embedding.isfinite().all():
+                    name = type(self.model.backbone).__name__
+                    raise LitGenreError(f"{name} gives embeddings that are no finite numbers.")
+                for number, row in zip(batch.track_id.tolist(), embedding.numpy(), strict=True):
+                    if rows and number != track_id:
+                        yield track_id, np.stack(rows)
+                        rows = []
+                    track_id = number
+                    rows.append(row)
                 advance()
-        embedding = torch.cat(embeddings)
-        if not embedding.isfinite().all():
-            raise LitGenreError(f"{type(self.model.backbone).__name__} gives embeddings that are no finite numbers.")
-        return embedding.numpy(), torch.cat(track_ids).numpy()
+        yield track_id, np.stack(rows)
 
 
-def _keep(path: Path, embedding: NDArray[np.float32], track_id: NDArray[np.int64]) -> None:
-    """Write beside, and into place when it is on the disk; a full disk ends that, and not the run."""
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            np.savez(file, embedding=embedding, track_id=track_id)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        console.print(f"The embeddings are not kept in {path.parent}: {error.strerror}.", markup=False)
+class _Parts:
+    """The files of a folder, each with the embeddings of some tracks, as they were when they were heard."""
+
+    def __init__(self, folder: Path, dataset: ClipDataset) -> None:
+        self._folder = folder
+        keys = np.column_stack([dataset.track_ids, dataset.n_samples, dataset.sources]).tolist()
+        self._key_of = {key[0]: key for key in keys}
+
+    def read(self) -> dict[int, NDArray[np.float32]]:
+        """Find the tracks of the data set, by their numbers; each of shape (n, d)."""
+        found: dict[int, NDArray[np.float32]] = {}
+        for path in sorted(self._folder.glob("*.npz")):
+            with np.load(path, allow_pickle=False) as arrays:
+                keys, ends = arrays["key"].tolist(), np.cumsum(arrays["count"])
+                if any(self._key_of.get(key[0]) == key for key in keys):
+                    rows_of = np.split(arrays["embedding"], ends[:-1])
+                    found |= {k[0]: rows for k, rows in zip(keys, rows_of, strict=True) if self._key_of.get(k[0]) == k}
+        return found
+
+    def keep(self, heard: dict[int, NDArray[np.float32]]) -> None:
+        """Write beside, and into place when it is on the disk; a full disk ends that, and not the run."""
+        if not heard:
+            return
+        key, count = np.array([self._key_of[number] for number in heard]), np.array([*map(len, heard.values())])
+        path = self._folder / f"{hashlib.sha256(key.tobytes()).hexdigest()[:12]}.npz"
+        part = path.with_name(path.name + ".part")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                np.savez(file, embedding=np.concatenate([*heard.values()]), key=key, count=count)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            console.print(f"The embeddings are not kept in {self._folder}: {error.strerror}.", markup=False)
 
 
 def _identity(model: GenreClassifier) -> str:

@@ -1,15 +1,19 @@
 """`lit-genre probe`: its embeddings are the model's, and what it leaves is a model like any other."""
 
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from lit_genre.data.fma_datamodule import FMADataModule
+from lit_genre.data.track import Split
 from lit_genre.load import load_model
+from lit_genre.probe import embeddings as module
 from lit_genre.probe.embeddings import Clips, Embeddings
 from lit_genre.probe.head import Kind, fit_head, track_scores, track_weights
 from lit_genre.probe.layers import write_head
@@ -32,12 +36,12 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The splits that a backbone heard."""
     asked: list[str] = []
 
-    def spy(self: Embeddings, split: str) -> object:
+    def spy(self: Embeddings, split: str, track_ids: set[int]) -> object:
         asked.append(split)
-        return real(self, split)  # type: ignore[arg-type]
+        return real(self, split, track_ids)  # type: ignore[arg-type]
 
-    real = Embeddings._compute
-    monkeypatch.setattr(Embeddings, "_compute", spy)
+    real = Embeddings._hear
+    monkeypatch.setattr(Embeddings, "_hear", spy)
     return asked
 
 
@@ -60,6 +64,54 @@ def test_embeddings_are_those_of_the_model_and_are_kept(trained: Path, fma: Path
     other = Embeddings(model, data, tmp_path)
     assert not np.allclose(other.of("val").embedding, clips.embedding)
     assert other.computed == ["val"]
+
+
+def test_no_track_is_heard_twice(trained: Path, fma: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_model(trained)
+    heard: list[int] = []
+
+    def spy(self: Embeddings, split: Split, track_ids: Container[int]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        for track_id, rows in real(self, split, track_ids):
+            heard.append(track_id)
+            yield track_id, rows
+
+    real = Embeddings._hear
+    monkeypatch.setattr(Embeddings, "_hear", spy)
+    monkeypatch.setattr(module, "_TRACKS_A_PART", 3)
+
+    def embeddings(folder: str, drop: list[Path]) -> Embeddings:
+        data = FMADataModule(fma, clip_seconds=1, batch_size=5, drop=drop)
+        data.prepare_data()
+        data.setup()
+        return Embeddings(model, data, tmp_path / folder)
+
+    whole = embeddings("whole", []).of("train")
+    train = heard.copy()
+    assert len(train) == 8
+    heard.clear()
+    # Stopped in the third batch: behind ten clips, two of each track, and the last of them may have had another.
+    (absent := tmp_path / "absent.txt").write_text(f"{train[3]}\n")
+    answers = [model.answer, model.answer]
+
+    def stop(waveform: torch.Tensor) -> object:
+        if not answers:
+            raise KeyboardInterrupt
+        return answers.pop()(waveform)
+
+    stopped = embeddings("parts", [absent])
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "answer", stop)
+        with pytest.raises(KeyboardInterrupt):
+            stopped.of("train")
+    assert heard == [*train[:3], train[4]]
+    embeddings("parts", [absent]).of("train")
+    assert heard == [*train[:3], *train[4:]]
+    # A track that comes later is the only one to be heard, and comes to its place.
+    with_it = embeddings("parts", []).of("train")
+    assert heard == [*train[:3], *train[4:], train[3]]
+    assert with_it.embedding == pytest.approx(whole.embedding, abs=SAME)
+    assert np.array_equal(with_it.label, whole.label)
+    assert np.array_equal(with_it.track_id, whole.track_id)
 
 
 @pytest.mark.parametrize("head", ["linear", "mlp"])
