@@ -118,7 +118,7 @@ def _song(path: Path, line: int, names: list[str], fields: list[str], root: Path
     if split and split.lower() not in _SPLIT_OF:
         _refuse(path, line, f"there is no split {split!r}: use {', '.join(SPLITS)}")
     place = Path(row["path"])
-    file = root / (place.expanduser() if place.parts[0] == "~" else place)
+    file = root / (place.expanduser() if place.parts[:1] == ("~",) else place)
     if not file.is_file():
         fault = (
             f"there is no file '{readable(row['path'])}' in {root}; --data.path names the folder that paths start from"

@@ -58,10 +58,8 @@ def _take_weights(model: GenreClassifier, checkpoint: Path | None) -> None:
     """Take front-end and backbone from a checkpoint, and leave its head, which may be of other genres."""
     if checkpoint is None:
         ours = type(model.backbone).__module__.startswith("lit_genre.")
-        whose = "random" if ours else "those that it is built with, random where it brings none"
-        console.print(
-            f"Without --ckpt_path the backbone's weights are {whose}: a baseline for those that were trained."
-        )
+        whose = "random: a baseline for those that are not" if ours else "its own, and random where it brings none"
+        console.print(f"Without --ckpt_path the backbone's weights are {whose}.")
         return
     weights = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
     for name in ("frontend", "backbone"):

@@ -63,6 +63,7 @@ def test_paths_may_lie_elsewhere(root: Path) -> None:
         ([*LINES[:3], "c/d.wav,Rock,,"], "line 4: c/d.wav has no split, but others have"),
         ([*LINES[:2], 'b.wav,Rock,val,"Heroes', 'c/d.wav,Rock,test,"Cy"'], "line 4: ',' expected after '\"'"),
         ([*LINES[:3], 'c/d.wav,Rock,test,"Cy'], "a quote that opens a field, here or in a line above, is not closed"),
+        ([*LINES[:2], ".,Rock,val,"], "line 3: there is no file '.' in"),
         ([*LINES[:2], "~nobody.wav,Rock,val,"], "line 3: there is no file '~nobody.wav' in"),
         ([*LINES[:3], "c/d.wav,Rock,test,Cy,and Dee"], "line 4: 5 fields, but 4 columns"),
     ],
