@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from lit_genre.data.datamodule import TrackDataModule
 from lit_genre.data.genre_folders import find_genres, read_tags, songs_beside
-from lit_genre.data.kept_list import number_of, number_songs, read_splits, write_songs
+from lit_genre.data.kept_list import number_of, number_songs, read_kept, write_songs
 from lit_genre.data.lock import locked
 from lit_genre.data.music_files import readable
 from lit_genre.data.song_list import Song, read_songs
@@ -28,7 +28,7 @@ class FolderDataModule(TrackDataModule):
     Where nothing says which song is for training, validation and test, that is decided here, once: 80, 10 and 10 % of
     each genre, with all songs of an artist on one side. The split is written beside the decoded audio as a list
     that csv takes, with the numbers that the songs have in test.csv; songs that are added later do not change
-    it for the others.
+    it for the others, and songs that are away for a while keep their lines.
 
     Args:
         path: Folder with a folder for each genre; with csv the folder that the paths in it start from, null for that of
@@ -121,14 +121,20 @@ class FolderDataModule(TrackDataModule):
         path = self.store_root / f"{_as_name(source.resolve())}-{digest}-{made}.csv"
         self.store_root.mkdir(parents=True, exist_ok=True)
         with locked(self.store_root):
-            kept = read_splits(path)
+            kept = read_kept(path)
+            absent: list[Song] = []
             if made != "given":
                 songs = split_songs(songs, self.group_by, self.split_seed, kept)
-            numbers = number_songs(song.path for song in songs)
-            if any(kept.get(song.path) != song.split for song in songs):
-                write_songs(path, songs, numbers)
+                here = {song.path for song in songs}
+                absent = [song for song in kept if song.path not in here]
+            listed = sorted([*songs, *absent], key=lambda song: song.path)
+            numbers = number_songs(song.path for song in listed)
+            if listed != kept:
+                write_songs(path, listed, numbers)
         counts = Counter(song.split for song in songs)
-        self.notes.append(f"Songs: {', '.join(f'{counts[split]:,} {split}' for split in SPLITS)}, listed in {path}")
+        sizes = ", ".join(f"{counts[split]:,} {split}" for split in SPLITS)
+        away = f"; {len(absent):,} listed there are away, and keep their split" if absent else ""
+        self.notes.append(f"Songs: {sizes}, listed in {path}{away}")
         return songs, numbers
 
 

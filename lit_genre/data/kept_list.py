@@ -26,8 +26,8 @@ def write_songs(path: Path, songs: Iterable[Song], numbers: dict[str, int]) -> N
     part.replace(path)
 
 
-def read_splits(path: Path) -> dict[str, Split]:
-    """Read from a list that `write_songs` wrote which song is in which split; none where there is no such list.
+def read_kept(path: Path) -> list[Song]:
+    """Read a list that `write_songs` wrote; no songs where there is no such list.
 
     Raises:
         LitGenreError: It is damaged.
@@ -35,9 +35,12 @@ def read_splits(path: Path) -> dict[str, Split]:
     splits: dict[str, Split] = {split: split for split in SPLITS}
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return {row["path"]: splits[row["split"]] for row in csv.DictReader(file)}
+            return [
+                Song(row["path"], row["genre"], splits[row["split"]], row["artist"] or "", row["title"] or "")
+                for row in csv.DictReader(file)
+            ]
     except FileNotFoundError:
-        return {}
+        return []
     except (KeyError, csv.Error) as error:
         raise LitGenreError(f"{path} is damaged ({error}): delete it, and the songs are split anew.") from error
 

@@ -7,7 +7,7 @@ Reference: Flexer, "A Closer Look on Artist Filters for Musical Genre Classifica
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -30,7 +30,7 @@ _GAIN: Final = 1e-9
 """Least gain that a group is moved for: rounding errors would move it for ever."""
 
 
-def split_songs(songs: list[Song], group_by: GroupBy, seed: int, kept: Mapping[str, Split]) -> list[Song]:
+def split_songs(songs: list[Song], group_by: GroupBy, seed: int, kept: Iterable[Song] = ()) -> list[Song]:
     """Give each song a split: 80 % of each genre for training, 10 % for validation, 10 % for test.
 
     By "artist" all songs of an artist are in one split, and each genre is in all three. A song without an artist is
@@ -40,7 +40,8 @@ def split_songs(songs: list[Song], group_by: GroupBy, seed: int, kept: Mapping[s
         songs: The songs.
         group_by: "artist", or "track" to take no notice of artists.
         seed: Another one gives another split.
-        kept: Splits that are decided, by path: songs that come later join their artists, or fill what is short.
+        kept: Songs whose splits are decided, these and others that are away: songs that come later join their artists,
+            or fill what is short.
 
     Raises:
         LitGenreError: A genre has too few artists, or tracks, for three splits.
@@ -52,7 +53,7 @@ def split_songs(songs: list[Song], group_by: GroupBy, seed: int, kept: Mapping[s
     for genre, n_groups in Counter(genre for count in counts.values() for genre in count).items():
         if n_groups < len(SPLITS):
             raise LitGenreError(_too_few(genre, n_groups, group_by))
-    decided = {name: split for name, members in groups.items() if (split := _most_of(members, kept))}
+    decided = {name: split for name, split in _decided(songs, group_by, kept).items() if name in groups}
     split_of = _Deal(counts, decided).deal(sorted(counts.keys() - decided, key=lambda name: _draw(seed, name)))
     songs = [replace(song, split=split_of[_group_of(song, group_by)]) for song in songs]
     for genre, split in absences(songs):
@@ -145,12 +146,14 @@ def _draw(seed: int, name: str) -> bytes:
     return hashlib.sha256(f"{seed} {name}".encode(errors="surrogateescape")).digest()
 
 
-def _most_of(songs: list[Song], kept: Mapping[str, Split]) -> Split | None:
-    """Tell the split that most of a group's songs are in: two artists may have become one by a better spelling."""
-    votes: Counter[Split] = Counter(kept[song.path] for song in songs if song.path in kept)
-    if not votes:
-        return None
-    return max(SPLITS, key=lambda split: votes[split])
+def _decided(songs: list[Song], group_by: GroupBy, kept: Iterable[Song]) -> dict[str, Split]:
+    """Tell the split that most kept songs of a group are in: two artists may have become one by a better spelling."""
+    now = {song.path: song for song in songs}
+    votes: dict[str, Counter[Split]] = defaultdict(Counter)
+    for song in kept:
+        if song.split:
+            votes[_group_of(now.get(song.path, song), group_by)][song.split] += 1
+    return {name: max(SPLITS, key=count.__getitem__) for name, count in votes.items()}
 
 
 def _too_few(genre: str, n_groups: int, group_by: GroupBy) -> str:

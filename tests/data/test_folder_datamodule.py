@@ -119,6 +119,21 @@ def test_songs_that_are_added_leave_the_split_and_the_numbers(music: Path) -> No
     assert {track.split for track in after.tracks if track.genre_top == "Aardvark"} == set(SPLITS)
 
 
+def test_songs_that_are_away_come_back_to_their_split(music: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = split_of(opened(music))
+    listed = kept_list().read_bytes()
+    (music / "Jazz").rename("away")
+    for artist in range(9):
+        write(music / "Aardvark" / f"{artist}.wav", 220, f"Jazz {artist % ARTISTS}")
+    capsys.readouterr()
+    opened(music)
+    assert "12 listed there are away, and keep their split" in " ".join(capsys.readouterr().out.split())
+    shutil.rmtree(music / "Aardvark")
+    Path("away").rename(music / "Jazz")
+    assert split_of(opened(music)) == before
+    assert set(listed.splitlines()) < set(kept_list().read_bytes().splitlines())
+
+
 def test_seed_and_grouping_give_splits_of_their_own(music: Path) -> None:
     splits = [split_of(opened(music, **options)) for options in ({}, {"split_seed": 1}, {"group_by": "track"}, {})]
     assert splits[0] == splits[3]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_genre.data.kept_list import number_songs, read_splits, write_songs
+from lit_genre.data.kept_list import number_songs, read_kept, write_songs
 from lit_genre.data.song_list import Song, read_songs
 from lit_genre.errors import LitGenreError
 
@@ -92,13 +92,13 @@ def test_what_is_written_is_what_is_read(root: Path) -> None:
     songs = [*SONGS, *(Song(name, "Rock, Pop", "train", 'The "X"', "a\nb") for name in odd)]
     write_songs(root / "kept.csv", songs, number_songs(song.path for song in songs))
     assert read_songs(root / "kept.csv", root) == songs
-    assert read_splits(root / "kept.csv") == {song.path: song.split for song in songs}
+    assert read_kept(root / "kept.csv") == songs
 
 
 def test_a_damaged_list_of_splits_is_told(tmp_path: Path) -> None:
     (tmp_path / "kept.csv").write_text("path,genre,split\na.wav,Jazz,tr")
     with pytest.raises(LitGenreError, match="kept.csv is damaged"):
-        read_splits(tmp_path / "kept.csv")
+        read_kept(tmp_path / "kept.csv")
 
 
 def test_numbers_stay_and_are_exact_in_a_double() -> None:
