@@ -100,7 +100,8 @@ def as_table(runs: list[Run]) -> str:
         its = [run for run in runs if run.model == name and run.test is not None]
         if its:
             val, test = (
-                _mean([100 * value for value in values]) for values in ([r.val for r in its], [r.test for r in its])
+                _mean([100 * value for value in values if value is not None])
+                for values in ([r.val for r in its], [r.test for r in its])
             )
             points = "{:+.1f} ({:+.1f} to {:+.1f})".format(*ahead[name]) if name in ahead else ""
             error = statistics.fmean(run.calibration_error or 0 for run in its)
@@ -109,7 +110,9 @@ def as_table(runs: list[Run]) -> str:
     return "\n".join(lines)
 
 
-def _mean(values: list[Any]) -> str:
+def _mean(values: list[float]) -> str:
+    if not values:
+        return ""  # There is no val split.
     return f"{statistics.fmean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")
 
 

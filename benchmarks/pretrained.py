@@ -2,7 +2,7 @@
 
     python benchmarks/pretrained.py --encoder plugins/musicnn/musicnn.yaml --data.root=data
 
-Further words are those of `lit-genre fit`. Both hear all tracks once, training, validation and test. Then tracks are
+Further words are those of `lit-genre fit`. Both hear all tracks once, whichever split they are in. Then tracks are
 split anew by artist, a tenth each for validation and test, with a seed each; an SVM on MFCC statistics and a linear
 head on the embeddings are trained, chosen and tested as `lit-genre baseline` and `lit-genre probe` do.
 """
@@ -20,16 +20,16 @@ from sklearn.model_selection import StratifiedGroupKFold
 from lit_genre.baseline.classifier import Rows, choose, probabilities
 from lit_genre.baseline.features import MFCCStatistics
 from lit_genre.data.datamodule import TrackDataModule
-from lit_genre.data.track import SPLITS, Track
+from lit_genre.data.track import SPLITS, Split, Track
 from lit_genre.model.metrics import TrackScores, calibration_error, score
 from lit_genre.probe.embeddings import Clips, Embeddings
 from lit_genre.probe.head import fit_head, track_scores
 from lit_genre.settings import read_settings
 
-PARTS = 10
+N_PARTS = 10
 
 
-class Split(NamedTuple):
+class Parts(NamedTuple):
     """Numbers of the tracks of each part."""
 
     train: NDArray[np.int64]
@@ -40,7 +40,7 @@ class Split(NamedTuple):
 def hear_statistics(words: Sequence[str]) -> tuple[Rows, TrackDataModule]:
     """Give the baseline's features of all tracks."""
     data = read_settings(words, "CRNN").build_data()
-    datasets = [data.whole_tracks(split).dataset for split in SPLITS]
+    datasets = [data.whole_tracks(split).dataset for split in _splits(data)]
     features = [MFCCStatistics(data.sample_rate).of_tracks(its, "Listening") for its in datasets]  # type: ignore[arg-type]
     label, track_id = (np.concatenate([getattr(its, name) for its in datasets]) for name in ("labels", "track_ids"))
     return Rows(np.concatenate(features), label, track_id), data
@@ -50,17 +50,21 @@ def hear_embeddings(words: Sequence[str]) -> Clips:
     """Give the encoder's embeddings of all clips."""
     data, model = read_settings(words).build()
     model.eval().requires_grad_(False)
-    heard = [Embeddings(model, data).of(split) for split in SPLITS]
+    heard = [Embeddings(model, data).of(split) for split in _splits(data)]
     return Clips(*map(np.concatenate, zip(*heard, strict=True)))
 
 
-def split_by_artist(rows: Rows, data: TrackDataModule, seed: int) -> Split:
+def _splits(data: TrackDataModule) -> list[Split]:
+    return [split for split in SPLITS if split != "val" or data.has_val]
+
+
+def split_by_artist(rows: Rows, data: TrackDataModule, seed: int) -> Parts:
     """Split tracks, each artist into one part."""
     artists = [_artist(data.track(number)) for number in rows.track_id.tolist()]
-    folds = StratifiedGroupKFold(PARTS, shuffle=True, random_state=seed).split(rows.features, rows.label, artists)
+    folds = StratifiedGroupKFold(N_PARTS, shuffle=True, random_state=seed).split(rows.features, rows.label, artists)
     test, val = (fold for (_, fold), _ in zip(folds, range(2), strict=False))
     rest = np.setdiff1d(np.arange(len(rows.label)), np.concatenate([test, val]))
-    return Split(*(rows.track_id[part] for part in (rest, val, test)))
+    return Parts(*(rows.track_id[part] for part in (rest, val, test)))
 
 
 def _artist(track: Track) -> int:
@@ -74,16 +78,16 @@ def part_of(everything: Any, track_ids: NDArray[np.int64]) -> Any:
     return type(everything)(*(column[chosen] for column in everything))
 
 
-def rate_baseline(rows: Rows, split: Split, n_classes: int) -> TrackScores:
+def rate_baseline(rows: Rows, parts: Parts, n_classes: int) -> TrackScores:
     """Train and test the SVM."""
-    train, val, test = (part_of(rows, part) for part in split)
+    train, val, test = (part_of(rows, part) for part in parts)
     probs = probabilities(choose("svm", train, val), test.features, n_classes)
     return TrackScores(torch.from_numpy(test.track_id), probs, torch.from_numpy(test.label))
 
 
-def rate_probe(clips: Clips, split: Split, n_classes: int) -> TrackScores:
+def rate_probe(clips: Clips, parts: Parts, n_classes: int) -> TrackScores:
     """Train and test the head."""
-    train, val, test = (part_of(clips, part) for part in split)
+    train, val, test = (part_of(clips, part) for part in parts)
     fitted = fit_head("linear", 0, train, val, seed=0)
     probs = np.zeros((len(test.label), n_classes))
     probs[:, fitted.classifier.classes_] = fitted.classifier.predict_proba(fitted.scaler.transform(test.embedding))

@@ -38,13 +38,13 @@ def differences(runs: list[Run]) -> list[Difference]:
     """Compare every two models by a bootstrap over the test tracks that all of their runs have.
 
     A track counts for a model as the share of its seeds that got it right. The interval is of the tracks, bias
-    corrected and accelerated; how much another training would change is seen in the deviation over seeds.
+    corrected and accelerated; how much another training would change is seen in the deviation over seeds. Models
+    without a track in common, of different data sets, are not compared.
     """
     right = _share_right(runs)
-    if right.empty:
-        return []  # Of different data sets.
     order = right.mean().sort_values(ascending=False, kind="stable").index
-    return [_difference(right, first, second) for first, second in combinations(order, 2)]
+    pairs = [right[list(pair)].dropna() for pair in combinations(order, 2)]
+    return [_difference(pair) for pair in pairs if not pair.empty]
 
 
 def _share_right(runs: list[Run]) -> pd.DataFrame:
@@ -55,12 +55,14 @@ def _share_right(runs: list[Run]) -> pd.DataFrame:
             hits = (run.predictions["genre"] == run.predictions["predicted"]).astype(float)
             columns.setdefault(run.model, []).append(hits)
     shares = {model: pd.concat(hits, axis=1).mean(axis=1, skipna=False) for model, hits in columns.items()}
-    return pd.DataFrame(shares).dropna()
+    return pd.DataFrame(shares)
 
 
-def _difference(right: pd.DataFrame, first: str, second: str) -> Difference:
+def _difference(right: pd.DataFrame) -> Difference:
+    """Compare two columns."""
     from scipy.stats import bootstrap
 
+    first, second = right.mean().sort_values(ascending=False, kind="stable").index
     by_track = 100 * (right[first] - right[second]).to_numpy()
     points = float(by_track.mean())
     low = high = points

@@ -145,6 +145,9 @@ def test_runs_of_different_data_have_no_difference(tmp_path: Path) -> None:
     table["track_id"] += 1000
     table.to_csv(second / "test.csv", index=False)
     assert differences([read_run(first), read_run(second)]) == []
+    third = write_run(tmp_path / "c-seed0", "CNN1DDeep", [True, True, True, False], [0.5])
+    found = differences([read_run(folder) for folder in (first, second, third)])
+    assert [(pair.first, pair.second, pair.points) for pair in found] == [("a", "c", 25)]
 
 
 def test_a_network_that_loses_to_the_baseline_is_marked(runs: list[Run], tmp_path: Path) -> None:
