@@ -28,7 +28,7 @@ class FolderDataModule(TrackDataModule):
     Where nothing says which song is for training, validation and test, that is decided here, once: 80, 10 and 10 % of
     each genre, with all songs of an artist on one side. The split is written beside the decoded audio as a list
     that csv takes, with the numbers that the songs have in test.csv; songs that are added later do not change
-    it for the others, and songs that are away for a while keep their lines.
+    it for the others, and songs that are away for a while keep theirs.
 
     Args:
         path: Folder with a folder for each genre; with csv the folder that the paths in it start from, null for that of
@@ -118,23 +118,24 @@ class FolderDataModule(TrackDataModule):
         source = self.csv or self.root
         digest = hashlib.sha256(bytes(source.resolve())).hexdigest()[:8]
         assert self.store_root is not None
-        path = self.store_root / f"{_as_name(source.resolve())}-{digest}-{made}.csv"
+        name = f"{_as_name(source.resolve())}-{digest}-{made}"
+        path, away_path = (self.store_root / f"{name}{end}.csv" for end in ("", "-away"))
         self.store_root.mkdir(parents=True, exist_ok=True)
         with locked(self.store_root):
-            kept = read_kept(path)
-            absent: list[Song] = []
+            kept, kept_away = read_kept(path), read_kept(away_path)
+            away: list[Song] = []
             if made != "given":
-                songs = split_songs(songs, self.group_by, self.split_seed, kept)
+                songs = split_songs(songs, self.group_by, self.split_seed, [*kept, *kept_away])
                 here = {song.path for song in songs}
-                absent = [song for song in kept if song.path not in here]
-            listed = sorted([*songs, *absent], key=lambda song: song.path)
-            numbers = number_songs(song.path for song in listed)
-            if listed != kept:
-                write_songs(path, listed, numbers)
+                away = [song for song in (*kept, *kept_away) if song.path not in here]
+            numbers = number_songs(song.path for song in (*songs, *away))
+            for list_path, listed, before in ((path, songs, kept), (away_path, away, kept_away)):
+                if listed != before:
+                    write_songs(list_path, listed, numbers)
         counts = Counter(song.split for song in songs)
         sizes = ", ".join(f"{counts[split]:,} {split}" for split in SPLITS)
-        away = f"; {len(absent):,} listed there are away, and keep their split" if absent else ""
-        self.notes.append(f"Songs: {sizes}, listed in {path}{away}")
+        others = f"; {len(away):,} are away and keep their split, listed in {away_path}" if away else ""
+        self.notes.append(f"Songs: {sizes}, listed in {path}{others}")
         return songs, numbers
 
 

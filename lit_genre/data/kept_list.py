@@ -7,16 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from lit_genre.data.song_list import Song
-from lit_genre.data.track import SPLITS, Split
-from lit_genre.errors import LitGenreError
+from lit_genre.data.song_list import Song, read_list
 
 _COLUMNS: Final = ("path", "genre", "split", "artist", "title", "track_id")
 
 
 def write_songs(path: Path, songs: Iterable[Song], numbers: dict[str, int]) -> None:
     """Write a list of songs that `read_songs` takes, with the number of each beside it, as in a run's test.csv."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         table = csv.writer(file)
@@ -27,22 +24,12 @@ def write_songs(path: Path, songs: Iterable[Song], numbers: dict[str, int]) -> N
 
 
 def read_kept(path: Path) -> list[Song]:
-    """Read a list that `write_songs` wrote; no songs where there is no such list.
+    """Read a list that `write_songs` wrote and anyone may have edited; no songs where there is no such list.
 
     Raises:
-        LitGenreError: It is damaged.
+        LitGenreError: A line has a fault; says which, with its value.
     """
-    splits: dict[str, Split] = {split: split for split in SPLITS}
-    try:
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return [
-                Song(row["path"], row["genre"], splits[row["split"]], row["artist"] or "", row["title"] or "")
-                for row in csv.DictReader(file)
-            ]
-    except FileNotFoundError:
-        return []
-    except (KeyError, csv.Error) as error:
-        raise LitGenreError(f"{path} is damaged ({error}): delete it, and the songs are split anew.") from error
+    return read_list(path, None) if path.exists() else []
 
 
 def number_songs(paths: Iterable[str]) -> dict[str, int]:

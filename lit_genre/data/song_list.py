@@ -50,6 +50,20 @@ def read_songs(path: Path, root: Path) -> list[Song]:
     Raises:
         LitGenreError: It is not there, is no such list, or a line has a fault; says which, with its value.
     """
+    songs = read_list(path, root)
+    genres = sorted({song.genre for song in songs})
+    if len(genres) < 2:
+        found = f"all songs are {genres[0]!r}" if genres else "there is no line below the header"
+        raise LitGenreError(f"{path}: {found}. Two genres are the least that can be told apart.")
+    return songs
+
+
+def read_list(path: Path, root: Path | None) -> list[Song]:
+    """Read a list of any songs; with root None they need not be there.
+
+    Raises:
+        LitGenreError: It is not there, is no such list, or a line has a fault; says which, with its value.
+    """
     try:
         # Names of files may be of any bytes; what else is no UTF-8 is refused below.
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
@@ -60,15 +74,11 @@ def read_songs(path: Path, root: Path) -> list[Song]:
         raise LitGenreError(f"The list of songs {path} cannot be read: {error.strerror}.") from error
     except csv.Error as error:
         raise LitGenreError(f"The list of songs {path} is no CSV: {error}.") from error
-    genres = sorted({song.genre for song in songs})
-    if len(genres) < 2:
-        found = f"all songs are {genres[0]!r}" if genres else "there is no line below the header"
-        raise LitGenreError(f"{path}: {found}. Two genres are the least that can be told apart.")
     _check_splits(path, songs, lines)
     return songs
 
 
-def _read(path: Path, file: Iterable[str], root: Path) -> tuple[list[Song], list[int]]:
+def _read(path: Path, file: Iterable[str], root: Path | None) -> tuple[list[Song], list[int]]:
     lines = iter(file)
     header = next(lines, "")
     separator = max(",;\t", key=header.count)
@@ -103,7 +113,7 @@ def _fields(path: Path, lines: Iterator[str], separator: str) -> Iterator[tuple[
         _refuse(path, table.line_num + 1, fault)
 
 
-def _song(path: Path, line: int, names: list[str], fields: list[str], root: Path) -> Song:
+def _song(path: Path, line: int, names: list[str], fields: list[str], root: Path | None) -> Song:
     if len(fields) > len(names):
         fault = f"{len(fields)} fields, but {len(names)} columns: put what contains the separator into quotes"
         _refuse(path, line, fault)
@@ -117,20 +127,22 @@ def _song(path: Path, line: int, names: list[str], fields: list[str], root: Path
     split = row.get("split", "")
     if split and split.lower() not in _SPLIT_OF:
         _refuse(path, line, f"there is no split {split!r}: use {', '.join(SPLITS)}")
-    place = Path(row["path"])
-    file = root / (place.expanduser() if place.parts[:1] == ("~",) else place)
-    if not file.is_file():
-        fault = (
-            f"there is no file '{readable(row['path'])}' in {root}; --data.path names the folder that paths start from"
-        )
-        _refuse(path, line, fault)
     return Song(
-        place_in(root, file),
+        row["path"] if root is None else _place_of(path, line, row["path"], root),
         row["genre"],
         _SPLIT_OF.get(split.lower()),
         row.get("artist", ""),
         row.get("title", ""),
     )
+
+
+def _place_of(path: Path, line: int, named: str, root: Path) -> str:
+    place = Path(named)
+    file = root / (place.expanduser() if place.parts[:1] == ("~",) else place)
+    if not file.is_file():
+        fault = f"there is no file '{readable(named)}' in {root}; --data.path names the folder that paths start from"
+        _refuse(path, line, fault)
+    return place_in(root, file)
 
 
 def _is_bytes(text: str) -> bool:

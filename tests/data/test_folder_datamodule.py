@@ -121,17 +121,43 @@ def test_songs_that_are_added_leave_the_split_and_the_numbers(music: Path) -> No
 
 def test_songs_that_are_away_come_back_to_their_split(music: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = split_of(opened(music))
-    listed = kept_list().read_bytes()
+    path, listed = kept_list(), kept_list().read_text()
     (music / "Jazz").rename("away")
-    for artist in range(9):
-        write(music / "Aardvark" / f"{artist}.wav", 220, f"Jazz {artist % ARTISTS}")
+    for artist in range(ARTISTS):
+        write(music / "Aardvark" / f"{artist}.wav", 220, f"Jazz {artist}")
     capsys.readouterr()
-    opened(music)
-    assert "12 listed there are away, and keep their split" in " ".join(capsys.readouterr().out.split())
+    data = opened(music)
+    split_of_artist = {track.artist: track.split for track in data.tracks if track.genre_top == "Aardvark"}
+    assert "12 are away and keep their split" in " ".join(capsys.readouterr().out.split())
+    shutil.copy(path, "fixed.csv")
+    assert opened(music, Path("fixed.csv")).tracks == data.tracks
     shutil.rmtree(music / "Aardvark")
     Path("away").rename(music / "Jazz")
-    assert split_of(opened(music)) == before
-    assert set(listed.splitlines()) < set(kept_list().read_bytes().splitlines())
+    data = opened(music)
+    assert split_of(data) == before
+    assert {track.artist: track.split for track in data.tracks if track.genre_top == "Jazz"} == split_of_artist
+    assert path.read_text() == listed
+
+
+def test_a_kept_list_may_be_edited_in_place(music: Path) -> None:
+    before = split_of(opened(music))
+    path = kept_list()
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    moved = next(row for row in rows if row["split"] == "train")
+    for row in rows:
+        if row["artist"] == moved["artist"]:
+            row["split"] = "Test"
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        table = csv.DictWriter(file, [*moved], delimiter=";")
+        table.writeheader()
+        table.writerows(rows)
+    after = split_of(opened(music))
+    assert {number: split for number, split in after.items() if before[number] != split} == {
+        int(row["track_id"]): "test" for row in rows if row["artist"] == moved["artist"]
+    }
+    path.write_text(path.read_text().replace(";test;", ";tset;"))
+    with pytest.raises(LitGenreError, match="line .*there is no split 'tset'"):
+        opened(music)
 
 
 def test_seed_and_grouping_give_splits_of_their_own(music: Path) -> None:
