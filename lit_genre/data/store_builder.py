@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_genre.console import progress, quiet_c_stderr
+from lit_genre.data import ffmpeg
 from lit_genre.data.audio import AudioError, DecoderMissingError, decode, length
 from lit_genre.data.lock import locked
 from lit_genre.data.store import NOT_KEPT, SAMPLE_BYTES, Entry, Index, PCMStore, checksum, read_index
@@ -214,4 +215,10 @@ def _decode(path: Path, decoder: Decoder, sample_rate: int) -> tuple[NDArray[np.
 
 
 def _measure(path: Path, sample_rate: int) -> tuple[NDArray[np.int16], int]:
-    return np.empty(0, dtype=np.int16), length(path, sample_rate)
+    try:
+        return np.empty(0, dtype=np.int16), length(path, sample_rate)
+    except AudioError as error:
+        if path.suffix.lower() in ffmpeg.SUFFIXES:
+            hint = "such a file is read by FFmpeg, as a whole, for which --data.decode_once=true is needed"
+            raise AudioError(f"{error}; {hint}") from error
+        raise

@@ -91,7 +91,9 @@ class FilterAugment(Augmentation):
         """Filter the spectrograms; the targets stay."""
         gains = torch.randn(len(mel), 1, self.points, device=mel.device) * self.scale
         curve = F.interpolate(gains, mel.shape[1], mode="linear", align_corners=True)
-        return (mel + curve.transpose(1, 2)).clamp(-1, 1), target
+        # LogMel's range is -1 .. 1, others have more.
+        low, high = mel.amin().clamp(max=-1), mel.amax().clamp(min=1)
+        return (mel + curve.transpose(1, 2)).clamp(low, high), target
 
 
 class Mixup(Augmentation):

@@ -1,6 +1,5 @@
 """GenreClassifier: the one LightningModule, which trains and scores any backbone."""
 
-import inspect
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from lit_genre.model.backbone import Backbone, InputShape
 from lit_genre.model.frontend import LogMel
 from lit_genre.model.metrics import HEADLINE, TrackAverage, TrackScores, score
 from lit_genre.model.schedule import OneCycle
+from lit_genre.model.source_code import source_digest
 
 # A class alone would lose its name in jsonargparse 4.53 where a default configuration file sets options of it.
 PAPERS_ADAM: Final = partial(torch.optim.Adam, weight_decay=2e-3)
@@ -167,12 +167,8 @@ class GenreClassifier(LightningModule):
             raise LitGenreError(f"cache_mel keeps what a fixed front-end computes, but this {name} is trained.")
         if len(self.input_shape) != 2:
             raise LitGenreError(f"cache_mel keeps spectrograms, but {name} gives items of shape {self.input_shape}.")
-        module = inspect.getmodule(type(self.frontend))
-        try:
-            source = inspect.getsource(module) if module else name
-        except (OSError, TypeError):  # It was typed into a console.
-            source = name
-        return json.dumps([self.hparams["frontend"], self.sample_rate, source], default=str), self.input_shape
+        determining = [self.hparams["frontend"], self.sample_rate, source_digest(self.frontend)]
+        return json.dumps(determining, default=str), self.input_shape
 
     def answer(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """Map waveforms, shape (b, n), to probabilities, shape (b, c), and to the backbone's embeddings, (b, d)."""

@@ -1,17 +1,16 @@
 """The embeddings of the clips that cover tracks, computed once and kept on disk."""
 
 import hashlib
-import inspect
 import json
 import os
 from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from lit_genre.console import console, progress
 from lit_genre.data.datamodule import TrackDataModule
@@ -19,6 +18,7 @@ from lit_genre.data.dataset import ClipDataset
 from lit_genre.data.track import Split
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
+from lit_genre.model.source_code import source_digest
 
 _TRACKS_A_PART: Final = 64
 
@@ -121,11 +121,14 @@ class _Parts:
         """Find the tracks of the data set, by their numbers; each of shape (n, d)."""
         found: dict[int, NDArray[np.float32]] = {}
         for path in sorted(self._folder.glob("*.npz")):
-            with np.load(path, allow_pickle=False) as arrays:
-                keys, ends = arrays["key"].tolist(), np.cumsum(arrays["count"])
-                if any(self._key_of.get(key[0]) == key for key in keys):
-                    rows_of = np.split(arrays["embedding"], ends[:-1])
-                    found |= {k[0]: rows for k, rows in zip(keys, rows_of, strict=True) if self._key_of.get(k[0]) == k}
+            try:
+                with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                    keys, ends = arrays["key"].tolist(), np.cumsum(arrays["count"])
+                    if any(self._key_of.get(key[0]) == key for key in keys):
+                        pairs = zip(keys, np.split(arrays["embedding"], ends[:-1]), strict=True)
+                        found |= {key[0]: rows for key, rows in pairs if self._key_of.get(key[0]) == key}
+            except (BadZipFile, EOFError, KeyError, OSError, ValueError):
+                console.print(f"{path} is damaged: its tracks are heard anew.", markup=False)
         return found
 
     def keep(self, heard: dict[int, NDArray[np.float32]]) -> None:
@@ -134,7 +137,7 @@ class _Parts:
             return
         key, count = np.array([self._key_of[number] for number in heard]), np.array([*map(len, heard.values())])
         path = self._folder / f"{hashlib.sha256(key.tobytes()).hexdigest()[:12]}.npz"
-        part = path.with_name(path.name + ".part")
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with part.open("wb") as file:
@@ -150,18 +153,10 @@ class _Parts:
 def _identity(model: GenreClassifier) -> str:
     """Sum up what determines an embedding beside the samples."""
     described = [model.hparams["frontend"], model.hparams["backbone"], model.sample_rate]
-    sources = [_source(part) for part in (model.frontend, model.backbone)]
+    sources = [source_digest(part) for part in (model.frontend, model.backbone)]
     digest = hashlib.sha256(json.dumps([described, sources], default=str).encode())
     for part in (model.frontend, model.backbone):
         for name, value in sorted(part.state_dict().items()):
             digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
             digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _source(part: nn.Module) -> str:
-    module = inspect.getmodule(type(part))
-    try:
-        return inspect.getsource(module) if module else ""
-    except (OSError, TypeError):  # It was typed into a console.
-        return ""

@@ -71,3 +71,6 @@ def test_a_filter_turns_a_band_by_one_gain_at_all_times() -> None:
 def test_a_filter_stays_in_the_range_of_the_front_end() -> None:
     mel, target = torch.rand(8, 32, 10) * 2 - 1, torch.full((8, 4), 0.25)
     assert FilterAugment(gain_db=60)(mel, target)[0].abs().max() <= 1
+    wider = 2 + 2 * mel
+    torch.testing.assert_close(FilterAugment(gain_db=0)(wider, target)[0], wider)
+    assert FilterAugment(gain_db=60)(wider, target)[0].max() <= wider.max()

@@ -59,6 +59,11 @@ def test_embeddings_are_those_of_the_model_and_are_kept(trained: Path, fma: Path
     assert len(clips.label) == 16
     assert (first.computed, again.computed) == (["val"], [])
     assert all(np.array_equal(one, other) for one, other in zip(clips, same, strict=True))
+    (part,) = tmp_path.glob("*/*.npz")
+    part.write_bytes(part.read_bytes()[:500])
+    mended = Embeddings(model, data, tmp_path)
+    assert mended.of("val").embedding == pytest.approx(clips.embedding, abs=SAME)
+    assert mended.computed == ["val"]
     with torch.no_grad():
         next(model.backbone.parameters()).add_(1)
     other = Embeddings(model, data, tmp_path)
