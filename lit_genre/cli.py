@@ -8,9 +8,10 @@ import warnings
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import torch
+import yaml
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
@@ -39,6 +40,9 @@ from lit_genre.run_folder import (
 )
 
 CLI = TypeVar("CLI", bound="GenreCLI")
+
+_USUAL_DATA: Final = "lit_genre.FMADataModule"
+_PLACES: Final = frozenset(("root", "path", "csv"))
 
 
 class RunConfig(SaveConfigCallback):
@@ -86,10 +90,12 @@ class GenreCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Put what a checkpoint says of itself in front of the user's arguments, which override it.
 
-        To go on with a run, that is the run's whole recipe; to score it, the model and the run's data.
+        To go on with a run, that is the run's whole recipe; to score it, the model and the run's data, unless another
+        data set is named. Configurations come before options, wherever they stand.
         """
         assert isinstance(args, list)
         command, *options = args
+        configs, options = _take_configs(options)
         asked, options = _take(options, "--ckpt_path")
         if asked is None and command != "fit" and not _asks_for_help(options):
             raise LitGenreError("which checkpoint? Say --ckpt_path PATH, or best, or last, of the newest run.")
@@ -102,19 +108,20 @@ class GenreCLI(LightningCLI):
         self.goes_on = asked == AUTO
         self.restored: dict[str, tuple[Any, Any]] = {}
         self.trained: dict[str, Any] = {}
-        known: dict[str, Any] = {}
+        known = _data_of({}, configs, options)
         if self.checkpoint is not None:
             hyperparameters = self.trained = read_hyperparameters(self.checkpoint)
             recipe = read_recipe(self.checkpoint)
-            known = {"model": hyperparameters} | ({"data": recipe["data"]} if recipe else {})
-            if not recipe and hyperparameters.get("task", "single") != "single":
-                known["data"] = {"init_args": {"task": hyperparameters["task"]}}
+            known = {"model": hyperparameters} | _data_of(recipe, configs, options)
+            if not recipe and "data" in known and hyperparameters.get("task", "single") != "single":
+                known["data"]["init_args"] = {"task": hyperparameters["task"]}
             if command == "fit" and recipe:
                 # The backbone as the checkpoint can bring it back, which may need less than the recipe's.
                 known = recipe | {"model": recipe["model"] | {"backbone": hyperparameters["backbone"]}}
                 self.restored = _differences(hyperparameters["backbone"], recipe["model"]["backbone"])
             options += ["--ckpt_path", str(self.checkpoint)]
-        self.config = parser.parse_args([command, "--config", json.dumps(known), *options])
+        configs = [json.dumps(known), *configs]
+        self.config = parser.parse_args([command, *(f"--config={config}" for config in configs), *options])
         if self.checkpoint is not None:
             _check_backbone(self.config[command].model.backbone, hyperparameters["backbone"], self.checkpoint)
         elif self.config[command].ckpt_path:
@@ -219,6 +226,43 @@ def _take(options: list[str], name: str) -> tuple[str | None, list[str]]:
     parser.add_argument(name, dest="value")
     found, rest = parser.parse_known_args(options)
     return found.value, rest
+
+
+def _take_configs(options: list[str]) -> tuple[list[str], list[str]]:
+    """Take the configurations out of the options."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("-c", "--config", action="append", default=[])
+    try:
+        found, rest = parser.parse_known_args(options)
+    except argparse.ArgumentError:  # The last of them has no name; jsonargparse says so.
+        return [], options
+    return found.config, rest
+
+
+def _data_of(recipe: dict[str, Any], configs: list[str], options: list[str]) -> dict[str, Any]:
+    """Tell what is known of the data: what a run's recipe says, or else that it is FMA.
+
+    Nothing where the user names another class: jsonargparse would keep what is said of this one. Where that class
+    itself is named, the data may lie elsewhere, and its places are left out.
+    """
+    data = recipe.get("data", {"class_path": _USUAL_DATA})
+    asked = _take(options, "--data")[0]
+    named = [asked] if asked else [name for config in configs if (name := _data_class_in(config))]
+    if named and named[-1].rpartition(".")[2] != data["class_path"].rpartition(".")[2]:
+        return {}
+    if asked:
+        arguments = {name: value for name, value in data.get("init_args", {}).items() if name not in _PLACES}
+        data = data | {"init_args": arguments}
+    return {"data": data}
+
+
+def _data_class_in(config: str) -> str | None:
+    try:
+        content = yaml.safe_load(Path(config).expanduser().read_text(encoding="utf-8"))
+        data = content["data"]
+        return data if isinstance(data, str) else str(data["class_path"])
+    except (KeyError, OSError, TypeError, ValueError, yaml.YAMLError):  # The parser will say so.
+        return None
 
 
 def _asks_for_help(options: list[str]) -> bool:

@@ -1,6 +1,7 @@
 """What the words of a `lit-genre fit` say of data and model, for commands that train in another way."""
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -87,8 +88,8 @@ def read_settings(words: Sequence[str], default_backbone: str = "") -> Settings:
     """
     if any(word.partition("=")[0] == "--ckpt_path" for word in words):
         return start(Settings, ["test", *words])
-    default = [f"--model.backbone={default_backbone}"] if default_backbone else []
-    return start(Settings, ["fit", *default, *words])
+    default = {"model": {"backbone": {"class_path": default_backbone}}} if default_backbone else {}
+    return start(Settings, ["fit", f"--config={json.dumps(default)}", *words])
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:

@@ -1,12 +1,14 @@
 """What the command line takes and refuses: `lit-genre` with words behind it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
 
 from lit_genre.model.backbone import Backbone, InputShape
+from lit_genre.settings import read_settings
 from tests.runs import CONFIGS, QUIET, SMALL, Run, folder
 
 
@@ -140,6 +142,38 @@ def test_a_checkpoint_in_a_config_is_refused(run: Run, fma: Path) -> None:
     with pytest.raises(SystemExit) as error:
         run("fit", *SMALL, f"--data.root={fma}", "--config=resume.yaml")
     assert "belongs on the command line" in str(error.value)
+
+
+def test_options_override_configurations_wherever_they_stand(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("five.yaml").write_text("trainer:\n  max_epochs: 5\ndata:\n  init_args:\n    batch_size: 5\n")
+    with pytest.raises(SystemExit, match="0"):
+        run("fit", "--trainer.max_epochs=3", "-c", "five.yaml", *SMALL, "--data.batch_size=6", "--print_config")
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert (config["trainer"]["max_epochs"], config["data"]["init_args"]["batch_size"]) == (3, 6)
+
+
+def test_other_data_does_not_take_over_what_a_run_says_of_its_own(run: Run, fma: Path) -> None:
+    Path("drop.txt").write_text("1\n")
+    run("fit", *SMALL, QUIET, f"--data.root={fma}", "--data.drop=[drop.txt]", "--trainer.max_epochs=1")
+    last = folder() / "checkpoints" / "last.ckpt"
+
+    def data_of(*words: str) -> dict[str, Any]:
+        return read_settings([f"--ckpt_path={last}", *words]).plain()["data"]["init_args"]
+
+    def own(*words: str) -> tuple[object, object]:
+        data = data_of(*words)
+        return data["root"], data["drop"]
+
+    assert own() == own("--data.batch_size=3") == (str(fma), ["drop.txt"])
+    assert own("--data=lit_genre.FMADataModule") == ("data", ["drop.txt"])
+    assert own("--data.root=elsewhere") == ("elsewhere", ["drop.txt"])
+    assert own("--data=lit_genre.GTZANDataModule") == ("data/gtzan", None)
+    Path("gtzan.yaml").write_text("data:\n  class_path: lit_genre.GTZANDataModule\n")
+    assert own("--config=gtzan.yaml") == ("data/gtzan", None)
+    Path("more.yaml").write_text("data:\n  class_path: lit_genre.FMADataModule\n  init_args:\n    batch_size: 3\n")
+    assert own("--config=more.yaml") == (str(fma), ["drop.txt"])
+    music = data_of("--data=lit_genre.FolderDataModule", "--data.path=music")
+    assert (music["path"], music["drop"]) == ("music", None)
 
 
 def test_unknown_commands_are_answered_by_the_known(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
