@@ -61,6 +61,31 @@ def test_fit_test_and_predict(run: Run, fma: Path, capsys: pytest.CaptureFixture
     assert f"val: accuracy {best:.1%}" in capsys.readouterr().out
 
 
+def test_a_test_of_something_else_leaves_that_of_the_run(run: Run, fma: Path) -> None:
+    run("fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1")
+    where = folder()
+    best, last = (where / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
+    run("test", "--ckpt_path", best, QUIET)
+    own = (where / "test.csv").read_bytes()
+    run("test", "--ckpt_path", last, QUIET)
+    assert (where / "tests" / "last-fma_small" / "confusion.png").exists()
+    # The same tracks at another place are the run's own data, and others are not.
+    (where / "test.csv").unlink()
+    fma.rename("moved")
+    run("test", "--ckpt_path", best, QUIET, "--data.root=moved")
+    assert (where / "test.csv").read_bytes() == own
+    first = min(int(path.stem) for path in Path("moved/fma_small").rglob("*.mp3"))
+    Path("drop.txt").write_text(f"{first}\n")
+    run("test", "--ckpt_path", best, QUIET, "--data.root=moved", "--data.drop=[drop.txt]")
+    assert (where / "tests" / "best-fma_small" / "test.csv").exists()
+    assert (where / "test.csv").read_bytes() == own
+    # What a test said is of weights that are no more.
+    run("fit", "--ckpt_path", last, QUIET, "--data.root=moved", "--trainer.max_epochs=2")
+    assert not (where / "test.csv").exists()
+    assert not (where / "confusion.png").exists()
+    assert (where / "summary.json").exists()
+
+
 def test_probabilities_of_a_track_sum_to_one_and_agree_with_the_model(run: Run, fma: Path) -> None:
     run("fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1")
     run("test", "--ckpt_path=last", f"--data.root={fma}", QUIET)

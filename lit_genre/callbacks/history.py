@@ -45,8 +45,10 @@ class History(Callback):
         trainer.print(f"{name}: {n:,} parameters to train; the run goes to {trainer.default_root_dir}")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock of a run that goes on inside an epoch."""
+        """Start the clock of a run that goes on inside an epoch; one that was finished is so no more."""
         self._epoch_began = time.perf_counter()
+        if trainer.ckpt_path and leaves_files(trainer):
+            (Path(trainer.default_root_dir) / "summary.json").unlink(missing_ok=True)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""

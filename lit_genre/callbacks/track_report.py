@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
@@ -10,6 +11,7 @@ from rich.table import Table
 from torch.nn.functional import one_hot
 
 from lit_genre.callbacks import leaves_files
+from lit_genre.callbacks.checkpoint import BEST
 from lit_genre.callbacks.pictures import (
     draw_average_precision,
     draw_confusion,
@@ -20,14 +22,27 @@ from lit_genre.console import console
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import TrackScores, average_precision_of, genres_named, score
 
+_OF_A_TEST: Final = (
+    *("test.csv", "confusion.png", "precision_recall.png", "reliability.png"),
+    *("genres.csv", "average_precision.png"),
+)
+
 
 class TrackReport(Callback):
     """Writes `test.csv` and its pictures behind a test, `predictions.csv` behind a prediction.
+
+    A test of another checkpoint than the best, or on other data than the run's, goes into a folder of its own.
 
     The CSV has a row for each track: its id, its genre, the predicted genre and the probability of each genre. Where a
     track may have several, its genres stand in one field, divided by semicolons, the prediction is those of at least
     0.5, and `genres.csv` rates each genre.
     """
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Delete what a test said, where a run goes on: its weights will be others."""
+        if trainer.ckpt_path and leaves_files(trainer):
+            for name in _OF_A_TEST:
+                (Path(trainer.default_root_dir) / name).unlink(missing_ok=True)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print what `lit-genre validate` found."""
@@ -37,7 +52,7 @@ class TrackReport(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write and print what the test found."""
         if scores := scores_of(trainer, pl_module):
-            report_test(scores, classes_of(pl_module), Path(trainer.default_root_dir))
+            report_test(scores, classes_of(pl_module), _folder_of(trainer))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the predictions."""
@@ -50,6 +65,16 @@ class TrackReport(Callback):
             else:
                 _write_files(scores, files, pl_module, path)
             console.print(f"Predictions of {len(scores.track_id):,} tracks: {path}")
+
+
+def _folder_of(trainer: Trainer) -> Path:
+    """Tell where a test goes: into the run's folder that of its best checkpoint on its data, any other beside it."""
+    folder, data = Path(trainer.default_root_dir), getattr(trainer, "datamodule", None)
+    checkpoint = Path(trainer.ckpt_path or "")
+    is_chosen = checkpoint.stem == BEST or not checkpoint.with_name(f"{BEST}.ckpt").exists()
+    if is_chosen and getattr(data, "is_trained_on", True):
+        return folder
+    return folder / "tests" / "-".join(filter(None, (checkpoint.stem, getattr(data, "store_name", ""))))
 
 
 def report_test(scores: TrackScores, classes: list[str], folder: Path) -> None:

@@ -65,6 +65,7 @@ class TrackDataModule(LightningDataModule, ABC):
         remedy: What helps where too many files cannot be used.
         decoder: Decodes a file for the store; None for `lit_genre.data.audio.decode`.
         notes: What is to be said of the data when it is opened.
+        is_trained_on: Whether its training tracks are those of the checkpoint that is tested.
     """
 
     task: Task = "single"
@@ -104,6 +105,7 @@ class TrackDataModule(LightningDataModule, ABC):
         self.cache_mel = cache_mel
         self.seed = torch.initial_seed() if seed is None else seed
         self.notes: list[str] = []
+        self.is_trained_on = True
         self._source: AudioSource | None = None
         self._reported = False
         self._clips_a_step: int | None = None
@@ -203,13 +205,38 @@ class TrackDataModule(LightningDataModule, ABC):
         self.teardown("fit")
 
     def state_dict(self) -> dict[str, Any]:
-        """Keep the seed in the checkpoint, and how many clips a step has."""
-        return {"seed": self.seed, "clips_a_step": self.batch_size * self._process()[1]}
+        """Keep the seed in the checkpoint, how many clips a step has, and which tracks are trained on."""
+        return {
+            "seed": self.seed,
+            "clips_a_step": self.batch_size * self._process()[1],
+            "trained_on": torch.tensor(sorted(self._ids_of("train"))),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the seed of a resumed run, so that it hears the clips it would have heard."""
+        """Take up the seed of a resumed run, so that it hears the clips it would have heard.
+
+        Says so where tracks to be tested are among those that the model was trained on.
+        """
         self.seed = state_dict["seed"]
         self._clips_a_step = state_dict.get("clips_a_step")
+        if "trained_on" in state_dict:
+            trained_on = set(state_dict["trained_on"].tolist())
+            self.is_trained_on = trained_on == self._ids_of("train")
+            self._report_heard(trained_on)
+
+    def _ids_of(self, split: Split) -> set[int]:
+        return {track.track_id for track in self.tracks if track.split == split}
+
+    def _report_heard(self, trained_on: set[int]) -> None:
+        for split in ("val", "test") if self._process()[0] == 0 else ():
+            ids = self._ids_of(split)
+            if heard := ids & trained_on:
+                console.print(
+                    f"Beware: the model was trained on {len(heard):,} of the {len(ids):,} {split} tracks, if numbers "
+                    f"tell ({self.name_of(self.track(min(heard)))}): on these its score is too high. Were they split "
+                    "anew since?",
+                    markup=False,
+                )
 
     def track(self, track_id: int) -> Track:
         """Find a track by its number."""

@@ -139,6 +139,20 @@ def test_songs_that_are_away_come_back_to_their_split(music: Path, capsys: pytes
     assert path.read_text() == listed
 
 
+def test_tracks_that_were_trained_on_are_told(music: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained = opened(music).state_dict()
+    same = opened(music)
+    same.load_state_dict(trained)
+    assert same.is_trained_on
+    assert "trained on" not in capsys.readouterr().out
+    anew = opened(music, split_seed=1)
+    heard = {split: {t.track_id for t in anew.tracks if t.split == split} for split in SPLITS}
+    count = len(heard["test"] & set(trained["trained_on"].tolist()))
+    anew.load_state_dict(trained)
+    assert not anew.is_trained_on
+    assert f"the model was trained on {count} of the 6 test tracks" in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_kept_list_may_be_edited_in_place(music: Path) -> None:
     before = split_of(opened(music))
     path = kept_list()
