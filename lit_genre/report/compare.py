@@ -15,7 +15,7 @@ from lit_genre.console import console
 from lit_genre.errors import LitGenreError
 from lit_genre.report.page import write_page
 from lit_genre.report.plots import draw_curves, draw_overfit
-from lit_genre.report.runs import Run, check_task, read_run
+from lit_genre.report.runs import Run, check_task, read_run, tell_apart
 from lit_genre.report.significance import differences
 from lit_genre.report.tables import as_markdown, difference_rows, paper_table, write_results
 
@@ -60,8 +60,7 @@ def compare(
         models = _models(configs or [], recipes or [], overlays or [])
         plan = _plan(models, seeds or [0, 1, 2], options or [], folder / "runs")
         if baseline:
-            of_data = [word for word in options or [] if word.startswith("--data")]
-            _check_settings(folder / "runs" / "baseline", of_data, overlays or [])
+            _check_baseline(folder / "runs" / "baseline", next(iter(plan.values())))
         try:
             if baseline:
                 _rate_baseline(folder / "runs" / "baseline", next(iter(plan.values())))
@@ -70,10 +69,11 @@ def compare(
                 _train_and_test(run_folder, words)
         except KeyboardInterrupt:
             sys.exit("Stopped. The same command goes on from here.")
-    folders = sorted(folder.glob("runs/*/")) + [
-        Path(found) for pattern in runs or [] for found in sorted(glob(pattern))
-    ]
-    report([read_run(path) for path in folders], folder)
+    folders = [*sorted(folder.glob("runs/*/")), *(Path(found) for name in runs or [] for found in sorted(glob(name)))]
+    # Patterns may overlap.
+    read = [read_run(path) for path in {path.resolve(): path for path in folders}.values()]
+    tell_apart(read)
+    report(read, folder)
 
 
 def report(runs: list[Run], folder: Path) -> None:
@@ -151,8 +151,25 @@ def _plan(models: dict[str, list[str]], seeds: list[int], options: list[str], fo
 
 def _check_settings(run_folder: Path, words: list[str], files: list[str]) -> None:
     """Note what a run is made with, and refuse to go on with one that was made with something else."""
+    digests = {path: sha256(Path(path).read_bytes()).hexdigest() for path in files}
+    _check_note(run_folder, {"words": words, "files": digests})
+
+
+def _check_baseline(run_folder: Path, words: list[str]) -> None:
+    """Do so for the baseline, for which only the data and its sample rate matter."""
+    heard: list[object] = []
+    for word in words:
+        if word.startswith(("--data", "--model.sample_rate")):
+            heard.append(word)
+        elif Path(word).is_file():
+            config = yaml.safe_load(Path(word).read_text(encoding="utf-8")) or {}
+            its = [config.get("data"), (config.get("model") or {}).get("sample_rate")]
+            heard += [its] if any(its) else []
+    _check_note(run_folder, {"heard": heard})
+
+
+def _check_note(run_folder: Path, settings: dict[str, object]) -> None:
     note = run_folder / "compare.json"
-    settings = {"words": words, "files": {path: sha256(Path(path).read_bytes()).hexdigest() for path in files}}
     if note.exists() and json.loads(note.read_text(encoding="utf-8")) != settings:
         raise LitGenreError(
             f"{run_folder} was made with other settings, {note} tells which: "

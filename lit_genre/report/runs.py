@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 import torch
@@ -12,6 +12,17 @@ import yaml
 
 from lit_genre.errors import LitGenreError
 from lit_genre.model.metrics import TrackScores, calibration_error, score
+
+_OF_THE_MACHINE: Final = frozenset(
+    ("root", "path", "csv", "store_root", "num_workers", "residence", "decode_once", "cache_mel", "max_lost", "seed")
+)
+"""Arguments of the data that make no other data of it."""
+
+_OF_TRAINING: Final = (
+    *("max_epochs", "min_epochs", "max_steps", "limit_train_batches"),
+    *("accumulate_grad_batches", "gradient_clip_val", "precision", "callbacks"),
+)
+"""Arguments of the trainer that make another model of it."""
 
 
 @dataclass
@@ -37,6 +48,7 @@ class Run:
         memory_gb: Peak memory of the accelerator, or else of the process, GB.
         is_baseline: Whether it is what networks are held against, not one itself.
         error: Why it failed, "" where it did not.
+        settings: All that makes it another run than those of its model, but seed, machine and place of the data.
         history: A row an epoch, of metrics.csv.
         predictions: A row a test track, of test.csv; its index is the track's id.
     """
@@ -59,6 +71,7 @@ class Run:
     memory_gb: float | None = None
     is_baseline: bool = False
     error: str = ""
+    settings: str = ""
     history: pd.DataFrame = field(default_factory=pd.DataFrame)
     predictions: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -81,6 +94,7 @@ def read_run(folder: Path) -> Run:
             config = yaml.safe_load(path.read_text(encoding="utf-8"))
             check_task(config, path)
             run.backbone = config["model"]["backbone"]["class_path"].rpartition(".")[2]
+            run.settings = _settings_of(config)
             if seed is None:
                 # A baseline has no seed.
                 run.model, run.seed = run.backbone, config.get("seed_everything")
@@ -105,6 +119,22 @@ def read_run(folder: Path) -> Run:
     return run
 
 
+def tell_apart(runs: list[Run]) -> None:
+    """Give runs of one name that differ in more than the seed names of their own: they are no seeds of one model."""
+    kinds: dict[str, dict[tuple[str, str], list[Run]]] = {}
+    for run in runs:
+        of_name = kinds.setdefault(run.model, {})
+        tested = run.predictions[["genre"]].to_csv() if len(run.predictions) else ""
+        alike = (kind for kind in of_name if kind[0] == run.settings and (kind[1] == tested or not tested))
+        of_name.setdefault(next(alike, (run.settings, tested)), []).append(run)
+    for name, of_name in kinds.items():
+        for alike_runs in of_name.values() if len(of_name) > 1 else ():
+            folder = alike_runs[0].folder.resolve()
+            where = folder.name if folder.name != f"{name}-seed{alike_runs[0].seed}" else folder.parents[1].name
+            for run in alike_runs:
+                run.model = f"{name} ({where})"
+
+
 def check_task(config: dict[str, Any], path: Path) -> None:
     """Refuse a configuration for tracks of several genres.
 
@@ -118,6 +148,15 @@ def check_task(config: dict[str, Any], path: Path) -> None:
             f"{path} is for tracks of several genres. A comparison rates accuracy, which those do not have: leave it "
             "out, or set task: single."
         )
+
+
+def _settings_of(config: dict[str, Any]) -> str:
+    """Lay out what determines a run beside its seed."""
+    data, trainer = config.get("data") or {}, config.get("trainer") or {}
+    arguments = {name: value for name, value in (data.get("init_args") or {}).items() if name not in _OF_THE_MACHINE}
+    training = {name: trainer.get(name) for name in _OF_TRAINING}
+    determining = [config["model"], data.get("class_path"), arguments, config.get("select_by"), training]
+    return json.dumps(determining, default=str)
 
 
 def _read_history(run: Run, history: pd.DataFrame, chosen: int | None) -> None:

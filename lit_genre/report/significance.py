@@ -1,12 +1,15 @@
 """Whether two models differ on the same test tracks by more than chance."""
 
 from itertools import combinations
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from lit_genre.report.runs import Run
+
+_LEAST: Final = 6
+"""Tracks; of fewer, even a difference on each is no more than chance."""
 
 
 class Difference(NamedTuple):
@@ -39,12 +42,12 @@ def differences(runs: list[Run]) -> list[Difference]:
 
     A track counts for a model as the share of its seeds that got it right. The interval is of the tracks, bias
     corrected and accelerated; how much another training would change is seen in the deviation over seeds. Models
-    without a track in common, of different data sets, are not compared.
+    with hardly a track in common, of different data sets, are not compared.
     """
     right = _share_right(runs)
     order = right.mean().sort_values(ascending=False, kind="stable").index
     pairs = [right[list(pair)].dropna() for pair in combinations(order, 2)]
-    return [_difference(pair) for pair in pairs if not pair.empty]
+    return [_difference(pair) for pair in pairs if len(pair) >= _LEAST]
 
 
 def _share_right(runs: list[Run]) -> pd.DataFrame:
@@ -53,6 +56,8 @@ def _share_right(runs: list[Run]) -> pd.DataFrame:
     for run in runs:
         if not run.predictions.empty:
             hits = (run.predictions["genre"] == run.predictions["predicted"]).astype(float)
+            # A number with another genre is a track of another data set.
+            hits.index = pd.MultiIndex.from_arrays([hits.index, run.predictions["genre"]])
             columns.setdefault(run.model, []).append(hits)
     shares = {model: pd.concat(hits, axis=1).mean(axis=1, skipna=False) for model, hits in columns.items()}
     return pd.DataFrame(shares)

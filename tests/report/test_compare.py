@@ -111,6 +111,21 @@ def test_a_baseline_of_other_data_does_not_stay(run: Run, monkeypatch: pytest.Mo
     rmtree("out/runs/net-seed0")
     with pytest.raises(SystemExit, match="baseline was made with other settings"):
         run(*words, "--options=[--data.subset=medium]")
+    # Nor where a configuration names the data.
+    words[-1] = "--folder=out2"
+    (data := Path("data.yaml")).write_text("data:\n  init_args:\n    subset: small\n")
+    Path("recipe.yaml").write_text("trainer:\n  max_epochs: 3\n")
+    words += ["--recipes=[data.yaml]", "--overlays=[recipe.yaml]"]
+    run(*words)
+    data.write_text(data.read_text().replace("small", "medium"))
+    rmtree("out2/runs/net-data-seed0")
+    with pytest.raises(SystemExit, match="baseline was made with other settings"):
+        run(*words)
+    data.write_text(data.read_text().replace("medium", "small"))
+    # How the network is trained does not matter to it.
+    Path("recipe.yaml").write_text("trainer:\n  max_epochs: 4\n")
+    rmtree("out2/runs/net-data-seed0", ignore_errors=True)
+    run(*words)
 
 
 def test_all_are_trained_with_the_first_seed_before_any_with_the_second(tmp_path: Path) -> None:

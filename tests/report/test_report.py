@@ -11,7 +11,7 @@ import yaml
 from lit_genre.errors import LitGenreError
 from lit_genre.report.compare import report
 from lit_genre.report.page import write_page
-from lit_genre.report.runs import Run, read_run
+from lit_genre.report.runs import Run, read_run, tell_apart
 from lit_genre.report.significance import differences
 from lit_genre.report.tables import COLUMNS, PAPERS, as_markdown, models, paper_table, results
 
@@ -64,6 +64,37 @@ def test_a_run_is_read_back(runs: list[Run]) -> None:
 def test_a_run_from_anywhere_is_called_by_its_backbone(tmp_path: Path) -> None:
     run = read_run(write_run(tmp_path / "CRNN-20261122-130645", "CRNN", [True], [0.5], seed=7))
     assert (run.model, run.seed) == ("CRNN", 7)
+
+
+def test_runs_that_differ_in_more_than_the_seed_are_told_apart(tmp_path: Path) -> None:
+    def anywhere(
+        name: str, seed: int = 0, data: dict[str, object] | None = None, tracks: int = 10, **more: object
+    ) -> Run:
+        folder = write_run(tmp_path / name, "CRNN", [True] * tracks, [0.5], seed=seed)
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        config["data"] = {"class_path": "lit_genre.FMADataModule", "init_args": {"subset": "small"} | (data or {})}
+        (folder / "config.yaml").write_text(yaml.safe_dump(config | more))
+        return read_run(folder)
+
+    runs = [
+        anywhere("CRNN-1"),
+        anywhere("CRNN-2", seed_everything=1, data={"root": "/elsewhere", "seed": 3, "num_workers": 4}),
+        anywhere("CRNN-3", data={"subset": "medium"}),
+        anywhere("CRNN-4", trainer={"max_epochs": 3, "devices": 2}),
+        anywhere("CRNN-5", data={"root": "/other/music"}, tracks=11),
+        anywhere("one/runs/CRNN-seed0", trainer={"max_epochs": 3, "devices": 1}),
+        anywhere("two/runs/CRNN-seed0", select_by="last"),
+    ]
+    (runs[1].folder / "test.csv").unlink()
+    runs[1] = read_run(runs[1].folder)
+    tell_apart(runs)
+    assert [run.model for run in runs] == [
+        *("CRNN (CRNN-1)", "CRNN (CRNN-1)", "CRNN (CRNN-3)", "CRNN (CRNN-4)", "CRNN (CRNN-5)"),
+        *("CRNN (CRNN-4)", "CRNN (two)"),
+    ]
+    alike = [read_run(run.folder) for run in runs[:2]]
+    tell_apart(alike)
+    assert {run.model for run in alike} == {"CRNN"}
 
 
 @pytest.mark.parametrize("genres", [("1980", "1990"), ("None", "NA"), ("True", "False")])
@@ -139,15 +170,29 @@ def test_only_tracks_that_all_have_are_compared(tmp_path: Path) -> None:
 
 
 def test_runs_of_different_data_have_no_difference(tmp_path: Path) -> None:
-    first = write_run(tmp_path / "a-seed0", "CRNN", [True] * 4, [0.5])
-    second = write_run(tmp_path / "b-seed0", "RNN", [False] * 4, [0.5])
+    first = write_run(tmp_path / "a-seed0", "CRNN", [True] * 8, [0.5])
+    second = write_run(tmp_path / "b-seed0", "RNN", [False] * 8, [0.5])
     table = pd.read_csv(second / "test.csv")
     table["track_id"] += 1000
     table.to_csv(second / "test.csv", index=False)
     assert differences([read_run(first), read_run(second)]) == []
-    third = write_run(tmp_path / "c-seed0", "CNN1DDeep", [True, True, True, False], [0.5])
+    third = write_run(tmp_path / "c-seed0", "CNN1DDeep", [True, True, True, False] * 2, [0.5])
     found = differences([read_run(folder) for folder in (first, second, third)])
     assert [(pair.first, pair.second, pair.points) for pair in found] == [("a", "c", 25)]
+    # A number that data sets share is another track where the genre is another.
+    table["track_id"] -= 1000
+    table[["genre", "predicted"]] = table[["predicted", "genre"]]
+    table.to_csv(second / "test.csv", index=False)
+    assert differences([read_run(first), read_run(second)]) == []
+
+
+def test_a_handful_of_tracks_is_no_difference(tmp_path: Path) -> None:
+    for n, count in ((5, 0), (6, 1)):
+        first, second = (
+            write_run(tmp_path / f"{n}" / f"{name}-seed0", "CRNN", [right] * n, [0.5])
+            for name, right in (("a", True), ("b", False))
+        )
+        assert len(differences([read_run(first), read_run(second)])) == count
 
 
 def test_a_network_that_loses_to_the_baseline_is_marked(runs: list[Run], tmp_path: Path) -> None:
