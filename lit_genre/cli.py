@@ -113,7 +113,8 @@ class GenreCLI(LightningCLI):
             hyperparameters = self.trained = read_hyperparameters(self.checkpoint)
             recipe = read_recipe(self.checkpoint)
             known = {"model": hyperparameters} | _data_of(recipe, configs, options)
-            if not recipe and "data" in known and hyperparameters.get("task", "single") != "single":
+            ours = known["data"]["class_path"] == _USUAL_DATA
+            if not recipe and ours and hyperparameters.get("task", "single") != "single":
                 known["data"]["init_args"] = {"task": hyperparameters["task"]}
             if command == "fit" and recipe:
                 # The backbone as the checkpoint can bring it back, which may need less than the recipe's.
@@ -242,14 +243,14 @@ def _take_configs(options: list[str]) -> tuple[list[str], list[str]]:
 def _data_of(recipe: dict[str, Any], configs: list[str], options: list[str]) -> dict[str, Any]:
     """Tell what is known of the data: what a run's recipe says, or else that it is FMA.
 
-    Nothing where the user names another class: jsonargparse would keep what is said of this one. Where that class
+    Only the class where the user names another: jsonargparse would keep what is said of this one. Where this class
     itself is named, the data may lie elsewhere, and its places are left out.
     """
     data = recipe.get("data", {"class_path": _USUAL_DATA})
     asked = _take(options, "--data")[0]
     named = [asked] if asked else [name for config in configs if (name := _data_class_in(config))]
     if named and named[-1].rpartition(".")[2] != data["class_path"].rpartition(".")[2]:
-        return {}
+        return {"data": {"class_path": named[-1]}}
     if asked:
         arguments = {name: value for name, value in data.get("init_args", {}).items() if name not in _PLACES}
         data = data | {"init_args": arguments}

@@ -172,8 +172,18 @@ def test_other_data_does_not_take_over_what_a_run_says_of_its_own(run: Run, fma:
     assert own("--config=gtzan.yaml") == ("data/gtzan", None)
     Path("more.yaml").write_text("data:\n  class_path: lit_genre.FMADataModule\n  init_args:\n    batch_size: 3\n")
     assert own("--config=more.yaml") == (str(fma), ["drop.txt"])
-    music = data_of("--data=lit_genre.FolderDataModule", "--data.path=music")
+    music = data_of("--data.path=music", "--data=lit_genre.FolderDataModule")
     assert (music["path"], music["drop"]) == ("music", None)
+
+
+def test_the_papers_recipe_is_for_any_data(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    paper, gtzan = (["--config", CONFIGS / name] for name in ("recipes/paper.yaml", "data/gtzan.yaml"))
+    for words in ([*paper, *gtzan], [*gtzan, *paper], [*paper, "--data=lit_genre.GTZANDataModule"]):
+        with pytest.raises(SystemExit, match="0"):
+            run("fit", *SMALL, *words, "--print_config")
+        data = yaml.safe_load(capsys.readouterr().out)["data"]
+        assert data["class_path"] == "lit_genre.GTZANDataModule"
+        assert data["init_args"]["root"] == "data/gtzan"
 
 
 def test_unknown_commands_are_answered_by_the_known(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

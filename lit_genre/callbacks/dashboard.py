@@ -12,7 +12,7 @@ from lit_genre.callbacks import leaves_files, network_of
 from lit_genre.callbacks.curves import headline_of
 from lit_genre.callbacks.history import History
 from lit_genre.callbacks.pictures import precision_recall
-from lit_genre.callbacks.track_report import classes_of, scores_of
+from lit_genre.callbacks.track_report import classes_of, scores_of, test_folder
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import TrackScores, calibration_error, score
 
@@ -75,9 +75,11 @@ class Dashboard(Callback):
             return
         import wandb
 
-        classes = classes_of(pl_module)
+        classes, folder = classes_of(pl_module), test_folder(trainer)
+        if folder != Path(trainer.default_root_dir):
+            return  # Its figures are not this run's.
         if scores.several:
-            _send(trainer, {"test/average_precision": wandb.Image(f"{trainer.default_root_dir}/average_precision.png")})
+            _send(trainer, {"test/average_precision": wandb.Image(f"{folder}/average_precision.png")})
             rated = score(scores, classes)
             _summarise(trainer, {f"test_{name}": float(value) for name, value in rated.items()})
             return
@@ -85,7 +87,6 @@ class Dashboard(Callback):
         recall = [curve[0] for curve in curves.values()]
         precision = [curve[1] for curve in curves.values()]
         error = calibration_error(scores, classes)
-        folder = trainer.default_root_dir
         sent: dict[str, Any] = {
             "test/confusion": _confusion(scores, classes),
             "test/precision_recall": wandb.plot.line_series(

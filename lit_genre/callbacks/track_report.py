@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from rich.table import Table
@@ -52,7 +53,7 @@ class TrackReport(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write and print what the test found."""
         if scores := scores_of(trainer, pl_module):
-            report_test(scores, classes_of(pl_module), _folder_of(trainer))
+            report_test(scores, classes_of(pl_module), test_folder(trainer))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the predictions."""
@@ -67,14 +68,23 @@ class TrackReport(Callback):
             console.print(f"Predictions of {len(scores.track_id):,} tracks: {path}")
 
 
-def _folder_of(trainer: Trainer) -> Path:
+def test_folder(trainer: Trainer) -> Path:
     """Tell where a test goes: into the run's folder that of its best checkpoint on its data, any other beside it."""
     folder, data = Path(trainer.default_root_dir), getattr(trainer, "datamodule", None)
     checkpoint = Path(trainer.ckpt_path or "")
     is_chosen = checkpoint.stem == BEST or not checkpoint.with_name(f"{BEST}.ckpt").exists()
-    if is_chosen and getattr(data, "is_trained_on", True):
+    if is_chosen and getattr(data, "is_of_checkpoint", True) and _class_in(folder) in (None, type(data).__name__):
         return folder
     return folder / "tests" / "-".join(filter(None, (checkpoint.stem, getattr(data, "store_name", ""))))
+
+
+def _class_in(folder: Path) -> str | None:
+    """Name the class of a run's data; None where that is not known."""
+    try:
+        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        return str(config["data"]["class_path"]).rpartition(".")[2]
+    except (KeyError, OSError, TypeError, ValueError, yaml.YAMLError):
+        return None
 
 
 def report_test(scores: TrackScores, classes: list[str], folder: Path) -> None:

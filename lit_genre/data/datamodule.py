@@ -65,7 +65,7 @@ class TrackDataModule(LightningDataModule, ABC):
         remedy: What helps where too many files cannot be used.
         decoder: Decodes a file for the store; None for `lit_genre.data.audio.decode`.
         notes: What is to be said of the data when it is opened.
-        is_trained_on: Whether its training tracks are those of the checkpoint that is tested.
+        is_of_checkpoint: Whether its training and test tracks are those of the checkpoint that was loaded.
     """
 
     task: Task = "single"
@@ -105,7 +105,7 @@ class TrackDataModule(LightningDataModule, ABC):
         self.cache_mel = cache_mel
         self.seed = torch.initial_seed() if seed is None else seed
         self.notes: list[str] = []
-        self.is_trained_on = True
+        self.is_of_checkpoint = True
         self._source: AudioSource | None = None
         self._reported = False
         self._clips_a_step: int | None = None
@@ -205,11 +205,12 @@ class TrackDataModule(LightningDataModule, ABC):
         self.teardown("fit")
 
     def state_dict(self) -> dict[str, Any]:
-        """Keep the seed in the checkpoint, how many clips a step has, and which tracks are trained on."""
+        """Keep the seed in the checkpoint, how many clips a step has, and which tracks train and test it."""
         return {
             "seed": self.seed,
             "clips_a_step": self.batch_size * self._process()[1],
             "trained_on": torch.tensor(sorted(self._ids_of("train"))),
+            "tests_on": torch.tensor(sorted(self._ids_of("test"))),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -221,7 +222,8 @@ class TrackDataModule(LightningDataModule, ABC):
         self._clips_a_step = state_dict.get("clips_a_step")
         if "trained_on" in state_dict:
             trained_on = set(state_dict["trained_on"].tolist())
-            self.is_trained_on = trained_on == self._ids_of("train")
+            tests_on = set(state_dict["tests_on"].tolist())
+            self.is_of_checkpoint = (trained_on, tests_on) == (self._ids_of("train"), self._ids_of("test"))
             self._report_heard(trained_on)
 
     def _ids_of(self, split: Split) -> set[int]:

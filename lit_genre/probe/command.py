@@ -12,6 +12,7 @@ from lightning.pytorch import Trainer
 from lit_genre.callbacks.at_once import write_run
 from lit_genre.callbacks.checkpoint import BEST, DurableCheckpointIO
 from lit_genre.console import console
+from lit_genre.data.datamodule import TrackDataModule
 from lit_genre.data.track import SPLITS, Split
 from lit_genre.errors import LitGenreError, check_at_least
 from lit_genre.load import find_device
@@ -44,7 +45,7 @@ def run(args: Sequence[str]) -> None:
     write_head(fitted, model.head)
     scores: dict[str, TrackScores] = {split: _scores(model, its) for split, its in clips.items()}
     seconds = time.perf_counter() - began
-    _save(model, folder / "checkpoints" / f"{BEST}.ckpt")
+    _save(model, data, folder / "checkpoints" / f"{BEST}.ckpt")
     config = {name: part for name, part in settings.plain().items() if name in ("seed_everything", "model", "data")}
     summary = {
         "parameters": sum(parameter.numel() for parameter in model.backbone.parameters()),
@@ -88,7 +89,7 @@ def _scores(model: GenreClassifier, clips: Clips) -> TrackScores:
     return track_scores(probs, clips)
 
 
-def _save(model: GenreClassifier, path: Path) -> None:
+def _save(model: GenreClassifier, data: TrackDataModule, path: Path) -> None:
     """Write a checkpoint as a fit does."""
     trainer = Trainer(
         accelerator="cpu",
@@ -99,6 +100,7 @@ def _save(model: GenreClassifier, path: Path) -> None:
         plugins=[DurableCheckpointIO()],
     )
     trainer.strategy.connect(model)
+    trainer.datamodule = data  # type: ignore[attr-defined]
     trainer.save_checkpoint(path, weights_only=False)
 
 

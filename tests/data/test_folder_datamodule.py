@@ -143,13 +143,13 @@ def test_tracks_that_were_trained_on_are_told(music: Path, capsys: pytest.Captur
     trained = opened(music).state_dict()
     same = opened(music)
     same.load_state_dict(trained)
-    assert same.is_trained_on
+    assert same.is_of_checkpoint
     assert "trained on" not in capsys.readouterr().out
     anew = opened(music, split_seed=1)
     heard = {split: {t.track_id for t in anew.tracks if t.split == split} for split in SPLITS}
     count = len(heard["test"] & set(trained["trained_on"].tolist()))
     anew.load_state_dict(trained)
-    assert not anew.is_trained_on
+    assert not anew.is_of_checkpoint
     assert f"the model was trained on {count} of the 6 test tracks" in " ".join(capsys.readouterr().out.split())
 
 
