@@ -119,6 +119,9 @@ class GenreCLI(LightningCLI):
             if command == "fit" and recipe:
                 # The backbone as the checkpoint can bring it back, which may need less than the recipe's.
                 known = recipe | {"model": recipe["model"] | {"backbone": hyperparameters["backbone"]}}
+                if self.goes_on:
+                    # The words are the recipe; what they append to a list, callbacks+, is not to come twice.
+                    known = _data_of({}, configs, options) | {"model": {"backbone": hyperparameters["backbone"]}}
                 self.restored = _differences(hyperparameters["backbone"], recipe["model"]["backbone"])
             options += ["--ckpt_path", str(self.checkpoint)]
         configs = [json.dumps(known), *configs]

@@ -3,7 +3,9 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from threading import Lock
+from typing import Final
 
 from rich.console import Console
 from rich.progress import (
@@ -61,12 +63,38 @@ def byte_progress(description: str, total: int | None, done: int = 0) -> Iterato
         yield lambda count: bar.advance(task, count)
 
 
-@contextmanager
-def quiet_c_stderr() -> Iterator[None]:
+class _Quiet(AbstractContextManager[None]):
+    """Many threads may be inside: the first redirects, the last restores."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._redirected = Lock(), 0, ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._redirected.enter_context(_c_stderr_discarded())
+            self._inside += 1
+
+    def __exit__(self, *raised: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._redirected.close()
+
+
+_QUIET: Final = _Quiet()
+
+
+def quiet_c_stderr() -> AbstractContextManager[None]:
     """Discard what C libraries print on stderr; Python's own stderr still arrives.
 
     libmpg123 reports each damaged frame there, some hundred lines over FMA small, all harmless.
     """
+    return _QUIET
+
+
+@contextmanager
+def _c_stderr_discarded() -> Iterator[None]:
     sys.stderr.flush()
     saved, python_stderr = os.dup(2), sys.stderr
     discard = os.open(os.devnull, os.O_WRONLY)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from tests.runs import CONFIGS, QUIET, SMALL, Run, assert_same_weights, metrics
@@ -96,10 +97,15 @@ def test_auto_is_for_training(fma: Path, run: Run) -> None:
 
 
 def test_one_command_begins_and_goes_on(fma: Path, run: Run) -> None:
-    fit(run, fma, "whole")
-    assert stop(run, fma, "again", 5, signal.SIGTERM, "--ckpt_path", "auto") == 143
-    fit(run, fma, "again", "--ckpt_path=auto")
+    # What is appended to lists is appended once.
+    more = ("--config", CONFIGS / "recipes" / "early_stopping.yaml", "--model.augment+=lit_genre.SpecAugment")
+    fit(run, fma, "whole", *more)
+    assert stop(run, fma, "again", 5, signal.SIGTERM, *more, "--ckpt_path", "auto") == 143
+    fit(run, fma, "again", *more, "--ckpt_path=auto")
     assert_same_weights(Path("whole/checkpoints/last.ckpt"), Path("again/checkpoints/last.ckpt"))
+    whole, again = (yaml.safe_load((Path(name) / "config.yaml").read_text()) for name in ("whole", "again"))
+    assert again["model"] == whole["model"]
+    assert len(again["trainer"]["callbacks"]) == len(whole["trainer"]["callbacks"])
     with pytest.raises(SystemExit) as ended:
         run("fit", *SMALL, QUIET, "--data.root", fma, "--ckpt_path=auto")
     assert "--trainer.default_root_dir" in str(ended.value)

@@ -26,7 +26,7 @@ def run(args: Sequence[str]) -> None:
     options = _parser().parse_args(args)
     check_at_least(count=(options.count, 1))
     library = _read(options.embeddings)
-    place = _find(options.song, library.paths, by_end=not options.checkpoint)
+    place = _find(options.song, library.paths, by_end=not (options.checkpoint and options.song.exists()))
     if place is not None:
         song = library.embeddings[place]
         console.print(f"Like {readable(library.paths[place])}:", markup=False)

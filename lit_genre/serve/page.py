@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 # Before gradio is imported: no report of its use goes anywhere.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -40,7 +41,7 @@ def build_page(hearing: Hearing, examples: Sequence[Path]) -> gr.Blocks:
             return None, message_html(f"This file cannot be classified: {error}.")
         classes = hearing.model.classes
         bars = dict(zip(classes, heard.probs.tolist(), strict=True))
-        return bars, song_html(heard, classes, picture, f"{_FILE}{path}", hearing.clip_seconds)
+        return bars, song_html(heard, classes, picture, f"{_FILE}{quote(path)}", hearing.clip_seconds)
 
     with gr.Blocks(title=f"lit-genre: {backbone}", analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.Markdown(f"# What genre is it?\n{backbone}, {len(hearing.model.classes)} genres. Songs of {limits}.")
