@@ -89,7 +89,7 @@ def test_a_test_of_something_else_leaves_that_of_the_run(run: Run, fma: Path) ->
 
 def test_probabilities_of_a_track_sum_to_one_and_agree_with_the_model(run: Run, fma: Path) -> None:
     run("fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1")
-    run("test", "--ckpt_path=last", f"--data.root={fma}", QUIET)
+    run("test", "--ckpt_path=best", f"--data.root={fma}", QUIET)
     model = GenreClassifier.load_from_checkpoint(folder() / "checkpoints" / "last.ckpt", weights_only=True)
     with (folder() / "test.csv").open(newline="") as file:
         for track in csv.DictReader(file):

@@ -61,7 +61,7 @@ def sent(run: Run, fma: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("WANDB_DATA_DIR", raising=False)
     run("fit", *SMALL, f"--data.root={fma}", "--trainer.max_epochs=2")
-    run("test", "--ckpt_path=last", f"--data.root={fma}", "--trainer.accelerator=cpu")
+    run("test", "--ckpt_path=best", f"--data.root={fma}", "--trainer.accelerator=cpu")
     return Sent(folder())
 
 
@@ -112,7 +112,7 @@ def test_tracks_can_be_looked_up_and_the_most_wrong_be_heard(sent: Sent) -> None
 def test_pictures_lie_in_the_folder_whatever_the_logger(run: Run, fma: Path) -> None:
     csv_logger = "--trainer.logger=lightning.pytorch.loggers.CSVLogger"
     run("fit", *SMALL, f"--data.root={fma}", "--trainer.max_epochs=1", csv_logger, "--trainer.logger.save_dir=logs")
-    run("test", "--ckpt_path=last", f"--data.root={fma}", "--trainer.logger=false", "--trainer.accelerator=cpu")
+    run("test", "--ckpt_path=best", f"--data.root={fma}", "--trainer.logger=false", "--trainer.accelerator=cpu")
     assert {path.name for path in folder().glob("*.png")} == {
         "confusion.png", "curves.png", "precision_recall.png", "reliability.png",
     }  # fmt: skip
@@ -140,7 +140,7 @@ def test_a_resumed_run_goes_on_in_the_same_run(run: Run, fma: Path) -> None:
 def test_data_without_titles_is_tested_too(run: Run, fma: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("fit", *SMALL, f"--data.root={fma}", "--trainer.max_epochs=1")
     monkeypatch.delattr(TrackDataModule, "track")
-    run("test", "--ckpt_path=last", "--trainer.accelerator=cpu")
+    run("test", "--ckpt_path=best", "--trainer.accelerator=cpu")
     sent = Sent(folder())
     assert "test/confusion_table" in sent.history
     assert "test/tracks" not in sent.history
