@@ -108,28 +108,35 @@ class GenreCLI(LightningCLI):
         self.goes_on = asked == AUTO
         self.restored: dict[str, tuple[Any, Any]] = {}
         self.trained: dict[str, Any] = {}
-        known = _data_of({}, configs, options)
+        recipe: dict[str, Any] = {}
         if self.checkpoint is not None:
-            hyperparameters = self.trained = read_hyperparameters(self.checkpoint)
-            recipe = read_recipe(self.checkpoint)
-            known = {"model": hyperparameters} | _data_of(recipe, configs, options)
-            ours = known["data"]["class_path"] == _USUAL_DATA
-            if not recipe and ours and hyperparameters.get("task", "single") != "single":
-                known["data"]["init_args"] = {"task": hyperparameters["task"]}
-            if command == "fit" and recipe:
-                # The backbone as the checkpoint can bring it back, which may need less than the recipe's.
-                known = recipe | {"model": recipe["model"] | {"backbone": hyperparameters["backbone"]}}
-                if self.goes_on:
-                    # The words are the recipe; what they append to a list, callbacks+, is not to come twice.
-                    known = _data_of({}, configs, options) | {"model": {"backbone": hyperparameters["backbone"]}}
-                self.restored = _differences(hyperparameters["backbone"], recipe["model"]["backbone"])
+            self.trained, recipe = read_hyperparameters(self.checkpoint), read_recipe(self.checkpoint)
             options += ["--ckpt_path", str(self.checkpoint)]
+        known = self._known(command, recipe, configs, options)
         configs = [json.dumps(known), *configs]
         self.config = parser.parse_args([command, *(f"--config={config}" for config in configs), *options])
         if self.checkpoint is not None:
-            _check_backbone(self.config[command].model.backbone, hyperparameters["backbone"], self.checkpoint)
+            _check_backbone(self.config[command].model.backbone, self.trained["backbone"], self.checkpoint)
         elif self.config[command].ckpt_path:
             raise LitGenreError("ckpt_path belongs on the command line: --ckpt_path PATH, or best, or last.")
+
+    def _known(self, command: str, recipe: dict[str, Any], configs: list[str], options: list[str]) -> dict[str, Any]:
+        """Tell what stands in front of the user's words."""
+        if command == "fit" and recipe:
+            # The backbone as the checkpoint can bring it back, which may need less than the recipe's.
+            backbone = {"backbone": self.trained["backbone"]}
+            self.restored = _differences(self.trained["backbone"], recipe["model"]["backbone"])
+            if self.goes_on:
+                # The words are the recipe; what they append to a list, callbacks+, is not to come twice.
+                return {"model": backbone} | _data_of({}, configs, options)
+            return recipe | {"model": recipe["model"] | backbone}
+        known = _data_of(recipe, configs, options)
+        if self.trained:
+            known["model"] = self.trained
+            several = self.trained.get("task", "single") != "single"
+            if several and not recipe and known["data"]["class_path"] == _USUAL_DATA:
+                known["data"]["init_args"] = {"task": self.trained["task"]}
+        return known
 
     def _classes_of(self, data: LightningDataModule) -> Any:
         classes = getattr(data, "classes", None) or self.trained.get("classes")

@@ -3,7 +3,7 @@
 A run lies like this, and may be moved::
 
     runs/<Backbone>-<date>-<time>/
-        config.yaml  metrics.csv  summary.json  curves.png  confusion.png  test.csv  predictions.csv
+        config.yaml  metrics.csv  summary.json  curves.png  confusion.png  test.csv  predictions.csv  tests/
         checkpoints/best.ckpt  checkpoints/last.ckpt
 """
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from rich.table import Table
@@ -22,6 +21,7 @@ from lit_genre.callbacks.pictures import (
 from lit_genre.console import console
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import TrackScores, average_precision_of, genres_named, score
+from lit_genre.run_folder import read_recipe
 
 _OF_A_TEST: Final = (
     *("test.csv", "confusion.png", "precision_recall.png", "reliability.png"),
@@ -73,18 +73,12 @@ def test_folder(trainer: Trainer) -> Path:
     folder, data = Path(trainer.default_root_dir), getattr(trainer, "datamodule", None)
     checkpoint = Path(trainer.ckpt_path or "")
     is_chosen = checkpoint.stem == BEST or not checkpoint.with_name(f"{BEST}.ckpt").exists()
-    if is_chosen and getattr(data, "is_of_checkpoint", True) and _class_in(folder) in (None, type(data).__name__):
+    # Data of another class does not get to hear of the checkpoint.
+    recipe = read_recipe(checkpoint)
+    is_of_class = not recipe or recipe["data"]["class_path"].rpartition(".")[2] == type(data).__name__
+    if is_chosen and is_of_class and getattr(data, "is_of_checkpoint", True):
         return folder
     return folder / "tests" / "-".join(filter(None, (checkpoint.stem, getattr(data, "store_name", ""))))
-
-
-def _class_in(folder: Path) -> str | None:
-    """Name the class of a run's data; None where that is not known."""
-    try:
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        return str(config["data"]["class_path"]).rpartition(".")[2]
-    except (KeyError, OSError, TypeError, ValueError, yaml.YAMLError):
-        return None
 
 
 def report_test(scores: TrackScores, classes: list[str], folder: Path) -> None:

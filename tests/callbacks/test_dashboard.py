@@ -26,6 +26,8 @@ def records(path: Path) -> Iterator[Any]:
             continue
         _, length, kind = struct.unpack("<IHB", data[place : place + 7])
         chunk = data[place + 7 : place + 7 + length]
+        if len(chunk) < length:
+            return  # It is being written.
         place += 7 + length
         part = chunk if kind in (1, 2) else part + chunk
         if kind in (1, 4):
