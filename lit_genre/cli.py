@@ -41,7 +41,6 @@ from lit_genre.run_folder import (
 
 CLI = TypeVar("CLI", bound="GenreCLI")
 
-_USUAL_DATA: Final = "lit_genre.FMADataModule"
 _PLACES: Final = frozenset(("root", "path", "csv"))
 
 
@@ -128,15 +127,13 @@ class GenreCLI(LightningCLI):
             self.restored = _differences(self.trained["backbone"], recipe["model"]["backbone"])
             if self.goes_on:
                 # The words are the recipe; what they append to a list, callbacks+, is not to come twice.
-                return {"model": backbone} | _data_of({}, configs, options)
+                return {"model": backbone}
             return recipe | {"model": recipe["model"] | backbone}
-        known = _data_of(recipe, configs, options)
-        if self.trained:
-            known["model"] = self.trained
-            several = self.trained.get("task", "single") != "single"
-            if several and not recipe and known["data"]["class_path"] == _USUAL_DATA:
-                known["data"]["init_args"] = {"task": self.trained["task"]}
-        return known
+        known = {"model": self.trained} if self.trained else {}
+        if recipe:
+            return known | _data_of(recipe, configs, options)
+        several = self.trained.get("task", "single") != "single"
+        return known | ({"data": {"init_args": {"task": self.trained["task"]}}} if several else {})
 
     def _classes_of(self, data: LightningDataModule) -> Any:
         classes = getattr(data, "classes", None) or self.trained.get("classes")
@@ -251,16 +248,15 @@ def _take_configs(options: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _data_of(recipe: dict[str, Any], configs: list[str], options: list[str]) -> dict[str, Any]:
-    """Tell what is known of the data: what a run's recipe says, or else that it is FMA.
+    """Tell what a run's recipe says of the data: nothing where the user names another class.
 
-    Only the class where the user names another: jsonargparse would keep what is said of this one. Where this class
-    itself is named, the data may lie elsewhere, and its places are left out.
+    Where the user names the class that it has, the data may lie elsewhere: its places are left out.
     """
-    data = recipe.get("data", {"class_path": _USUAL_DATA})
+    data = recipe["data"]
     asked = _take(options, "--data")[0]
     named = [asked] if asked else [name for config in configs if (name := _data_class_in(config))]
     if named and named[-1].rpartition(".")[2] != data["class_path"].rpartition(".")[2]:
-        return {"data": {"class_path": named[-1]}}
+        return {}
     if asked:
         arguments = {name: value for name, value in data.get("init_args", {}).items() if name not in _PLACES}
         data = data | {"init_args": arguments}

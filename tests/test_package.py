@@ -80,7 +80,7 @@ def test_imports_run_one_way(name: str) -> None:
         "model": ("model.", "batch", "errors"),
         "backbones": ("model.backbone", "backbones."),
         "report": ("report.", "model.metrics", "errors", "console", "__version__"),
-        "callbacks": ("callbacks", "model.", "console"),
+        "callbacks": ("callbacks", "model.", "run_folder", "console"),
     }.get(name.split(".")[0])
     if name == "model.backbone":
         allowed = ()

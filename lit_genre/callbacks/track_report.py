@@ -21,7 +21,7 @@ from lit_genre.callbacks.pictures import (
 from lit_genre.console import console
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import TrackScores, average_precision_of, genres_named, score
-from lit_genre.run_folder import read_recipe
+from lit_genre.run_folder import read_recipe, run_folder_of
 
 _OF_A_TEST: Final = (
     *("test.csv", "confusion.png", "precision_recall.png", "reliability.png"),
@@ -72,10 +72,12 @@ def test_folder(trainer: Trainer) -> Path:
     """Tell where a test goes: into the run's folder that of its best checkpoint on its data, any other beside it."""
     folder, data = Path(trainer.default_root_dir), getattr(trainer, "datamodule", None)
     checkpoint = Path(trainer.ckpt_path or "")
+    run = run_folder_of(checkpoint)
+    if run is None or run.resolve() != folder.resolve():
+        return folder
     is_chosen = checkpoint.stem == BEST or not checkpoint.with_name(f"{BEST}.ckpt").exists()
     # Data of another class does not get to hear of the checkpoint.
-    recipe = read_recipe(checkpoint)
-    is_of_class = not recipe or recipe["data"]["class_path"].rpartition(".")[2] == type(data).__name__
+    is_of_class = read_recipe(checkpoint)["data"]["class_path"].rpartition(".")[2] == type(data).__name__
     if is_chosen and is_of_class and getattr(data, "is_of_checkpoint", True):
         return folder
     return folder / "tests" / "-".join(filter(None, (checkpoint.stem, getattr(data, "store_name", ""))))

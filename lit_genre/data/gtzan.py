@@ -8,6 +8,8 @@ from lit_genre.data.track import Split, Track
 from lit_genre.errors import LitGenreError
 
 _FOLDERS: Final = ("genres", "genres_original", "Data/genres_original", ".")
+_IN: Final = ("", "gtzan")
+"""GTZAN may be one of several data sets in root."""
 _SUFFIXES: Final = (".wav", ".au", ".mp3")
 _A_GENRE: Final = 100
 """Excerpts of each genre."""
@@ -22,8 +24,8 @@ class GTZANDataModule(TrackDataModule):
     that is not there or cannot be decoded, as jazz.00054 in the usual archive, is left out and listed.
 
     Args:
-        root: Folder with `genres/`, `genres_original/` or the ten genre folders themselves; in each the excerpts by
-            their well-known names, such as `blues/blues.00000.wav` (or .au).
+        root: Folder with `genres/`, `genres_original/` or the ten genre folders themselves, or with a folder `gtzan`
+            that has these; in each the excerpts by their well-known names, such as `blues/blues.00000.wav` (or .au).
         **options: Those of TrackDataModule.
 
     Raises:
@@ -40,13 +42,13 @@ class GTZANDataModule(TrackDataModule):
     store_name = "gtzan"
     title = "GTZAN"
 
-    def __init__(self, root: Path = Path("data/gtzan"), **options: Any) -> None:
+    def __init__(self, root: Path = Path("data"), **options: Any) -> None:
         super().__init__(root, **options)
 
     @property
     def audio_folder(self) -> Path:
         """Where its audio lies."""
-        folders = [self.root / name for name in _FOLDERS]
+        folders = [self.root / place / name for place in _IN for name in _FOLDERS]
         if found := next((folder for folder in folders if (folder / "blues").is_dir()), None):
             return found
         raise LitGenreError(

@@ -24,13 +24,13 @@ def imitate(folder: Path, suffix: str) -> None:
             (folder / genre / f"{name}{suffix}").write_bytes(b"\0" * 99 if name == "jazz.00054" else sound)
 
 
-@pytest.mark.parametrize(("layout", "suffix"), [("genres", ".au"), ("genres_original", ".wav"), (".", ".wav")])
+@pytest.mark.parametrize(("layout", "suffix"), [("genres", ".au"), ("gtzan/genres_original", ".wav"), (".", ".wav")])
 def test_the_split_is_the_fault_filtered_one(
     tmp_path: Path, layout: str, suffix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from torchaudio.datasets import gtzan
 
-    root = tmp_path / "gtzan"
+    root = tmp_path / "data"
     imitate(root / layout, suffix)
     data = GTZANDataModule(root, sample_rate=RATE, clip_seconds=0.1, batch_size=100)
     data.setup()
