@@ -172,7 +172,7 @@ def test_other_data_does_not_take_over_what_a_run_says_of_its_own(run: Run, fma:
     assert own("--config=gtzan.yaml") == ("data", None)
     Path("more.yaml").write_text("data:\n  class_path: lit_genre.FMADataModule\n  init_args:\n    batch_size: 3\n")
     assert own("--config=more.yaml") == (str(fma), ["drop.txt"])
-    music = data_of("--data.path=music", "--data=lit_genre.FolderDataModule")
+    music = data_of("--data=lit_genre.FolderDataModule", "--data.path=music")
     assert (music["path"], music["drop"]) == ("music", None)
 
 
