@@ -19,6 +19,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from lit_genre.allocator import keep_freed_memory
 from lit_genre.callbacks.checkpoint import BEST, selection
+from lit_genre.data.datamodule import TrackDataModule
 from lit_genre.data.folder import AudioFolder
 from lit_genre.data.music_files import report_unreadable
 from lit_genre.errors import LitGenreError
@@ -179,6 +180,8 @@ class GenreCLI(LightningCLI):
             if getattr(logger, "class_path", "") == "lit_genre.logger.wandb_logger":
                 _name_run(init_args, config)
         super().instantiate_classes()
+        if self.subcommand == "fit" and self.checkpoint is not None:
+            _check_goes_on(self.checkpoint, self.datamodule)
 
     def after_predict(self) -> None:
         """Report the files that could not be read, and let the exit status say so."""
@@ -293,6 +296,26 @@ def _check_backbone(asked: Namespace, trained: dict[str, Any], checkpoint: Path)
             f"{checkpoint} holds a {names[1]}, but the configuration asks for a {names[0]}: "
             "name another checkpoint, or leave out the configuration of the model."
         )
+
+
+def _check_goes_on(checkpoint: Path, data: LightningDataModule) -> None:
+    """Refuse to go on with what is no training, or with other music, before anything in the run's folder is touched."""
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    if not content.get("optimizer_states"):
+        raise LitGenreError(
+            f"{checkpoint} is of a probe, whose head was trained at once: there is no training to go on with."
+        )
+    # Each class of data has its state under its name.
+    state = next((part for part in content.values() if isinstance(part, dict) and "trained_on" in part), None)
+    if isinstance(data, TrackDataModule) and state:
+        before, now = set(state["trained_on"].tolist()), data.ids_of("train")
+        if 2 * len(before & now) < len(before):
+            raise LitGenreError(
+                f"{checkpoint} was trained on {len(before):,} tracks, of which {len(before & now):,} are among the "
+                f"{len(now):,} training tracks in {data.audio_folder}: a run goes on with its own data. To train "
+                "on other music, begin another by leaving out --ckpt_path; a head for it on what this network has "
+                "learnt is trained by lit-genre probe."
+            )
 
 
 def run(args: Sequence[str]) -> None:

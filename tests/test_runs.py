@@ -87,6 +87,16 @@ def test_a_test_of_something_else_leaves_that_of_the_run(run: Run, fma: Path) ->
     assert (where / "summary.json").exists()
 
 
+def test_a_run_does_not_go_on_with_other_music(run: Run, fma: Path, write_fma: WriteFMA) -> None:
+    run("fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1")
+    kept = {path: path.read_bytes() for path in folder().rglob("*") if path.is_file()}
+    splits = ("training", "training", "validation", "test")
+    other = write_fma({700 + n: (splits[n % 4], ("Rock", "Pop")[n // 4], tone(100.0 * (n + 1), 2.0)) for n in range(8)})
+    with pytest.raises(SystemExit, match=r"trained on 8 tracks, of which 0 are among the 4 training tracks in "):
+        run("fit", "--ckpt_path=last", QUIET, f"--data.root={other}", "--trainer.max_epochs=2")
+    assert {path: path.read_bytes() for path in folder().rglob("*") if path.is_file()} == kept
+
+
 def test_probabilities_of_a_track_sum_to_one_and_agree_with_the_model(run: Run, fma: Path) -> None:
     run("fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1")
     run("test", "--ckpt_path=best", f"--data.root={fma}", QUIET)

@@ -209,8 +209,8 @@ class TrackDataModule(LightningDataModule, ABC):
         return {
             "seed": self.seed,
             "clips_a_step": self.batch_size * self._process()[1],
-            "trained_on": torch.tensor(sorted(self._ids_of("train"))),
-            "tests_on": torch.tensor(sorted(self._ids_of("test"))),
+            "trained_on": torch.tensor(sorted(self.ids_of("train"))),
+            "tests_on": torch.tensor(sorted(self.ids_of("test"))),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -223,15 +223,16 @@ class TrackDataModule(LightningDataModule, ABC):
         if "trained_on" in state_dict:
             trained_on = set(state_dict["trained_on"].tolist())
             tests_on = set(state_dict["tests_on"].tolist())
-            self.is_of_checkpoint = (trained_on, tests_on) == (self._ids_of("train"), self._ids_of("test"))
+            self.is_of_checkpoint = (trained_on, tests_on) == (self.ids_of("train"), self.ids_of("test"))
             self._report_heard(trained_on)
 
-    def _ids_of(self, split: Split) -> set[int]:
+    def ids_of(self, split: Split) -> set[int]:
+        """Tell the numbers of the tracks of a split."""
         return {track.track_id for track in self.tracks if track.split == split}
 
     def _report_heard(self, trained_on: set[int]) -> None:
         for split in ("val", "test") if self._process()[0] == 0 else ():
-            ids = self._ids_of(split)
+            ids = self.ids_of(split)
             if heard := ids & trained_on:
                 console.print(
                     f"Beware: the model was trained on {len(heard):,} of the {len(ids):,} {split} tracks, if numbers "
