@@ -26,7 +26,7 @@ from lit_genre.errors import LitGenreError
 from lit_genre.logger import finish_wandb
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import HEADLINE
-from lit_genre.parser import GenreParser
+from lit_genre.parser import GenreParser, named
 from lit_genre.plugins import backbones
 from lit_genre.preemption import preemptible
 from lit_genre.run_folder import (
@@ -197,7 +197,7 @@ def _watch(config: Namespace) -> None:
 
     Several genres a track have no accuracy.
     """
-    task = (config.data.get("init_args") or {}).get("task")
+    task = (config.data.get("init_args") or {}).get("task") or getattr(named(config.data.class_path), "task", None)
     callbacks = config.trainer.get("callbacks") or []
     for part in (config.model.get("scheduler"), *(callbacks if isinstance(callbacks, list) else [callbacks])):
         init_args = getattr(part, "init_args", None) or {}
@@ -257,8 +257,8 @@ def _data_of(recipe: dict[str, Any], configs: list[str], options: list[str]) -> 
     """
     data = recipe["data"]
     asked = _take(options, "--data")[0]
-    named = [asked] if asked else [name for config in configs if (name := _data_class_in(config))]
-    if named and named[-1].rpartition(".")[2] != data["class_path"].rpartition(".")[2]:
+    names = [asked] if asked else [name for config in configs if (name := _data_class_in(config))]
+    if names and names[-1].rpartition(".")[2] != data["class_path"].rpartition(".")[2]:
         return {}
     if asked:
         arguments = {name: value for name, value in data.get("init_args", {}).items() if name not in _PLACES}

@@ -46,10 +46,15 @@ def _close(word: str, known: list[str]) -> str:
     return f"\nDid you mean {' or '.join(close)}?" if close else ""
 
 
-def _arguments_of(class_path: str) -> list[str]:
+def named(class_path: str) -> Any:
+    """Import what a class path, such as lit_genre.FMADataModule, names."""
     module, _, name = class_path.rpartition(".")
-    named = getattr(import_module(module), name)
+    return getattr(import_module(module), name)
+
+
+def _arguments_of(class_path: str) -> list[str]:
+    found = named(class_path)
     # What a class hands on to its parent is an argument of the parent.
-    made_by = inspect.getmro(named) if inspect.isclass(named) else [named]
+    made_by = inspect.getmro(found) if inspect.isclass(found) else [found]
     arguments = [argument for part in made_by for argument in inspect.signature(part).parameters.values()]
     return list({argument.name: None for argument in arguments if argument.kind is not argument.VAR_KEYWORD})

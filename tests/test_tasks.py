@@ -67,6 +67,21 @@ def test_a_genre_implies_its_ancestors_and_each_is_found(several: Path, run: Run
     assert table(Path("there/predictions.csv")) == list(tracks.values())
 
 
+class Tags(FMADataModule):
+    """Data of one's own, of several genres a track."""
+
+    task = "multi"
+
+    def __init__(self, root: Path, sample_rate: int = 22050, clip_seconds: float | None = None) -> None:
+        super().__init__(root, "large", "multi", sample_rate=sample_rate, clip_seconds=clip_seconds, batch_size=4)
+
+
+def test_data_that_has_its_task_by_class_is_watched_by_its_score(several: Path, run: Run) -> None:
+    run("fit", *SMALL, QUIET, f"--data={__name__}.Tags", "--data.root", several, "--trainer.max_epochs=1")
+    assert "val/average_precision_macro" in metrics(folder())[0]
+    assert (folder() / "checkpoints" / "best.ckpt").exists()
+
+
 def test_single_takes_the_tracks_with_one_root(several: Path) -> None:
     data = FMADataModule(several, "large")
     assert data.classes == ["Folk", "Rock"]
