@@ -150,7 +150,12 @@ class GenreCLI(LightningCLI):
         config = self.config[self.subcommand]
         resumed = self.checkpoint and run_folder_of(self.checkpoint)
         backbone = config.model.backbone.class_path.rpartition(".")[2]
-        self.folder = Path(resumed or config.trainer.default_root_dir or new_run_folder(backbone))
+        self.folder = Path(config.trainer.default_root_dir or resumed or new_run_folder(backbone)).expanduser()
+        if self.subcommand == "fit" and resumed and self.folder.resolve() != resumed.resolve():
+            raise LitGenreError(
+                f"{self.checkpoint} is of the run in {resumed}, which goes on there: leave out "
+                f"--trainer.default_root_dir {self.folder}."
+            )
         if self.subcommand == "fit" and not resumed and not self.goes_on and holds_run(self.folder):
             raise LitGenreError(
                 f"{self.folder} holds a run already. Go on with it by --ckpt_path {self.folder}/checkpoints/last.ckpt, "

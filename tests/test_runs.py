@@ -80,6 +80,14 @@ def test_a_test_of_something_else_leaves_that_of_the_run(run: Run, fma: Path) ->
     run("test", "--ckpt_path", best, QUIET, "--data.root=moved", "--data.drop=[drop.txt]")
     assert (where / "tests" / "best-fma_small" / "test.csv").exists()
     assert (where / "test.csv").read_bytes() == own
+    (where / "test.csv").unlink()
+    run("test", "--ckpt_path", best, QUIET, "--data.root=moved", "--trainer.default_root_dir=elsewhere")
+    assert Path("elsewhere/test.csv").read_bytes() == own
+    assert not (where / "test.csv").exists()
+    run("test", "--ckpt_path", best, QUIET, "--data.root=moved")
+    with pytest.raises(SystemExit, match="leave out --trainer.default_root_dir elsewhere"):
+        run("fit", "--ckpt_path", last, QUIET, "--trainer.default_root_dir=elsewhere", "--trainer.max_epochs=2")
+    assert (where / "test.csv").read_bytes() == own
     # What a test said is of weights that are no more.
     run("fit", "--ckpt_path", last, QUIET, "--data.root=moved", "--trainer.max_epochs=2")
     assert not (where / "test.csv").exists()
