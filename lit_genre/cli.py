@@ -18,8 +18,8 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from lit_genre.allocator import keep_freed_memory
-from lit_genre.callbacks.checkpoint import BEST, selection
-from lit_genre.data.datamodule import TrackDataModule
+from lit_genre.callbacks.checkpoint import selection
+from lit_genre.data.datamodule import TrackDataModule, trained_tracks
 from lit_genre.data.folder import AudioFolder
 from lit_genre.data.music_files import report_unreadable
 from lit_genre.errors import LitGenreError
@@ -31,6 +31,7 @@ from lit_genre.plugins import backbones
 from lit_genre.preemption import preemptible
 from lit_genre.run_folder import (
     AUTO,
+    BEST,
     begun,
     find_checkpoint,
     holds_run,
@@ -310,10 +311,9 @@ def _check_goes_on(checkpoint: Path, data: LightningDataModule) -> None:
         raise LitGenreError(
             f"{checkpoint} is of a probe, whose head was trained at once: there is no training to go on with."
         )
-    # Each class of data has its state under its name.
-    state = next((part for part in content.values() if isinstance(part, dict) and "trained_on" in part), None)
-    if isinstance(data, TrackDataModule) and state:
-        before, now = set(state["trained_on"].tolist()), data.ids_of("train")
+    before = trained_tracks(content)
+    if before is not None and isinstance(data, TrackDataModule):
+        now = data.ids_of("train")
         if 2 * len(before & now) < len(before):
             raise LitGenreError(
                 f"{checkpoint} was trained on {len(before):,} tracks, of which {len(before & now):,} are among the "

@@ -7,6 +7,7 @@ A run lies like this, and may be moved::
         checkpoints/best.ckpt  checkpoints/last.ckpt
 """
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -18,9 +19,12 @@ import yaml
 from lit_genre.console import console
 from lit_genre.errors import LitGenreError
 
+BEST: Final = "best"
+"""Name of the checkpoint that is tested."""
+
 RUNS: Final = Path("runs")
 AUTO: Final = "auto"
-_NAMED: Final = ("best", "last")
+_NAMED: Final = (BEST, "last")
 
 
 def new_run_folder(backbone: str) -> Path:
@@ -41,6 +45,17 @@ def read_recipe(checkpoint: Path) -> dict[str, Any]:
     folder = run_folder_of(checkpoint)
     recipe = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) if folder else {}
     return dict(recipe)
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Read what the end of a run wrote of it; empty where it has not ended."""
+    path = folder / "summary.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def is_best(checkpoint: Path) -> bool:
+    """Tell whether a checkpoint is the one that its run is rated by: the best, or any where there is no best."""
+    return checkpoint.stem == BEST or not checkpoint.with_name(f"{BEST}.ckpt").exists()
 
 
 def begun(folder: str | None) -> Path | None:

@@ -12,9 +12,6 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-BEST: Final = "best"
-"""Name of the checkpoint that is tested."""
-
 LAST_EPOCH: Final = "last"
 """What `select_by` says for no selection at all."""
 

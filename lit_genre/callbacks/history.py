@@ -14,9 +14,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
 from lit_genre.callbacks import leaves_files, network_of
-from lit_genre.callbacks.checkpoint import BEST
 from lit_genre.callbacks.curves import Chosen, Row, choose, draw_curves, gap_of, headline_of, in_words
 from lit_genre.console import console
+from lit_genre.run_folder import BEST
 
 
 class History(Callback):

@@ -11,7 +11,6 @@ from rich.table import Table
 from torch.nn.functional import one_hot
 
 from lit_genre.callbacks import leaves_files
-from lit_genre.callbacks.checkpoint import BEST
 from lit_genre.callbacks.pictures import (
     draw_average_precision,
     draw_confusion,
@@ -21,7 +20,7 @@ from lit_genre.callbacks.pictures import (
 from lit_genre.console import console
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import TrackScores, average_precision_of, genres_named, score
-from lit_genre.run_folder import read_recipe, run_folder_of
+from lit_genre.run_folder import is_best, read_recipe, run_folder_of
 
 _OF_A_TEST: Final = (
     *("test.csv", "confusion.png", "precision_recall.png", "reliability.png"),
@@ -75,10 +74,9 @@ def test_folder(trainer: Trainer) -> Path:
     run = run_folder_of(checkpoint)
     if run is None or run.resolve() != folder.resolve():
         return folder
-    is_chosen = checkpoint.stem == BEST or not checkpoint.with_name(f"{BEST}.ckpt").exists()
     # Data of another class does not get to hear of the checkpoint.
     is_of_class = read_recipe(checkpoint)["data"]["class_path"].rpartition(".")[2] == type(data).__name__
-    if is_chosen and is_of_class and getattr(data, "is_of_checkpoint", True):
+    if is_best(checkpoint) and is_of_class and getattr(data, "is_of_checkpoint", True):
         return folder
     return folder / "tests" / "-".join(filter(None, (checkpoint.stem, getattr(data, "store_name", ""))))
 

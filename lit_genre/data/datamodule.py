@@ -224,13 +224,14 @@ class TrackDataModule(LightningDataModule, ABC):
             trained_on = set(state_dict["trained_on"].tolist())
             tests_on = set(state_dict["tests_on"].tolist())
             self.is_of_checkpoint = (trained_on, tests_on) == (self.ids_of("train"), self.ids_of("test"))
-            self._report_heard(trained_on)
+            self.report_heard(trained_on)
 
     def ids_of(self, split: Split) -> set[int]:
         """Tell the numbers of the tracks of a split."""
         return {track.track_id for track in self.tracks if track.split == split}
 
-    def _report_heard(self, trained_on: set[int]) -> None:
+    def report_heard(self, trained_on: set[int]) -> None:
+        """Say so where a model was trained on tracks, by their numbers, that it is to be validated or tested on."""
         for split in ("val", "test") if self._process()[0] == 0 else ():
             ids = self.ids_of(split)
             if heard := ids & trained_on:
@@ -396,6 +397,14 @@ class TrackDataModule(LightningDataModule, ABC):
         if self.decode_once:
             return build_store(self.store_folder, files, self.sample_rate, decoder=self.decoder)
         return open_compressed(self.store_folder, files, self.sample_rate)
+
+
+def trained_tracks(checkpoint: dict[str, Any]) -> set[int] | None:
+    """Tell the tracks, by their numbers, that a checkpoint was trained on; None where it does not say so."""
+    # Each class of data has its state under its name.
+    states = (part for part in checkpoint.values() if isinstance(part, dict) and "trained_on" in part)
+    state = next(states, None)
+    return set(state["trained_on"].tolist()) if state else None
 
 
 def _default_workers(decode_once: bool) -> int:

@@ -2,11 +2,12 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 from lit_genre import __version__
 from lit_genre.batch import Task
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.run_folder import read_recipe, run_folder_of
+from lit_genre.run_folder import is_best, read_recipe, read_summary, run_folder_of
 
 _FMA = (
     "The Free Music Archive data set (Defferrard et al., ISMIR 2017): its metadata is under CC BY 4.0, and each track "
@@ -22,6 +23,7 @@ _FOLDER = (
 )
 _SYNTHETIC = "The demo data set of lit-genre, which is synthetic: the model has never heard music."
 _UNKNOWN = "Not recorded: the checkpoint was exported without the folder of its run."
+_BROUGHT = "what its class brings along, of which its documentation speaks, or random numbers."
 
 
 def write_card(model: GenreClassifier, folder: Path, checkpoint: Path | None, license: str | None) -> None:
@@ -29,7 +31,9 @@ def write_card(model: GenreClassifier, folder: Path, checkpoint: Path | None, li
     from huggingface_hub import ModelCardData
 
     run = run_folder_of(checkpoint) if checkpoint else None
-    scores = (_scores(run, model.task) if run else None) or "None: it was not tested before it was exported."
+    # The test in the run's folder is that of its best checkpoint.
+    tested = run if checkpoint and is_best(checkpoint) else None
+    scores = (_scores(tested, model.task) if tested else None) or "None: it was not tested before it was exported."
     backbone = type(model.backbone).__name__
     metadata = ModelCardData(
         license=license,
@@ -61,19 +65,32 @@ def _what(model: GenreClassifier) -> str:
 
 
 def _data(checkpoint: Path | None) -> str:
-    recipe = read_recipe(checkpoint) if checkpoint else {}
-    if not recipe:
+    run = run_folder_of(checkpoint) if checkpoint else None
+    if checkpoint is None or run is None:
         return _UNKNOWN
-    arguments = recipe["data"].get("init_args", {})
-    name = recipe["data"].get("class_path", "").rpartition(".")[2]
-    root = Path(str(arguments.get("root", "")))
+    own = _said_of(read_recipe(checkpoint)["data"], run)
+    summary = read_summary(run)
+    if "strength" not in summary:
+        return own
+    # A probe: two things have been trained, each on its own.
+    origin = summary.get("backbone_data")
+    return (
+        f"The head: {own}\n\nFront-end and backbone, which were frozen: {_said_of(origin, run) if origin else _BROUGHT}"
+    )
+
+
+def _said_of(data: dict[str, Any], run: Path) -> str:
+    arguments = data.get("init_args", {})
+    name = data.get("class_path", "").rpartition(".")[2]
+    root = Path(str(arguments.get("root", ""))).expanduser()
     if name == "GTZANDataModule":
         return _GTZAN
     if name == "FolderDataModule":
         return _FOLDER
     if name != "FMADataModule":
         return f"{name}."
-    if (root / "fma_metadata" / "demo.json").exists():
+    # A relative one is of the place where runs/ lies, from which another place may have been chosen since.
+    if any((place / root / "fma_metadata" / "demo.json").exists() for place in (Path(), run.parent.parent)):
         return _SYNTHETIC
     return f"FMA {arguments.get('subset', 'small')}, or data in its layout. {_FMA}"
 

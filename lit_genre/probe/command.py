@@ -4,15 +4,15 @@ import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from lightning.pytorch import Trainer
 
 from lit_genre.callbacks.at_once import write_run
-from lit_genre.callbacks.checkpoint import BEST, DurableCheckpointIO
+from lit_genre.callbacks.checkpoint import DurableCheckpointIO
 from lit_genre.console import console
-from lit_genre.data.datamodule import TrackDataModule
+from lit_genre.data.datamodule import TrackDataModule, trained_tracks
 from lit_genre.data.track import SPLITS, Split
 from lit_genre.errors import LitGenreError, check_at_least
 from lit_genre.load import find_device
@@ -21,6 +21,7 @@ from lit_genre.model.metrics import TrackScores
 from lit_genre.probe.embeddings import Clips, Embeddings
 from lit_genre.probe.head import Kind, fit_head, track_scores
 from lit_genre.probe.layers import write_head
+from lit_genre.run_folder import BEST, read_recipe
 from lit_genre.settings import add_folder, read_settings
 
 
@@ -34,7 +35,7 @@ def run(args: Sequence[str]) -> None:
     backbone = settings.asked.model.backbone.class_path.rpartition(".")[2]
     folder = settings.run_folder(options.folder, f"{backbone}-probe")
     data, model = settings.build()
-    _take_weights(model, settings.checkpoint)
+    origin = _take_weights(model, data, settings.checkpoint)
     model.eval().requires_grad_(False).to(find_device(options.device))
     began = time.perf_counter()
     embeddings = Embeddings(model, data, options.embeddings)
@@ -51,24 +52,33 @@ def run(args: Sequence[str]) -> None:
         "parameters": sum(parameter.numel() for parameter in model.backbone.parameters()),
         "name": f"{backbone} {kind} probe",
         "strength": fitted.strength,
+        "backbone_data": origin,
     }
     write_run(folder, data.classes, scores, seconds, config, summary)
 
 
-def _take_weights(model: GenreClassifier, checkpoint: Path | None) -> None:
-    """Take front-end and backbone from a checkpoint, and leave its head, which may be of other genres."""
+def _take_weights(model: GenreClassifier, data: TrackDataModule, checkpoint: Path | None) -> Any:
+    """Take front-end and backbone from a checkpoint, and leave its head, which may be of other genres.
+
+    Returns:
+        What the checkpoint's run had as data, as its configuration has it; None where that is not known.
+    """
     if checkpoint is None:
         ours = type(model.backbone).__module__.startswith("lit_genre.")
         whose = "random: a baseline for those that are not" if ours else "its own, and random where it brings none"
         console.print(f"Without --ckpt_path the backbone's weights are {whose}.")
-        return
-    weights = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+        return None
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    weights = content["state_dict"]
     for name in ("frontend", "backbone"):
         its = {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
         try:
             model.get_submodule(name).load_state_dict(its)
         except RuntimeError as error:
             raise LitGenreError(f"{checkpoint} does not fit the {name} that the options ask for. {error}") from error
+    if (trained_on := trained_tracks(content)) is not None:
+        data.report_heard(trained_on)
+    return read_recipe(checkpoint).get("data")
 
 
 def _say(backbone: str, kind: Kind, clips: dict[Split, Clips], embeddings: Embeddings) -> None:

@@ -12,6 +12,7 @@ import yaml
 
 from lit_genre.errors import LitGenreError
 from lit_genre.model.metrics import TrackScores, calibration_error, score
+from lit_genre.run_folder import read_summary
 
 _OF_THE_MACHINE: Final = frozenset(
     ("root", "path", "csv", "store_root", "num_workers", "residence", "decode_once", "cache_mel", "max_lost", "seed")
@@ -98,12 +99,10 @@ def read_run(folder: Path) -> Run:
             if seed is None:
                 # A baseline has no seed.
                 run.model, run.seed = run.backbone, config.get("seed_everything")
-        summary = {}
-        if (path := folder / "summary.json").exists():
-            summary = json.loads(path.read_text(encoding="utf-8"))
+        path = folder / "summary.json"
+        if summary := read_summary(folder):
             run.parameters, run.chosen_by = summary["parameters"], summary.get("chosen_by", "")
             run.is_baseline, run.model = summary.get("baseline", False), summary.get("name", run.model)
-            run.model = summary.get("name", run.model)
         if (path := folder / "metrics.csv").exists():
             _read_history(run, pd.read_csv(path), summary.get("epoch"))
         if (path := folder / "test.csv").exists():

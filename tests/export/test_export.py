@@ -37,7 +37,7 @@ def model_of(backbone: Any, task: Task = "single", **options: Any) -> GenreClass
 @pytest.mark.parametrize("format", FILES)
 @pytest.mark.parametrize("name", SHIPPED)
 def test_each_that_ships_says_the_same_at_any_length_and_batch(tmp_path: Path, name: str, format: str) -> None:
-    model = model_of(backbones()[name].backbone)
+    model = model_of(backbones()[name].backbone, changes=name == "CNN1DAttention")
     suffix, run = FILES[format]
     path = tmp_path / f"model{suffix}"
     export(model, format, path, songs=[])
@@ -175,6 +175,23 @@ def test_the_card_names_the_data_of_the_run(tmp_path: Path, module: str, said: s
     recipe = {"data": {"class_path": module, "init_args": {"subset": "medium"}}}
     (tmp_path / "config.yaml").write_text(json.dumps(recipe))
     assert said in _data(tmp_path / "checkpoints" / "best.ckpt")
+
+
+def test_the_card_of_a_probe_names_what_each_part_heard(tmp_path: Path) -> None:
+    folder = {"class_path": "lit_genre.FolderDataModule", "init_args": {"path": "songs"}}
+    (tmp_path / "config.yaml").write_text(json.dumps({"data": folder}))
+    origin = {"class_path": "lit_genre.FMADataModule", "init_args": {"root": str(tmp_path), "subset": "large"}}
+    for known, said in ((origin, "frozen: FMA large, or data in"), (None, "frozen: what its class brings along")):
+        summary = {"parameters": 1, "strength": 0.1, "backbone_data": known}
+        (tmp_path / "summary.json").write_text(json.dumps(summary))
+        text = _data(tmp_path / "checkpoints" / "best.ckpt")
+        assert text.startswith("The head: Music of whoever trained it")
+        assert said in text
+
+
+def test_the_card_shows_no_test_of_another_checkpoint(run: Run, trained: Path) -> None:
+    run("export", trained.with_name("last.ckpt"), "folder", "--format", "hub")
+    assert "None: it was not tested" in Path("folder/README.md").read_text()
 
 
 def _song() -> Path:

@@ -18,6 +18,7 @@ from lit_genre.probe.embeddings import Clips, Embeddings
 from lit_genre.probe.head import Kind, fit_head, track_scores, track_weights
 from lit_genre.probe.layers import write_head
 from lit_genre.report.runs import read_run
+from lit_genre.run_folder import read_summary
 from tests.conftest import WriteFMA, tone
 from tests.runs import QUIET, SMALL, Run, folder
 
@@ -160,6 +161,7 @@ def test_a_backbone_of_a_run_hears_other_genres(run: Run, trained: Path, write_f
     sounds = {number: tone((110, 3520)[number % 2] * (1 + number / 400), 2.0) for number in names}
     root = write_fma({number: (splits[(number - 1) // 2], names[number], sounds[number]) for number in names})
     run("probe", f"--ckpt_path={trained}", f"--data.root={root}", "--folder=out", "--device=cpu", "--embeddings=kept")
+    assert read_summary(Path("out"))["backbone_data"]["class_path"] == "lit_genre.FMADataModule"
     table = read_test(Path("out"))
     assert list(table.columns[2:]) == ["High", "Low"]
     assert (table["predicted"] == table["genre"]).all()
