@@ -81,7 +81,7 @@ def fetch(archive: Archive, source: str, folder: Path, timeout: float = 30.0) ->
         LitGenreError: The archive cannot be had, is not FMA's, or does not fit on the disk.
     """
     path = (folder if is_url(source) else Path(source).expanduser()) / archive.name
-    note = folder / f"{archive.name}.verified"
+    note = note_of(archive, folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if path.is_file():
@@ -97,6 +97,11 @@ def fetch(archive: Archive, source: str, folder: Path, timeout: float = 30.0) ->
             "downloaded is kept, and the same command goes on from there."
         ) from error
     return path
+
+
+def note_of(archive: Archive, folder: Path) -> Path:
+    """Name the note that says that an archive is verified."""
+    return folder / f"{archive.name}.verified"
 
 
 def _address(archive: Archive, source: str) -> str:

@@ -20,7 +20,7 @@ from lit_genre.data.lock import locked
 from lit_genre.data.store import SAMPLE_BYTES, failures, read_index
 from lit_genre.data.track import SPLITS, Track
 from lit_genre.errors import check_at_least
-from lit_genre.prepare.archive import ARCHIVES, FMA_URL, Archive, fetch, find_size, is_url
+from lit_genre.prepare.archive import ARCHIVES, FMA_URL, Archive, fetch, find_size, is_url, note_of
 from lit_genre.prepare.space import Step, check_space, folder_bytes
 from lit_genre.prepare.unpack import unpack
 
@@ -51,7 +51,8 @@ def prepare(
         root: Folder that receives `fma_metadata` and `fma_<subset>`, and the archives while they are needed.
         base_url: Address of a folder with FMA's archives, or a folder of this machine that holds them; there they are
             used where they are, and never deleted.
-        keep_archives: Keep what was downloaded, in `archives` in root, after it is unpacked.
+        keep_archives: Keep what was downloaded, in `archives` in root, after it is unpacked. An archive that was put
+            there by hand is kept anyway.
         decode: Decode the audio into the store that training reads; null for all subsets but full.
         sample_rate: Of the store, Hz; a model uses one of its own rate.
         store_root: Folder for the store; null for `pcm` in root.
@@ -84,16 +85,20 @@ def prepare(
             wanted = [
                 archive for archive in (ARCHIVES["metadata"], ARCHIVES[subset]) if not _is_unpacked(archive, root)
             ]
-            steps = [step for archive in wanted for step in _plan(archive, root, base_url, keep_archives, timeout)]
+            # What lies there without a note of ours was put there by hand, and is not ours to delete.
+            by_hand = {archive for archive in wanted if (archives / archive.name).exists()}
+            by_hand -= {archive for archive in by_hand if note_of(archive, archives).exists()}
+            kept = {archive: keep_archives or archive in by_hand for archive in wanted}
+            steps = [step for archive in wanted for step in _plan(archive, root, base_url, kept[archive], timeout)]
             check_space([*steps, *([_plan_store(data, subset)] if decode else [])])
             for archive in wanted:
                 with _timed(seconds, "download"):
                     path = fetch(archive, base_url, archives, timeout)
                 with _timed(seconds, "unpack"):
                     _unpack(archive, path, root, workers)
-                if is_url(base_url) and not keep_archives:
+                if is_url(base_url) and not kept[archive]:
                     path.unlink()
-                    path.with_name(f"{path.name}.verified").unlink()
+                    note_of(archive, archives).unlink()
         if decode:
             with _timed(seconds, "decode"):
                 _decode(data)

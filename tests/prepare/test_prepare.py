@@ -1,4 +1,5 @@
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -90,6 +91,15 @@ def test_archives_are_kept_where_asked(server: FileServer, root: Path) -> None:
     prepare(root=root, base_url=server.url, decode=False, keep_archives=True)
     assert (root / "archives" / "fma_small.zip").exists()
     assert len(server.asked) == 2
+
+
+def test_an_archive_that_was_put_there_by_hand_is_used_and_kept(mirror: Path, server: FileServer, root: Path) -> None:
+    (root / "archives").mkdir(parents=True)
+    shutil.copy(mirror / "fma_small.zip", root / "archives")
+    prepare(root=root, base_url=server.url, decode=False)
+    assert server.asked == [""]  # For the metadata.
+    assert (root / "archives" / "fma_small.zip").read_bytes() == (mirror / "fma_small.zip").read_bytes()
+    assert not (root / "archives" / "fma_metadata.zip").exists()
 
 
 def test_without_decoding_there_is_no_store(mirror: Path, root: Path, said: Callable[[], str]) -> None:
