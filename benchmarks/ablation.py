@@ -35,6 +35,10 @@ def _without_mixup(config: Config) -> None:
     config["model"]["augment"] = []
 
 
+def _without_changes(config: Config) -> None:
+    config["model"]["changes"] = False
+
+
 def _without_smoothing(config: Config) -> None:
     config["model"]["label_smoothing"] = 0.0
 
@@ -67,6 +71,7 @@ def _with_averaged_weights(config: Config) -> None:
 VARIANTS: dict[str, Callable[[Config], None]] = {
     WHOLE: lambda config: None,
     "without_crops": _without_crops,
+    "without_changes": _without_changes,
     "without_mixup": _without_mixup,
     "without_label_smoothing": _without_smoothing,
     "constant_rate": _at_a_constant_rate,

@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lit_genre.backbones.cnn1d import CNN1DDeep, CNN1DShallow
+    from lit_genre.backbones.cnn1d_attention import CNN1DAttention
     from lit_genre.backbones.cnn2d import CNN2DDeep, CNN2DShallow
     from lit_genre.backbones.crnn import CRNN, CRNNStacked
     from lit_genre.backbones.rnn import RNN
-    from lit_genre.backbones.two_view_cnn import TwoViewCNN
     from lit_genre.batch import Batch
     from lit_genre.data.fma_datamodule import FMADataModule
     from lit_genre.data.folder import AudioFolder
@@ -50,10 +50,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "backbones.cnn1d": ["CNN1DDeep", "CNN1DShallow"],
+    "backbones.cnn1d_attention": ["CNN1DAttention"],
     "backbones.cnn2d": ["CNN2DDeep", "CNN2DShallow"],
     "backbones.crnn": ["CRNN", "CRNNStacked"],
     "backbones.rnn": ["RNN"],
-    "backbones.two_view_cnn": ["TwoViewCNN"],
     "batch": ["Batch"],
     "data.fma_datamodule": ["FMADataModule"],
     "data.folder": ["AudioFolder"],
@@ -77,6 +77,7 @@ __all__ = [
     "Augmentation",
     "Backbone",
     "Batch",
+    "CNN1DAttention",
     "CNN1DDeep",
     "CNN1DShallow",
     "CNN2DDeep",
@@ -92,7 +93,6 @@ __all__ = [
     "Mixup",
     "OneCycle",
     "SpecAugment",
-    "TwoViewCNN",
     "load_model",
     "write_demo",
 ]

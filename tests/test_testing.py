@@ -12,7 +12,7 @@ from lit_genre.model.backbone import Backbone, InputShape
 from lit_genre.plugins import backbones
 from lit_genre.testing import check_backbone
 
-SHIPPED = ("CNN1DDeep", "CNN1DShallow", "CNN2DDeep", "CNN2DShallow", "CRNN", "CRNNStacked", "RNN", "TwoViewCNN")
+SHIPPED = ("CNN1DAttention", "CNN1DDeep", "CNN1DShallow", "CNN2DDeep", "CNN2DShallow", "CRNN", "CRNNStacked", "RNN")
 
 
 @pytest.mark.parametrize("name", SHIPPED)

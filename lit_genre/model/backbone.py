@@ -26,7 +26,8 @@ class Backbone(nn.Module, ABC):
         sample_rate: Sample rate that it was made for, Hz; None, unless a subclass sets it, where any will do.
 
     Shape:
-        - mel: (b, m, f), batch, mel bands, frames, within -1 .. 1; or (b, n), samples of full scale 1
+        - mel: (b, m, f), batch, mel bands, frames, within -1 .. 1, or with the classifier's `changes` -6 .. 6; or
+          (b, n), samples of full scale 1
         - Output: (b, d)
     """
 

@@ -19,6 +19,7 @@ from lit_genre.batch import Batch, Task, clip_samples
 from lit_genre.errors import LitGenreError
 from lit_genre.model.augment import Augmentation
 from lit_genre.model.backbone import Backbone, InputShape
+from lit_genre.model.changes import Changes
 from lit_genre.model.frontend import LogMel
 from lit_genre.model.metrics import HEADLINE, TrackAverage, TrackScores, score
 from lit_genre.model.schedule import OneCycle
@@ -55,6 +56,8 @@ class GenreClassifier(LightningModule):
         clip_seconds: Length of the training clips, s; the data follows it. null for FMA's whole 30 s.
         frontend: Class of the front-end, called with the sample rate; torch.nn.Identity for a backbone on waveforms.
         augment: Augmentations of training batches, in this order.
+        changes: Let the backbone see each spectrogram twice, as twice as many mel bands: as it is, and each band
+            without its mean over the clip. Not for waveforms, nor for weights that were trained on spectrograms alone.
         head_dim: Size of a hidden layer of the head; null for a linear head.
         optimizer: Called with the groups of parameters; by default the paper's Adam with L2 of 0.001.
         scheduler: Called with the optimiser; steps once an epoch, lit_genre.OneCycle with each batch.
@@ -82,6 +85,7 @@ class GenreClassifier(LightningModule):
         clip_seconds: float | None = None,
         frontend: Callable[[int], nn.Module] = LogMel,
         augment: Sequence[Augmentation] = (),
+        changes: bool = False,
         head_dim: int | None = None,
         optimizer: OptimizerCallable = PAPERS_ADAM,
         scheduler: LRSchedulerCallable | None = None,
@@ -111,7 +115,8 @@ class GenreClassifier(LightningModule):
         with torch.no_grad():
             self.input_shape = tuple(self.frontend(torch.zeros(1, self.clip_samples)).shape[1:])
         self.augment = nn.ModuleList(augment)
-        self.backbone = self._build_backbone(backbone, self.input_shape)
+        self.views = Changes() if changes and len(self.input_shape) == 2 else nn.Identity()
+        self.backbone = self._build_backbone(backbone, tuple(self.views(torch.zeros(1, *self.input_shape)).shape[1:]))
         if compile_backbone:
             self.backbone.compile()
         self.head = _head(self.backbone.embedding_dim, head_dim, len(classes))
@@ -152,7 +157,7 @@ class GenreClassifier(LightningModule):
         return self._logits(self.spectrogram(waveform))
 
     def spectrogram(self, waveform: Tensor) -> Tensor:
-        """Map waveforms, shape (b, n), to what the backbone takes, shape (b, m, f)."""
+        """Map waveforms, shape (b, n), to what the front-end makes of them, shape (b, m, f)."""
         mel: Tensor = self.frontend(_to_float(waveform))
         return mel
 
@@ -172,7 +177,7 @@ class GenreClassifier(LightningModule):
 
     def answer(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """Map waveforms, shape (b, n), to probabilities, shape (b, c), and to the backbone's embeddings, (b, d)."""
-        embedding: Tensor = self.backbone(self.spectrogram(waveform))
+        embedding: Tensor = self.backbone(self.views(self.spectrogram(waveform)))
         return self.probabilities(self.head(embedding).float()), embedding
 
     def probabilities(self, logits: Tensor) -> Tensor:
@@ -233,7 +238,7 @@ class GenreClassifier(LightningModule):
         return F.cross_entropy(logits, target, weight=self.loss_weights, label_smoothing=smoothing)
 
     def _logits(self, mel: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.backbone(mel))
+        logits: Tensor = self.head(self.backbone(self.views(mel)))
         return logits.float()
 
     def on_validation_epoch_end(self) -> None:

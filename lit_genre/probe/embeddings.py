@@ -153,7 +153,7 @@ class _Parts:
 def _identity(model: GenreClassifier) -> str:
     """Sum up what determines an embedding beside the samples."""
     described = [model.hparams["frontend"], model.hparams["backbone"], model.sample_rate]
-    sources = [source_digest(part) for part in (model.frontend, model.backbone)]
+    sources = [source_digest(part) for part in (model.frontend, model.views, model.backbone)]
     digest = hashlib.sha256(json.dumps([described, sources], default=str).encode())
     for part in (model.frontend, model.backbone):
         for name, value in sorted(part.state_dict().items()):

@@ -61,6 +61,28 @@ def test_backbone_learns_the_shape_from_the_front_end() -> None:
     assert wave.backbone.input_shape == (32000,)
 
 
+def test_changes_are_the_spectrogram_without_each_bands_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = small(changes=True, augment=[Mixup(0.4)]).eval()
+    assert model.backbone.blocks[0][0].in_channels == 256
+    assert model.input_shape == (128, 22)
+    waveform = torch.rand(2, 22050, generator=torch.Generator().manual_seed(2)) - 0.5
+    mel, seen = model.spectrogram(waveform), []
+    model.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    answer, logits = model.answer(waveform)[0], model(waveform)
+    assert torch.allclose(answer, logits.softmax(-1), atol=1e-6)
+    assert torch.equal(seen[0][:, :128], mel)
+    assert torch.allclose(seen[0][:, 128:].mean(-1), torch.zeros(2, 128), atol=1e-5)
+    assert torch.allclose(seen[0][:, 128:].std(-1), 3 * mel.std(-1), atol=1e-4)
+    monkeypatch.setattr(model, "log_dict", lambda *_, **__: None)
+    model.train().training_step(batch(), 0)
+    assert seen[-1].shape == (6, 256, 22)
+
+
+def test_waveforms_have_no_second_view() -> None:
+    model = GenreClassifier(WaveNetwork, CLASSES, clip_seconds=1, frontend=nn.Identity, changes=True)
+    assert model.backbone.input_shape == (22050,)
+
+
 def test_int16_and_float_waveforms_are_the_same() -> None:
     model, pcm = small().eval(), batch().waveform
     assert model(pcm).shape == (6, 3)

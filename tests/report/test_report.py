@@ -139,7 +139,7 @@ def test_the_papers_figures_are_of_the_seven() -> None:
     from lit_genre.plugins import backbones
 
     assert PAPERS.keys() == {name for name, plugin in backbones().items() if plugin.package == "lit-genre"} - {
-        "TwoViewCNN"
+        "CNN1DAttention"
     }
 
 
