@@ -69,7 +69,7 @@ def test_a_test_of_something_else_leaves_that_of_the_run(run: Run, fma: Path) ->
     own = (where / "test.csv").read_bytes()
     # With its logger, which is of the run.
     run("test", "--ckpt_path", last)
-    assert (where / "tests" / "last-fma_small" / "confusion.png").exists()
+    assert (where / "tests" / f"last-{fma.name}-fma_small" / "confusion.png").exists()
     # The same tracks at another place are the run's own data, and others are not.
     (where / "test.csv").unlink()
     shutil.copytree(fma, "moved")
@@ -78,7 +78,7 @@ def test_a_test_of_something_else_leaves_that_of_the_run(run: Run, fma: Path) ->
     tested = own.decode().splitlines()[1].split(",")[0]
     Path("drop.txt").write_text(f"{tested}\n")
     run("test", "--ckpt_path", best, QUIET, "--data.root=moved", "--data.drop=[drop.txt]")
-    assert (where / "tests" / "best-fma_small" / "test.csv").exists()
+    assert (where / "tests" / "best-moved-fma_small" / "test.csv").exists()
     assert (where / "test.csv").read_bytes() == own
     (where / "test.csv").unlink()
     run("test", "--ckpt_path", best, QUIET, "--data.root=moved", "--trainer.default_root_dir=elsewhere")

@@ -78,7 +78,9 @@ def test_folder(trainer: Trainer) -> Path:
     is_of_class = read_recipe(checkpoint)["data"]["class_path"].rpartition(".")[2] == type(data).__name__
     if is_best(checkpoint) and is_of_class and getattr(data, "is_of_checkpoint", True):
         return folder
-    return folder / "tests" / "-".join(filter(None, (checkpoint.stem, getattr(data, "store_name", ""))))
+    # FMA's store is called after the subset alone, wherever it lies.
+    root, store = getattr(data, "root", Path()).resolve().name, getattr(data, "store_name", "")
+    return folder / "tests" / "-".join(filter(None, (checkpoint.stem, "" if root in store else root, store)))
 
 
 def report_test(scores: TrackScores, classes: list[str], folder: Path) -> None:
