@@ -9,7 +9,13 @@ from torchmetrics.functional.classification import (
     multiclass_precision_recall_curve,
 )
 
-from lit_genre.model.metrics import BINS, TrackScores, average_precision_of, calibration_error
+from lit_genre.model.metrics import (
+    BINS,
+    TrackScores,
+    average_precision_of,
+    calibration_error,
+    calibration_error_by_chance,
+)
 
 
 def draw_confusion(scores: TrackScores, classes: list[str], title: str, path: Path) -> None:
@@ -101,8 +107,11 @@ def draw_reliability(scores: TrackScores, classes: list[str], path: Path) -> Non
     filled = count > 0
     above.bar(centres[filled], accuracy[filled], width=0.9 / BINS, color="tab:blue", label="found")
     above.plot((0, 1), (0, 1), color="grey", linestyle=":", label="what the probability promises")
-    error = calibration_error(scores, classes)
-    above.set(ylabel="accuracy", ylim=(0, 1.02), title=f"reliability: expected calibration error {error:.3f}")
+    error, chance = calibration_error(scores, classes), calibration_error_by_chance(scores)
+    title = (
+        f"reliability: expected calibration error {error:.3f}\n{chance:.3f} if all {len(right)} probabilities were true"
+    )
+    above.set(ylabel="accuracy", ylim=(0, 1.02), title=title)
     above.legend(frameon=False)
     below.bar(centres, count, width=0.9 / BINS, color="tab:grey")
     below.set(xlabel="probability of the predicted genre", ylabel="tracks", xlim=(0, 1))

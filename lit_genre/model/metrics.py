@@ -23,6 +23,8 @@ HEADLINE: Final[dict[Task, str]] = {"single": "accuracy", "multi": "average_prec
 BINS: Final = 10
 """Bins of probability of the reliability diagram and of its error."""
 
+_DRAWS: Final = 200
+
 
 class TrackScores(NamedTuple):
     """One row a track, in the order of track_id.
@@ -88,6 +90,18 @@ def score(scores: TrackScores, classes: list[str]) -> dict[str, Tensor]:
 def calibration_error(scores: TrackScores, classes: list[str]) -> float:
     """Compute the expected calibration error: how far probability and accuracy are apart, on average, 0 to 1."""
     return float(multiclass_calibration_error(scores.probs, scores.label, len(classes), n_bins=BINS, norm="l1"))
+
+
+def calibration_error_by_chance(scores: TrackScores) -> float:
+    """Tell the expected calibration error that these tracks leave on average where every probability is true.
+
+    The fewer there are, the further the share of right ones in a bin is from its probability by chance alone.
+    """
+    confidence = scores.probs.amax(1).float()
+    right = torch.rand((_DRAWS, len(confidence)), generator=torch.Generator().manual_seed(0)) < confidence
+    place = (confidence * BINS).long().clamp(max=BINS - 1)
+    off = torch.zeros(_DRAWS, BINS).index_add_(1, place, right.float() - confidence)
+    return float(off.abs().sum(1).mean() / len(confidence))
 
 
 def genres_named(probs: Tensor, classes: Sequence[str], several: bool) -> str:

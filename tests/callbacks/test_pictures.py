@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from lit_genre.callbacks.pictures import (
     draw_reliability,
     precision_recall,
 )
-from lit_genre.model.metrics import TrackScores
+from lit_genre.model.metrics import TrackScores, calibration_error_by_chance
 
 CLASSES = ["Folk", "Pop", "Rock"]
 NO_ROCK = TrackScores(torch.arange(3), torch.eye(3)[[0, 0, 1]], torch.tensor([0, 1, 1]))
@@ -36,3 +37,13 @@ def test_the_calibration_error_is_the_distance_of_promise_and_accuracy() -> None
     # Nine of ten are right, and 0.8 was promised.
     scores = TrackScores(torch.arange(10), probs, torch.tensor([0] * 9 + [1]))
     assert calibration_error(scores, CLASSES) == pytest.approx(0.1, abs=1e-6)
+
+
+@pytest.mark.parametrize("tracks", [20, 2000])
+def test_by_chance_few_tracks_leave_a_calibration_error(tracks: int) -> None:
+    true = TrackScores(torch.arange(tracks), torch.tensor([[0.75, 0.25]]).repeat(tracks, 1), torch.zeros(tracks))
+    # The mean distance of a share of n from its probability p, where n is large.
+    expected = math.sqrt(2 * 0.75 * 0.25 / (math.pi * tracks))
+    assert calibration_error_by_chance(true) == pytest.approx(expected, rel=0.15)
+    certain = true._replace(probs=torch.tensor([[1.0, 0.0]]).repeat(tracks, 1))
+    assert calibration_error_by_chance(certain) == 0
