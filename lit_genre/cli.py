@@ -309,7 +309,7 @@ def _check_goes_on(checkpoint: Path, data: LightningDataModule) -> None:
     content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
     if not content.get("optimizer_states"):
         raise LitGenreError(
-            f"{checkpoint} is of a probe, whose head was trained at once: there is no training to go on with."
+            f"{checkpoint} holds weights alone, as a probe leaves them: there is no training to go on with."
         )
     before = trained_tracks(content)
     if before is not None and isinstance(data, TrackDataModule):

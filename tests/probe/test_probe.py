@@ -141,7 +141,7 @@ def test_a_probe_is_a_run_whose_checkpoint_says_what_its_test_said(
     assert (after["predicted"] == before["predicted"]).all()
     assert after.iloc[:, 2:].to_numpy() == pytest.approx(before.iloc[:, 2:].to_numpy(), abs=SAME)
 
-    with pytest.raises(SystemExit, match=r"best\.ckpt is of a probe, whose head was trained at once"):
+    with pytest.raises(SystemExit, match=r"best\.ckpt holds weights alone, as a probe leaves them"):
         run("fit", f"--ckpt_path={probe}/checkpoints/best.ckpt", QUIET, "--trainer.max_epochs=1")
     assert (probe / "test.csv").read_text() == text
 
