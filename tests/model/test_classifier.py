@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lit_genre.backbones.crnn import CRNN
 from lit_genre.batch import Batch
 from lit_genre.errors import LitGenreError
+from lit_genre.load import load_model
 from lit_genre.model.augment import Mixup
 from lit_genre.model.backbone import Backbone, InputShape
 from lit_genre.model.classifier import GenreClassifier
@@ -61,7 +62,7 @@ def test_backbone_learns_the_shape_from_the_front_end() -> None:
     assert wave.backbone.input_shape == (32000,)
 
 
-def test_changes_are_the_spectrogram_without_each_bands_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_are_the_spectrogram_without_each_bands_mean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = small(changes=True, augment=[Mixup(0.4)]).eval()
     assert model.backbone.blocks[0][0].in_channels == 256
     assert model.input_shape == (128, 22)
@@ -73,6 +74,7 @@ def test_changes_are_the_spectrogram_without_each_bands_mean(monkeypatch: pytest
     assert torch.equal(seen[0][:, :128], mel)
     assert torch.allclose(seen[0][:, 128:].mean(-1), torch.zeros(2, 128), atol=1e-5)
     assert torch.allclose(seen[0][:, 128:].std(-1), 3 * mel.std(-1), atol=1e-4)
+    assert torch.equal(load_model(save(model, tmp_path / "seen_twice.ckpt")).answer(waveform)[0], answer)
     monkeypatch.setattr(model, "log_dict", lambda *_, **__: None)
     model.train().training_step(batch(), 0)
     assert seen[-1].shape == (6, 256, 22)
