@@ -6,12 +6,12 @@ The path of the data, a file for each stage::
     tracks      PCM (t,)      PCM on disk   clips (n,)      waveform (b, n)
         │
         └─► batch                                                                 int16, to the device
-              │
-              └─► model/frontend ─► model/augment ─► model/backbone ─► model/classifier ─► model/metrics
-                  mel (b, m, f)     mel (b, m, f)    embedding (b, d)  logits (b, c)       scores
-                                                                                             │
-                  callbacks ◄────────────────────────────────────────────────────────────────┘
-                  what a run leaves behind
+             │
+             └─► model/frontend ─► model/augment ─► model/changes ─► model/backbone ─► model/classifier ─► model/metrics
+                 mel (b, m, f)     mel (b, m, f)    or (b, 2 m, f)   embedding (b, d)  logits (b, c)       scores
+                                                                                                             │
+                 callbacks ◄─────────────────────────────────────────────────────────────────────────────────┘
+                 what a run leaves behind
 
 Other data sets end in the same data module: folder_datamodule serves anyone's folders and lists, gtzan GTZAN.
 
