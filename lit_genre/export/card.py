@@ -33,7 +33,7 @@ def write_card(model: GenreClassifier, folder: Path, checkpoint: Path | None, li
     run = run_folder_of(checkpoint) if checkpoint else None
     # The test in the run's folder is that of its best checkpoint.
     tested = run if checkpoint and is_best(checkpoint) else None
-    scores = (_scores(tested, model.task) if tested else None) or "None: it was not tested before it was exported."
+    scores = (_scores(tested, model.task) if tested else None) or "Not known: no test of it was found."
     backbone = type(model.backbone).__name__
     metadata = ModelCardData(
         license=license,

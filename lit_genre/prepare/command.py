@@ -86,9 +86,11 @@ def prepare(
                 archive for archive in (ARCHIVES["metadata"], ARCHIVES[subset]) if not _is_unpacked(archive, root)
             ]
             # What lies there without a note of ours was put there by hand, and is not ours to delete.
-            by_hand = {archive for archive in wanted if (archives / archive.name).exists()}
-            by_hand -= {archive for archive in by_hand if note_of(archive, archives).exists()}
-            kept = {archive: keep_archives or archive in by_hand for archive in wanted}
+            kept = {
+                archive: keep_archives
+                or ((archives / archive.name).exists() and not note_of(archive, archives).exists())
+                for archive in wanted
+            }
             steps = [step for archive in wanted for step in _plan(archive, root, base_url, kept[archive], timeout)]
             check_space([*steps, *([_plan_store(data, subset)] if decode else [])])
             for archive in wanted:

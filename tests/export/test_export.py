@@ -191,7 +191,7 @@ def test_the_card_of_a_probe_names_what_each_part_heard(tmp_path: Path) -> None:
 
 def test_the_card_shows_no_test_of_another_checkpoint(run: Run, trained: Path) -> None:
     run("export", trained.with_name("last.ckpt"), "folder", "--format", "hub")
-    assert "None: it was not tested" in Path("folder/README.md").read_text()
+    assert "Not known: no test of it" in Path("folder/README.md").read_text()
 
 
 def _song() -> Path:
