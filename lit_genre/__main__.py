@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from lit_genre import __version__
 from lit_genre.errors import LitGenreError
+from lit_genre.text import printable
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
@@ -66,7 +67,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except Exception as error:
         if (cause := _mendable(error)) is None:
             raise
-        sys.exit(f"lit-genre {name}: {cause}")
+        sys.exit(printable(f"lit-genre {name}: {cause}"))
 
 
 def _spell_out_flags(function: Callable[..., object], words: list[str]) -> list[str]:

@@ -9,14 +9,15 @@ from json import dumps
 import torch
 from lightning.fabric.utilities.throughput import measure_flops
 from rich import box
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from lit_genre.batch import clip_samples
 from lit_genre.console import console
 from lit_genre.model.backbone import Backbone, InputShape
 from lit_genre.model.frontend import LogMel
 from lit_genre.plugins import Plugin, backbones
+from lit_genre.text import one_line
 
 SAMPLE_RATE = 22050
 
@@ -106,9 +107,10 @@ def _as_table(entries: list[Entry]) -> Table:
     for column in ("Parameters", "MACs, 30 s", "Embedding"):
         table.add_column(column, justify="right", no_wrap=True)
     for entry in entries:
-        text = f"[bold]{entry.name}[/bold]  [dim]{entry.package} {entry.version}[/dim]"
+        package = one_line(f"{entry.package} {entry.version}")
+        text = Text.assemble((one_line(entry.name), "bold"), "  ", (package, "dim"))
         for line, style in ((entry.summary, "default"), (entry.error.partition("\n")[0], "red")):
-            text += f"\n[{style}]{escape(line)}[/{style}]" if line else ""
+            text.append(f"\n{one_line(line)}" if line else "", style)
         dim = "" if entry.embedding_dim is None else str(entry.embedding_dim)
         table.add_row(text, _in_short(entry.parameters), _in_short(entry.macs), dim)
     return table

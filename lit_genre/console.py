@@ -1,13 +1,13 @@
-"""What a person sees of long work: one console, one kind of progress bar."""
+"""What a person sees of long work: one console, which shows any text as it is, and one kind of progress bar."""
 
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -19,9 +19,29 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.segment import Segment
 from rich.text import Text
 
-console = Console(highlight=False, soft_wrap=True)
+from lit_genre.text import one_line, printable
+
+
+class _PlainConsole(Console):
+    """A console that shows a str as it is: no markup, no emoji codes, and no control character reaches the terminal."""
+
+    def __init__(self) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Convert a str, before it is measured: columns have the width of what is shown."""
+        return super().render_str(printable(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Render anything; what was no str, such as a Text, passes here too."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
+console = _PlainConsole()
 
 
 class _Rate(ProgressColumn):
@@ -34,14 +54,14 @@ class _Rate(ProgressColumn):
 def progress(description: str, total: int, unit: str) -> Iterator[Callable[[], None]]:
     """Show a bar with count, rate and time left; yields the function that moves it on by one."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task(description, total=total, unit=unit)
+        task = bar.add_task(one_line(description), total=total, unit=unit)
         yield lambda: bar.advance(task)
 
 
@@ -52,14 +72,14 @@ def byte_progress(description: str, total: int | None, done: int = 0) -> Iterato
     `done` bytes were there before, and do not count for the rate. An unknown total has neither length nor time left.
     """
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task(description, total=total, completed=done)
+        task = bar.add_task(one_line(description), total=total, completed=done)
         yield lambda count: bar.advance(task, count)
 
 

@@ -95,4 +95,4 @@ def _say_what_next(name: str, module: str, package: Path) -> None:
     ]
     if not has_fma and not Path("data/demo/fma_metadata").exists():
         lines.append(f"\nThe last one reads the synthetic data set that `{prefix}lit-genre demo` writes.")
-    console.print("\n".join(lines), markup=False)
+    console.print("\n".join(lines))

@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lit_genre.plugins import known_backbones
+from lit_genre.text import printable
 
 _UNKNOWN_OPTION: Final = re.compile(r"(?:unrecognized arguments: --|does not accept option ')([\w.]+)")
 _UNKNOWN_ARGUMENT: Final = re.compile(r"Option '(\w+)' is not accepted.*class_path='([\w.]+)'")
@@ -26,7 +27,8 @@ class GenreParser(LightningArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Add the names that may have been meant."""
         parser = getattr(ex, "subcommand_parser", None) or self
-        super().error(message + _alternatives(message, [action.dest for action in parser._actions]), ex)
+        message += _alternatives(message, [action.dest for action in parser._actions])
+        super().error(printable(message), ex)
 
 
 def _alternatives(message: str, options: list[str]) -> str:

@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from lit_genre.model.backbone import Backbone
+from lit_genre.text import printable
 
 GROUP: Final = "lit_genre.backbones"
 
@@ -40,7 +41,8 @@ def backbones() -> dict[str, Plugin]:
     found = {name: _load(points) for name, points in declared.items()}
     for plugin in found.values():
         if plugin.error:
-            warnings.warn(f"backbone {plugin.name} of {_origin(plugin)} is left out: {plugin.error}", stacklevel=2)
+            message = f"backbone {plugin.name} of {_origin(plugin)} is left out: {plugin.error}"
+            warnings.warn(printable(message), stacklevel=2)
     return found
 
 

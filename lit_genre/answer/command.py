@@ -87,10 +87,10 @@ def _report(options: argparse.Namespace, model: GenreClassifier, songs: SongClip
         shown = rows[:_SHOWN] if options.output else rows
         console.print(as_table(shown, model.classes, options.top))
         if len(shown) < len(rows):
-            console.print(f"and {len(rows) - len(shown):,} more in {readable(options.output)}", markup=False)
+            console.print(f"and {len(rows) - len(shown):,} more in {readable(options.output)}")
     for path in (options.output, options.embeddings if answers else None):
         if path:
-            console.print(f"Written: {readable(path)}", markup=False)
+            console.print(f"Written: {readable(path)}")
     if songs.failures:
         report_unreadable(files, songs.failures)
 

@@ -11,7 +11,6 @@ from typing import Any, Final, Self
 
 import numpy as np
 import torch
-from rich.markup import escape
 from rich.table import Column, Table
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from lit_genre.batch import Task
 from lit_genre.data.music_files import readable
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import genres_named
+from lit_genre.text import one_line, spreadsheet_cell
 
 FORMATS: Final = (".csv", ".jsonl")
 
@@ -75,18 +75,20 @@ class CSVWriter(ExitStack):
         file = self.enter_context(path.open("w", 1, newline="", encoding="utf-8", errors="backslashreplace"))
         # With its default ends of lines, for only then a \r in a name is quoted.
         table = csv.writer(file)
-        table.writerow(columns)
+        table.writerow(map(spreadsheet_cell, columns))
         return table
 
     def write(self, path: Path, answer: Answer) -> None:
         """Write the answer about one file."""
-        self._songs.writerow([path, f"{answer.seconds:.3f}", *self._rated(answer.probs)])
+        name = spreadsheet_cell(str(path))
+        self._songs.writerow([name, f"{answer.seconds:.3f}", *self._rated(answer.probs)])
         if self._moments:
             for start, end, probs in moments(answer, self.clip_seconds):
-                self._moments.writerow([path, start, end, *self._rated(probs)])
+                self._moments.writerow([name, start, end, *self._rated(probs)])
 
     def _rated(self, probs: Tensor) -> list[str]:
-        return [genres_named(probs, self.classes, self.task == "multi"), *(f"{prob:.6f}" for prob in probs.tolist())]
+        genre = spreadsheet_cell(genres_named(probs, self.classes, self.task == "multi"))
+        return [genre, *(f"{prob:.6f}" for prob in probs.tolist())]
 
 
 class JSONLinesWriter(ExitStack):
@@ -166,7 +168,7 @@ def as_table(rows: Sequence[tuple[Path, Answer]], classes: Sequence[str], top: i
     table = Table(Column("song", overflow="fold"), "length", "genres")
     for path, answer in rows:
         genres = ", ".join(f"{name} {prob:.0%}" for name, prob in ranked(answer.probs, classes, top).items())
-        table.add_row(escape(readable(path.name)), clock(answer.seconds), escape(genres))
+        table.add_row(readable(path.name), clock(answer.seconds), one_line(genres))
     return table
 
 

@@ -111,7 +111,6 @@ def _hear(data: FMADataModule, files: dict[int, Path], silent_db: float) -> _Sou
             console.print(
                 f"The decoded audio of {len(store.entries):,} of the {len(files):,} tracks is in {data.store_folder}. "
                 "The others are not listened to; only their files and metadata are compared.",
-                markup=False,
             )
     else:
         store = build_store(data.store_folder, files, data.sample_rate)

@@ -1,16 +1,19 @@
 """What an audit found: lists of tracks as CSV, which `--data.drop` takes, and a summary for people."""
 
+import json
+import re
+import shlex
 from pathlib import Path
 from typing import Final
 
 import pandas as pd
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
 from lit_genre.console import console
 from lit_genre.data.track import SPLITS, Track
 from lit_genre.errors import LitGenreError
+from lit_genre.text import one_line, spreadsheet_cell
 
 Findings = dict[str, pd.DataFrame]
 """A table for each list, indexed by `track_id`."""
@@ -52,7 +55,9 @@ def write_lists(found: Findings, tracks: list[Track], output: Path) -> Findings:
         # On one line, whatever the metadata has in them.
         table["artist"] = [" ".join(track.artist.split()) for track in named]
         table["title"] = [" ".join(track.title.split()) for track in named]
-        table.to_csv(output / f"{name}.csv", lineterminator="\n")
+        safe = table.map(lambda value: spreadsheet_cell(value) if isinstance(value, str) else value)
+        # Of ends of lines within a cell, the csv module quotes those alone that also end a line here.
+        safe.to_csv(output / f"{name}.csv", lineterminator="\r\n", errors="backslashreplace")
     return found
 
 
@@ -72,7 +77,7 @@ def report(found: Findings, n_tracks: int, output: Path) -> None:
             continue
         rows = found[name]
         counts = [str(int((rows["split"] == split).sum())) for split in SPLITS]
-        table.add_row(name, str(len(rows)), *counts, escape(_example(rows[list(told)])))
+        table.add_row(name, str(len(rows)), *counts, one_line(_example(rows[list(told)])))
     console.print(table)
     if len(copies := found["duplicates"]):
         groups = copies.groupby("group")["crosses_splits"].first()
@@ -93,10 +98,15 @@ def _say_what_next(found: Findings, output: Path) -> None:
     for name in _TO_HEAR_FIRST:
         if name in found:
             path = output / f"{name}.csv"
-            console.print(f"Next: listen to the first of {path}, and delete the lines of tracks to keep.", markup=False)
+            console.print(f"Next: listen to the first of {path}, and delete the lines of tracks to keep.")
     if found:
-        lists = ", ".join(f"{output / name}.csv" for name in found if name not in _TO_HEAR_FIRST)
-        lists = lists or ", ".join(f"{output / name}.csv" for name in found)
-        console.print(f"Next: leave the tracks out: lit-genre fit --data.drop='[{lists}]'", markup=False)
+        names = [name for name in found if name not in _TO_HEAR_FIRST] or list(found)
+        lists = ", ".join(_in_yaml(f"{output / name}.csv") for name in names)
+        console.print(f"Next: leave the tracks out: lit-genre fit --data.drop={shlex.quote(f'[{lists}]')}")
     if any((rows["split"] == "test").any() for rows in found.values()):
         console.print("Figures of a test split that lacks some tracks cannot be compared with published ones.")
+
+
+def _in_yaml(path: str) -> str:
+    """Quote a path for a list in YAML, unless it is a plain word."""
+    return path if re.fullmatch(r"[\w./-]+", path) else json.dumps(path, ensure_ascii=False)

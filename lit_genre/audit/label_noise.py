@@ -77,10 +77,12 @@ def read_predictions(path: Path, tracks: list[Track]) -> pd.DataFrame:
         LitGenreError: The file is not there or not such a table, lacks a genre, or has none of the tracks.
     """
     try:
-        table = pd.read_csv(path, keep_default_na=False, dtype={"genre": str, "predicted": str})
-        if list(table.columns[:3]) != _LEADING:
-            raise ValueError(f"its columns begin with {', '.join(map(str, table.columns[:3]))}")
-        probs = table.set_index("track_id").drop(columns=_LEADING[1:]).astype(float)
+        # As text, header and all: a genre may have the name of another column.
+        table = pd.read_csv(path, header=None, dtype=str, keep_default_na=False)
+        names, rows = table.iloc[0].tolist(), table.iloc[1:]
+        if names[:3] != _LEADING:
+            raise ValueError(f"its columns begin with {', '.join(names[:3])}")
+        probs = rows.iloc[:, 3:].astype(float).set_axis(names[3:], axis=1).set_axis(rows[0].astype(int).tolist())
         if not probs.index.is_unique or not probs.map(lambda prob: 0 <= prob <= 1).all(axis=None):
             raise ValueError("a track is there twice, or a probability is not within 0 to 1")
     except (ValueError, OSError) as error:

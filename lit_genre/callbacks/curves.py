@@ -1,9 +1,11 @@
 """The course of a run over its epochs: which epoch was chosen, how far training ran ahead, and the picture of it."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from lit_genre.figure import figure
 from lit_genre.model.metrics import HEADLINE
+from lit_genre.text import shorten
 
 Row = dict[str, float]
 
@@ -40,38 +42,56 @@ def draw_curves(rows: list[Row], path: Path, chosen: Chosen | None = None, augme
         chosen: The epoch to mark.
         augmented: Whether the clips that training is scored on are augmented, which makes the gap look small.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
     headline = headline_of(rows)
-    epochs = [row["epoch"] + 1 for row in rows]
     gap = [gap_of(row) for row in rows]
     panels = ["loss", headline] + ["gap"] * any(value is not None for value in gap)
-    figure = Figure(figsize=(5 * len(panels), 4), layout="constrained")
-    for axes, quantity in zip(figure.subplots(1, len(panels)), panels, strict=True):
-        marker = "." if len(rows) < 40 else None
-        for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
-            values = [row.get(f"{split}/{quantity}", float("nan")) for row in rows]
-            if any(value == value for value in values):
-                label = "train, on augmented clips" if split == "train" and augmented else split
-                axes.plot(epochs, values, color=colour, label=label, marker=marker)
-        if quantity == "gap":
-            points = [float("nan") if value is None else 100 * value for value in gap]
-            axes.plot(epochs, points, color="tab:red", marker=marker)
-            axes.fill_between(epochs, 0, points, color="tab:red", alpha=0.15)
-            axes.set_ylabel("percentage points")
-        if chosen is not None:
-            number = int(chosen.row["epoch"]) + 1
-            axes.axvline(number, color="grey", linestyle=":", label=f"chosen: epoch {number}, {chosen.by}")
-        if quantity == headline:
-            axes.set_ylim(0, 1.02)
-        title = f"gap: train minus val {in_words(headline)}" if quantity == "gap" else in_words(quantity)
-        axes.set(xlabel="epoch", title=title)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-        if axes.get_legend_handles_labels()[1]:
-            axes.legend(frameon=False)
-    figure.savefig(path, dpi=120)
+    with figure(path, 5 * len(panels), 4) as drawn:
+        for axes, quantity in zip(drawn.subplots(1, len(panels)), panels, strict=True):
+            _draw_splits(axes, rows, quantity, augmented)
+            if quantity == "gap":
+                _draw_gap(axes, rows, gap)
+            if quantity == headline:
+                axes.set_ylim(0, 1.02)
+            title = f"gap: train minus val {in_words(headline)}" if quantity == "gap" else in_words(quantity)
+            axes.set(xlabel="epoch", title=title)
+            _finish(axes, chosen)
+
+
+def _draw_splits(axes: Any, rows: list[Row], quantity: str, augmented: bool) -> None:
+    for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
+        values = [row.get(f"{split}/{quantity}", float("nan")) for row in rows]
+        if any(value == value for value in values):
+            name = "train, on augmented clips" if split == "train" and augmented else split
+            axes.plot(_epochs(rows), values, color=colour, label=name, marker=_marker(rows))
+
+
+def _draw_gap(axes: Any, rows: list[Row], gap: list[float | None]) -> None:
+    points = [float("nan") if value is None else 100 * value for value in gap]
+    axes.plot(_epochs(rows), points, color="tab:red", marker=_marker(rows))
+    axes.fill_between(_epochs(rows), 0, points, color="tab:red", alpha=0.15)
+    axes.set_ylabel("percentage points")
+
+
+def _finish(axes: Any, chosen: Chosen | None) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    if chosen is not None:
+        number = int(chosen.row["epoch"]) + 1
+        # The metric may have the name of a genre in it.
+        text = f"chosen: epoch {number}, {shorten(chosen.by, 32)}"
+        axes.axvline(number, color="grey", linestyle=":", label=text)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(frameon=False)
+
+
+def _epochs(rows: list[Row]) -> list[float]:
+    return [row["epoch"] + 1 for row in rows]
+
+
+def _marker(rows: list[Row]) -> str | None:
+    return "." if len(rows) < 40 else None
 
 
 def gap_of(row: Row) -> float | None:

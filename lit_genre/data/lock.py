@@ -16,7 +16,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        console.print(f"Another process is at work in {folder}: waiting for it.", markup=False)
+        console.print(f"Another process is at work in {folder}: waiting for it.")
         lock.acquire()
     try:
         yield

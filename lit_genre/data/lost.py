@@ -9,6 +9,7 @@ from typing import Final
 from lit_genre.console import console
 from lit_genre.data.track import SPLITS, Track
 from lit_genre.errors import LitGenreError
+from lit_genre.text import one_line
 
 _LISTED: Final = 10
 
@@ -42,8 +43,8 @@ def report_lost(
         return
     if says:
         for track in [track for track in tracks if track.track_id in lost][:_LISTED]:
-            console.print(f"Left out: {name_of(track)}, {lost[track.track_id]}", markup=False)
-        console.print(f"Left out {len(lost)} of {len(tracks):,} tracks; each with its reason in {index}", markup=False)
+            console.print(one_line(f"Left out: {name_of(track)}, {lost[track.track_id]}"))
+        console.print(f"Left out {len(lost)} of {len(tracks):,} tracks; each with its reason in {index}")
     for split in SPLITS:
         all_of_it = [track for track in tracks if track.split == split]
         gone = [track for track in all_of_it if track.track_id in lost]

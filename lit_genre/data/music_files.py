@@ -10,6 +10,7 @@ from typing import Final, NoReturn
 from lit_genre.console import console
 from lit_genre.data import ffmpeg
 from lit_genre.errors import LitGenreError
+from lit_genre.text import one_line
 
 SUFFIXES: Final = ffmpeg.SUFFIXES | frozenset(
     ".aif .aifc .aiff .au .caf .flac .mp2 .mp3 .oga .ogg .opus .rf64 .snd .voc .w64 .wav".split()  # noqa: SIM905
@@ -73,13 +74,12 @@ def _is_regular(path: Path) -> bool:
 
 def readable(path: str | os.PathLike[str]) -> str:
     """Write a path so that it can be printed on one line, whatever bytes are in it."""
-    text = os.fspath(path).encode("utf-8", "backslashreplace").decode()
-    return text if text.isprintable() else "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return one_line(os.fspath(path))
 
 
 def report_unreadable(files: Sequence[Path], failures: dict[int, str]) -> NoReturn:
     """Print which files could not be read, and why, and end the program with the status that says so."""
     console.print(f"{len(failures):,} of {len(files):,} files could not be read:")
     for position, reason in sorted(failures.items()):
-        console.print(f"  {readable(files[position])}: {reason}", markup=False)
+        console.print(f"  {readable(files[position])}: {reason}")
     sys.exit(SOME_UNREADABLE if len(failures) < len(files) else 1)

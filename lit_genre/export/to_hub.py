@@ -27,7 +27,9 @@ def write_hub(model: GenreClassifier, folder: Path, checkpoint: Path | None, lic
     try:
         from safetensors.torch import save
     except ImportError as error:
-        raise LitGenreError("To export in the Hub's format: pip install 'lit-genre[hub]'.") from error
+        raise LitGenreError(
+            "To export in the Hub's format, in a clone of the repository: pip install -e '.[hub]'."
+        ) from error
     folder.mkdir(parents=True)
     # Copies, for weights that are shared between layers are refused.
     weights = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in model.state_dict().items()}

@@ -26,7 +26,7 @@ def write_onnx(model: GenreClassifier, path: Path) -> None:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise LitGenreError("To export to ONNX: pip install 'lit-genre[onnx]'.") from error
+        raise LitGenreError("To export to ONNX, in a clone of the repository: pip install -e '.[onnx]'.") from error
     program = capture(model)
     with _quiet(), recurrence_of_any_length():
         try:

@@ -23,6 +23,7 @@ from lit_genre.errors import check_at_least
 from lit_genre.prepare.archive import ARCHIVES, FMA_URL, Archive, fetch, find_size, is_url, note_of
 from lit_genre.prepare.space import Step, check_space, folder_bytes
 from lit_genre.prepare.unpack import unpack
+from lit_genre.text import one_line
 
 _CLIP_SECONDS: Final = 30
 _TRACK_SECONDS: Final = 270  # of an untrimmed track, on average
@@ -181,12 +182,12 @@ def _summarise(data: FMADataModule, decoded: bool, seconds: dict[str, float]) ->
     lost = {track.track_id: lost[track.track_id] for track in data.tracks if track.track_id in lost}
     console.print(_table(data.tracks, lost))
     for track_id, reason in list(lost.items())[:_LISTED]:
-        console.print(f"Left out: track {track_id}, {reason}", markup=False)
+        console.print(f"Left out: track {track_id}, {reason}")
     if len(lost) > _LISTED:
         console.print(f"and {len(lost) - _LISTED} more; each with its reason in {data.store_folder / 'index.csv'}")
     folders = [data.root / "fma_metadata", data.root / f"fma_{data.subset}", *([data.store_folder] if decoded else [])]
     for folder in folders:
-        console.print(f"{decimal(folder_bytes(folder)):>9}  {folder}", markup=False)
+        console.print(f"{decimal(folder_bytes(folder)):>9}  {folder}")
     if not decoded:
         console.print("The audio was not decoded: the first training will do it, or --decode=true.")
     console.print("Seconds: " + ", ".join(f"{stage} {took:.1f}" for stage, took in seconds.items()))
@@ -202,5 +203,5 @@ def _table(tracks: list[Track], lost: dict[int, str]) -> Table:
         kept = Counter(track.split for track in of if track.track_id not in lost)
         counts = [*(kept[split] for split in SPLITS), len(of) - kept.total()]
         name = "all" if genre is None else genre or "several roots"
-        table.add_row(name, *(f"{count:,}" for count in counts), end_section=genre == genres[-1])
+        table.add_row(one_line(name), *(f"{count:,}" for count in counts), end_section=genre == genres[-1])
     return table

@@ -205,5 +205,5 @@ def _pause_or_give_up(url: str, reason: str, failures: int, position: int) -> No
         )
     pause = PAUSE * 2 ** max(failures - 1, 0)
     if failures:
-        console.print(f"{reason[:1].upper()}{reason[1:]}: trying again in {pause:g} s.", markup=False)
+        console.print(f"{reason[:1].upper()}{reason[1:]}: trying again in {pause:g} s.")
     time.sleep(pause)

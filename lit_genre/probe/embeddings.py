@@ -128,7 +128,7 @@ class _Parts:
                         pairs = zip(keys, np.split(arrays["embedding"], ends[:-1]), strict=True)
                         found |= {key[0]: rows for key, rows in pairs if self._key_of.get(key[0]) == key}
             except (BadZipFile, EOFError, KeyError, OSError, ValueError):
-                console.print(f"{path} is damaged: its tracks are heard anew.", markup=False)
+                console.print(f"{path} is damaged: its tracks are heard anew.")
         return found
 
     def keep(self, heard: dict[int, NDArray[np.float32]]) -> None:
@@ -147,7 +147,7 @@ class _Parts:
             part.replace(path)
         except OSError as error:
             part.unlink(missing_ok=True)
-            console.print(f"The embeddings are not kept in {self._folder}: {error.strerror}.", markup=False)
+            console.print(f"The embeddings are not kept in {self._folder}: {error.strerror}.")
 
 
 def _identity(model: GenreClassifier) -> str:

@@ -1,6 +1,7 @@
 """The page of a comparison: one HTML file with tables that a click sorts and pictures, and nothing from a network."""
 
 import base64
+import re
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
@@ -14,6 +15,7 @@ from lit_genre import __version__
 from lit_genre.report.runs import Run
 from lit_genre.report.significance import Difference
 from lit_genre.report.tables import LOSES, difference_rows, paper_table, results
+from lit_genre.text import one_line
 
 _PERCENT: Final = ("best_val_accuracy", "train_accuracy", "gap", "test_accuracy", "test_f1_macro")
 _DIGITS: Final = {"training_seconds": 0, "test_calibration_error": 3, "peak_memory_gb": 2}
@@ -74,7 +76,7 @@ def _shown(name: str, value: Any) -> object:
 
 def _table(rows: Sequence[Sequence[object]]) -> str:
     head, *body = rows
-    heads = "".join(f"<th><button type='button'>{escape(str(cell))}</button></th>" for cell in head)
+    heads = "".join(f"<th><button type='button'>{_escaped(str(cell))}</button></th>" for cell in head)
     lines = ("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in body)
     return f"<div class='scroll'><table><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
 
@@ -83,9 +85,14 @@ def _cell(value: object) -> str:
     text = str(value)
     # A mean with its deviation, or a number with its commas, sorts by the number.
     number = text.partition(" ±")[0].removesuffix(LOSES).replace(",", "")
-    is_number = number.lstrip("+-").replace(".", "", 1).isdigit()
+    is_number = re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", number)
     kind = " class='loses'" if text.endswith(LOSES) else " class='words'" if len(text) > 40 else ""
-    return f"<td{kind}" + (f" data-value='{float(number)}'" if is_number else "") + f">{escape(text)}</td>"
+    return f"<td{kind}" + (f" data-value='{float(number)}'" if is_number else "") + f">{_escaped(text)}</td>"
+
+
+def _escaped(text: str) -> str:
+    # What a browser hides or reorders is shown as its escape.
+    return escape(one_line(text))
 
 
 def _picture(path: Path) -> str:

@@ -3,43 +3,39 @@
 from pathlib import Path
 from typing import Any
 
+from lit_genre.figure import figure, label
 from lit_genre.report.runs import Run
 
 
 def draw_curves(runs: list[Run], path: Path) -> None:
     """Plot accuracy and loss of training and validation over the epochs, a colour a model, a line a run."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 8), layout="constrained")
-    axes = figure.subplots(2, 2, sharex=True, sharey="row")
-    for row, quantity in enumerate(("accuracy", "loss")):
-        for column, split in enumerate(("train", "val")):
-            _draw(axes[row][column], runs, lambda run, key=f"{split}/{quantity}": run.history.get(key))
-            axes[row][column].set(title=f"{split} {quantity}")
-    axes[0][0].set_ylim(0, 1.02)
-    axes[1][0].set_ylim(bottom=0)
-    for below in axes[1]:
-        below.set_xlabel("epoch")
-    _legend(figure, axes[0][0])
-    figure.savefig(path, dpi=110)
+    with figure(path, 12, 8, dpi=110) as drawn:
+        axes = drawn.subplots(2, 2, sharex=True, sharey="row")
+        for row, quantity in enumerate(("accuracy", "loss")):
+            for column, split in enumerate(("train", "val")):
+                _draw(axes[row][column], runs, lambda run, key=f"{split}/{quantity}": run.history.get(key))
+                axes[row][column].set(title=f"{split} {quantity}")
+        axes[0][0].set_ylim(0, 1.02)
+        axes[1][0].set_ylim(bottom=0)
+        for below in axes[1]:
+            below.set_xlabel("epoch")
+        _legend(drawn, axes[0][0])
 
 
 def draw_overfit(runs: list[Run], path: Path) -> None:
     """Plot training accuracy minus validation accuracy over the epochs."""
-    from matplotlib.figure import Figure
 
     def gap(run: Run) -> Any:
         if {"train/accuracy", "val/accuracy"} <= set(run.history):
             return 100 * (run.history["train/accuracy"] - run.history["val/accuracy"])
         return None
 
-    figure = Figure(figsize=(9, 5), layout="constrained")
-    axes = figure.subplots()
-    _draw(axes, runs, gap)
-    axes.axhline(0, color="black", linewidth=0.8)
-    axes.set(xlabel="epoch", ylabel="percentage points", title="overfitting: train minus val accuracy")
-    _legend(figure, axes)
-    figure.savefig(path, dpi=110)
+    with figure(path, 9, 5, dpi=110) as drawn:
+        axes = drawn.subplots()
+        _draw(axes, runs, gap)
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.set(xlabel="epoch", ylabel="percentage points", title="overfitting: train minus val accuracy")
+        _legend(drawn, axes)
 
 
 def _draw(axes: Any, runs: list[Run], values: Any) -> None:
@@ -54,15 +50,15 @@ def _draw(axes: Any, runs: list[Run], values: Any) -> None:
         # Of one epoch, as of a baseline, there is no line to draw.
         if len(run.history) > 1 and (series := values(run)) is not None:
             # A model's name stands once in the legend.
-            label = None if run.model in named else run.model
+            name = None if run.model in named else label(run.model)
             named.add(run.model)
             axes.plot(
-                run.history["epoch"] + 1, series, color=colour_of[run.model], label=label, alpha=0.8, linewidth=1.3
+                run.history["epoch"] + 1, series, color=colour_of[run.model], label=name, alpha=0.8, linewidth=1.3
             )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
 
 
-def _legend(figure: Any, axes: Any) -> None:
+def _legend(drawn: Any, axes: Any) -> None:
     if axes.get_legend_handles_labels()[1]:
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False)
+        drawn.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from lit_genre.report.runs import Run
 from lit_genre.report.significance import Difference
+from lit_genre.text import markdown, spreadsheet_cell
 
 PAPERS: Final = {
     "CNN2DDeep": (57.6, 40.4),
@@ -52,7 +53,11 @@ def results(runs: list[Run]) -> pd.DataFrame:
 
 def write_results(runs: list[Run], path: Path) -> None:
     """Write results.csv."""
-    results(runs).to_csv(path, index=False, lineterminator="\n")
+    table = results(runs)
+    for column in ("model", "backbone", "chosen_by", "error"):
+        table[column] = table[column].map(spreadsheet_cell)
+    # Of ends of lines within a cell, the csv module quotes those alone that also end a line here.
+    table.to_csv(path, index=False, lineterminator="\r\n", errors="backslashreplace")
 
 
 def models(runs: list[Run]) -> list[str]:
@@ -124,5 +129,5 @@ def difference_rows(found: list[Difference]) -> list[list[str]]:
 
 def as_markdown(rows: list[list[str]]) -> str:
     """Write rows, the first of them the head, as a table in Markdown."""
-    head, *body = ["| " + " | ".join(row) + " |" for row in rows]
+    head, *body = ["| " + " | ".join(map(markdown, row)) + " |" for row in rows]
     return "\n".join([head, "|---" * len(rows[0]) + "|", *body]) + "\n"
