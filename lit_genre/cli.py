@@ -6,20 +6,23 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import torch
-import yaml
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lit_genre.allocator import keep_freed_memory
+from lit_genre.callbacks import leaves_files
 from lit_genre.callbacks.checkpoint import selection
-from lit_genre.data.datamodule import TrackDataModule, trained_tracks
+from lit_genre.callbacks.defaults import with_default_callbacks
+from lit_genre.callbacks.first_step import FirstStepCallback
 from lit_genre.data.folder import AudioFolder
 from lit_genre.data.music_files import report_unreadable
 from lit_genre.errors import LitGenreError
@@ -29,24 +32,28 @@ from lit_genre.model.metrics import HEADLINE
 from lit_genre.parser import GenreParser, named
 from lit_genre.plugins import backbones
 from lit_genre.preemption import preemptible
+from lit_genre.restore import Restored, check_backbone, check_places, check_resumable, data_of, restore, texts_in
 from lit_genre.run_folder import (
     AUTO,
     BEST,
     begun,
+    discard_empty_folders,
     find_checkpoint,
     holds_run,
     new_run_folder,
-    read_hyperparameters,
-    read_recipe,
     run_folder_of,
+    training_lock,
+    write_recipe,
 )
+from lit_genre.trust.recipe import SECTIONS
 
 CLI = TypeVar("CLI", bound="GenreCLI")
 
-_PLACES: Final = frozenset(("root", "path", "csv"))
+_MISFIT: Final = "Error(s) in loading state_dict"
+"""How torch begins to say that weights do not fit a model."""
 
 
-class RunConfig(SaveConfigCallback):
+class RunConfig(FirstStepCallback, SaveConfigCallback):
     """Writes a fit's whole configuration into the run's folder and to the loggers.
 
     Args:
@@ -59,19 +66,100 @@ class RunConfig(SaveConfigCallback):
     def __init__(self, parser: LightningArgumentParser, config: Namespace, recipe: Namespace, **options: Any) -> None:
         super().__init__(parser, recipe, **options)
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write nothing yet: the checkpoint may not fit."""
+
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Say that there is a configuration to save, without which Lightning's class cannot be made."""
+        self.on_first_step(trainer, pl_module)
+
+    def on_first_step(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write config.yaml; a resumed run writes it again."""
-        if stage != "fit":
+        if not trainer.is_global_zero:
             return
-        folder = Path(trainer.default_root_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.parser.save(self.config, folder / "config.yaml", skip_none=False, overwrite=True, multifile=False)
+        write_recipe(Path(trainer.default_root_dir), self.parser.dump(self.config, skip_none=False))
         for logger in trainer.loggers:
             logger.log_hyperparams(without_home(self.config.as_dict()))
 
 
+class FirstStep(Callback):
+    """Notes that a batch has been computed: until then, an error of a restored run is one of its checkpoint.
+
+    Attributes:
+        is_done: Whether it has.
+    """
+
+    def __init__(self) -> None:
+        self.is_done = False
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Note a step of training."""
+        self.is_done = True
+
+    def on_validation_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        """Note a step of validation, but not of the check before training, which the optimiser has no part in."""
+        self.is_done = not trainer.sanity_checking
+
+    def on_test_batch_end(self, *args: Any) -> None:
+        """Note a step of a test."""
+        self.is_done = True
+
+    def on_predict_batch_end(self, *args: Any) -> None:
+        """Note a step of a prediction."""
+        self.is_done = True
+
+
 class GenreCLI(LightningCLI):
-    """`fit`, `validate`, `test` and `predict`."""
+    """`fit`, `validate`, `test` and `predict`.
+
+    Args:
+        model_class: Base class of the model.
+        datamodule_class: Base class of the data.
+        args: The command and its words.
+        options: Those of LightningCLI.
+
+    Raises:
+        LitGenreError: The checkpoint that is named cannot be had, or asks for something that is not trusted.
+    """
+
+    def __init__(
+        self,
+        model_class: type[LightningModule],
+        datamodule_class: type[LightningDataModule],
+        *,
+        args: list[str],
+        **options: Any,
+    ) -> None:
+        # Before the parsers are built, which takes longer.
+        self._read_words(*args)
+        super().__init__(model_class, datamodule_class, args=args, **options)
+
+    def _read_words(self, command: str, *words: str) -> None:
+        """Find the checkpoint that the words name, and read what it stores."""
+        self.command = command
+        trust, options = "--trust" in words, [word for word in words if word != "--trust"]
+        self.configs, options = _take_configs(options)
+        asked, options = _take(options, "--ckpt_path")
+        if asked is None and command != "fit" and not _asks_for_help(options):
+            raise LitGenreError("which checkpoint? Say --ckpt_path PATH, or best, or last, of the newest run.")
+        if asked == AUTO and command != "fit":
+            raise LitGenreError(f"--ckpt_path {AUTO} is for fit. Say best, or last, of the newest run, or a path.")
+        if asked == AUTO:
+            self.checkpoint = begun(_take(options, "--trainer.default_root_dir")[0])
+        else:
+            self.checkpoint = find_checkpoint(asked) if asked else None
+        self.goes_on = asked == AUTO
+        self.restored = Restored()
+        if self.checkpoint is not None:
+            # A test has the model of the checkpoint, and a trainer of its own.
+            sections = () if self.goes_on else SECTIONS if command == "fit" else ("data",)
+            self.restored = restore(self.checkpoint, trust, texts_in(self.configs, options), sections)
+            options += ["--ckpt_path", str(self.checkpoint)]
+        self.options = options
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Name the command that is run, whose parser alone is built."""
+        return {self.command: super().subcommands()[self.command]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Let the data follow what the model hears, and the model know the names of the data's genres."""
@@ -82,6 +170,19 @@ class GenreCLI(LightningCLI):
             type=str | None,
             help="what best.ckpt is chosen by: a logged metric, such as val/loss, or last for the last epoch; null for "
             "what the callbacks say, the headline score of validation",
+        )
+        parser.add_argument(
+            "--without_callbacks",
+            type=list[str],
+            default=[],
+            help="callbacks to turn off among those that every run has, by name: Telemetry, SaveOnSigterm, History, "
+            "TrackReport, Dashboard, best, last; those that you give as trainer.callbacks are added to them",
+        )
+        parser.add_argument(
+            "--trust",
+            action="store_true",
+            help="import what the checkpoint and the configuration of its run name, and use the files and folders that "
+            "they name: this can run any code, so add it for files of people whom you trust only",
         )
         # Music of anyone's has no genres of its own: then they are those of the checkpoint.
         parser.link_arguments("data", "model.classes", self._classes_of, apply_on="instantiate")
@@ -94,46 +195,35 @@ class GenreCLI(LightningCLI):
         To go on with a run, that is the run's whole recipe; to score it, the model and the run's data, unless another
         data set is named. Configurations come before options, wherever they stand.
         """
-        assert isinstance(args, list)
-        command, *options = args
-        configs, options = _take_configs(options)
-        asked, options = _take(options, "--ckpt_path")
-        if asked is None and command != "fit" and not _asks_for_help(options):
-            raise LitGenreError("which checkpoint? Say --ckpt_path PATH, or best, or last, of the newest run.")
-        if asked == AUTO and command != "fit":
-            raise LitGenreError(f"--ckpt_path {AUTO} is for fit. Say best, or last, of the newest run, or a path.")
-        if asked == AUTO:
-            self.checkpoint = begun(_take(options, "--trainer.default_root_dir")[0])
-        else:
-            self.checkpoint = find_checkpoint(asked) if asked else None
-        self.goes_on = asked == AUTO
-        self.restored: dict[str, tuple[Any, Any]] = {}
-        self.trained: dict[str, Any] = {}
-        recipe: dict[str, Any] = {}
-        if self.checkpoint is not None:
-            self.trained, recipe = read_hyperparameters(self.checkpoint), read_recipe(self.checkpoint)
-            options += ["--ckpt_path", str(self.checkpoint)]
-        known = self._known(command, recipe, configs, options)
+        command, configs, options = self.command, self.configs, self.options
+        known = self._known(command, configs, options)
         configs = [json.dumps(known), *configs]
         self.config = parser.parse_args([command, *(f"--config={config}" for config in configs), *options])
+        self.config[command].pop("trust", None)
         if self.checkpoint is not None:
-            _check_backbone(self.config[command].model.backbone, self.trained["backbone"], self.checkpoint)
+            check_backbone(self.config[command].model.backbone, self.trained["backbone"], self.checkpoint)
+            check_places(self.config[command].data, self.restored)
         elif self.config[command].ckpt_path:
             raise LitGenreError("ckpt_path belongs on the command line: --ckpt_path PATH, or best, or last.")
 
-    def _known(self, command: str, recipe: dict[str, Any], configs: list[str], options: list[str]) -> dict[str, Any]:
-        """Tell what stands in front of the user's words."""
-        if command == "fit" and recipe:
+    @property
+    def trained(self) -> dict[str, Any]:
+        """Arguments of the model that the checkpoint stores."""
+        return self.restored.hyperparameters
+
+    def _known(self, command: str, configs: list[str], options: list[str]) -> dict[str, Any]:
+        """Return what stands in front of the user's words."""
+        recipe = self.restored.recipe
+        if command == "fit" and self.restored.written:
             # The backbone as the checkpoint can bring it back, which may need less than the recipe's.
             backbone = {"backbone": self.trained["backbone"]}
-            self.restored = _differences(self.trained["backbone"], recipe["model"]["backbone"])
             if self.goes_on:
                 # The words are the recipe; what they append to a list, callbacks+, is not to come twice.
                 return {"model": backbone}
             return recipe | {"model": recipe["model"] | backbone}
         known = {"model": self.trained} if self.trained else {}
         if recipe:
-            return known | _data_of(recipe, configs, options)
+            return known | data_of(recipe, _take(options, "--data")[0], configs)
         several = self.trained.get("task", "single") != "single"
         return known | ({"data": {"init_args": {"task": self.trained["task"]}}} if several else {})
 
@@ -163,6 +253,7 @@ class GenreCLI(LightningCLI):
                 "or name another folder by --trainer.default_root_dir."
             )
         config.trainer.default_root_dir = config.ckpt_path = None
+        config.trainer.callbacks = with_default_callbacks(config.trainer.callbacks, config.without_callbacks)
         _watch(config)
         # Lightning's table of the test metrics; TrackReport prints one that can be read.
         if "verbose" in config:
@@ -172,7 +263,8 @@ class GenreCLI(LightningCLI):
         """Send to the run's folder what the configuration sends nowhere in particular."""
         recipe = self.save_config_kwargs["recipe"] = self.config[self.subcommand]
         self.config = self.config.clone()
-        for name, (restored, original) in self.restored.items():
+        resumes = self.subcommand == "fit" and self.restored.written
+        for name, (restored, original) in self.restored.differences().items() if resumes else ():
             if recipe.model.backbone.init_args[name] == restored:
                 recipe.model.backbone.init_args[name] = original
         config = self.config[self.subcommand]
@@ -187,7 +279,31 @@ class GenreCLI(LightningCLI):
                 _name_run(init_args, config)
         super().instantiate_classes()
         if self.subcommand == "fit" and self.checkpoint is not None:
-            _check_goes_on(self.checkpoint, self.datamodule)
+            check_resumable(self.checkpoint, self.datamodule)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Add the callback that notes the first step."""
+        trainer = super().instantiate_trainer(**kwargs)
+        self.first_step = FirstStep()
+        trainer.callbacks.append(self.first_step)  # type: ignore[attr-defined]
+        return trainer
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run the command; what a damaged checkpoint makes Lightning raise becomes one message."""
+        trains = subcommand == "fit" and leaves_files(self.trainer)
+        try:
+            with training_lock(self.folder) if trains else nullcontext():
+                super()._run_subcommand(subcommand)
+        except (LitGenreError, MisconfigurationException, OSError, SIGTERMException):
+            raise
+        except Exception as error:
+            if self.checkpoint is None or self.first_step.is_done or _MISFIT in str(error):
+                raise
+            reason = " ".join(str(error).split()) or "no reason is given"
+            raise LitGenreError(
+                f"{self.checkpoint} cannot be restored, or what it restores fails at the first batch: "
+                f"{type(error).__name__}: {reason} Name another checkpoint."
+            ) from error
 
     def after_predict(self) -> None:
         """Report the files that could not be read, and let the exit status say so."""
@@ -256,71 +372,8 @@ def _take_configs(options: list[str]) -> tuple[list[str], list[str]]:
     return found.config, rest
 
 
-def _data_of(recipe: dict[str, Any], configs: list[str], options: list[str]) -> dict[str, Any]:
-    """Tell what a run's recipe says of the data: nothing where the user names another class.
-
-    Where the user names the class that it has, the data may lie elsewhere: its places are left out.
-    """
-    data = recipe["data"]
-    asked = _take(options, "--data")[0]
-    names = [asked] if asked else [name for config in configs if (name := _data_class_in(config))]
-    if names and names[-1].rpartition(".")[2] != data["class_path"].rpartition(".")[2]:
-        return {}
-    if asked:
-        arguments = {name: value for name, value in data.get("init_args", {}).items() if name not in _PLACES}
-        data = data | {"init_args": arguments}
-    return {"data": data}
-
-
-def _data_class_in(config: str) -> str | None:
-    try:
-        content = yaml.safe_load(Path(config).expanduser().read_text(encoding="utf-8"))
-        data = content["data"]
-        return data if isinstance(data, str) else str(data["class_path"])
-    except (KeyError, OSError, TypeError, ValueError, yaml.YAMLError):  # The parser will say so.
-        return None
-
-
 def _asks_for_help(options: list[str]) -> bool:
     return any(option.startswith(("-h", "--help", "--print_config")) or ".help" in option for option in options)
-
-
-def _differences(restored: dict[str, Any], original: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Name the arguments of a backbone that a checkpoint has otherwise than the recipe: (restored, original)."""
-    arguments = original.get("init_args", {})
-    return {
-        name: (value, arguments[name])
-        for name, value in restored.get("init_args", {}).items()
-        if name in arguments and value != arguments[name]
-    }
-
-
-def _check_backbone(asked: Namespace, trained: dict[str, Any], checkpoint: Path) -> None:
-    names = [path.rpartition(".")[2] for path in (asked.class_path, trained["class_path"])]
-    if names[0] != names[1]:
-        raise LitGenreError(
-            f"{checkpoint} holds a {names[1]}, but the configuration asks for a {names[0]}: "
-            "name another checkpoint, or leave out the configuration of the model."
-        )
-
-
-def _check_goes_on(checkpoint: Path, data: LightningDataModule) -> None:
-    """Refuse to go on with what is no training, or with other music, before anything in the run's folder is touched."""
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    if not content.get("optimizer_states"):
-        raise LitGenreError(
-            f"{checkpoint} holds weights alone, as a probe leaves them: there is no training to go on with."
-        )
-    before = trained_tracks(content)
-    if before is not None and isinstance(data, TrackDataModule):
-        now = data.ids_of("train")
-        if 2 * len(before & now) < len(before):
-            raise LitGenreError(
-                f"{checkpoint} was trained on {len(before):,} tracks, of which {len(before & now):,} are among the "
-                f"{len(now):,} training tracks in {data.audio_folder}: a run goes on with its own data. To train "
-                "on other music, begin another by leaving out --ckpt_path; a head for it on what this network has "
-                "learnt is trained by lit-genre probe."
-            )
 
 
 def run(args: Sequence[str]) -> None:
@@ -332,6 +385,7 @@ def run(args: Sequence[str]) -> None:
         failed = False
     finally:
         finish_wandb(failed)
+        discard_empty_folders()
 
 
 def start(cli: type[CLI], args: Sequence[str]) -> CLI:
@@ -353,14 +407,14 @@ def start(cli: type[CLI], args: Sequence[str]) -> CLI:
             parser_kwargs={
                 "prog": "lit-genre",
                 "allow_abbrev": False,
-                **dict.fromkeys(("fit", "validate", "test", "predict"), defaults),
+                args[0]: defaults,
             },
             args=list(args),
         )
     except MisconfigurationException as error:
         raise LitGenreError(str(error)) from error
     except RuntimeError as error:
-        if "Error(s) in loading state_dict" not in str(error):
+        if _MISFIT not in str(error):
             raise
         raise LitGenreError(f"The checkpoint does not fit the model that the options ask for. {error}") from error
 

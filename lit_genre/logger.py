@@ -3,14 +3,21 @@
 import hashlib
 import netrc
 import os
+import re
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from lightning.pytorch.loggers import WandbLogger
 
+from lit_genre.text import one_line, shorten
+
 Mode = Literal["online", "offline", "disabled"]
+
+_LONGEST: Final = 64
+"""Characters of a tag that W&B takes."""
 
 
 class RunLogger(WandbLogger):
@@ -54,10 +61,11 @@ def wandb_logger(
         # Whole, for W&B's own process keeps the working folder that it was started in.
         save_dir=folder,
         # From the folder, so that a resumed run goes on in the same run of W&B, and no other's of the same name.
-        id=f"{folder.name}-{hashlib.sha256(bytes(folder)).hexdigest()[:8]}",
-        name=name or folder.name,
+        # W&B refuses some characters, and names a file after it.
+        id=f"{re.sub('[^A-Za-z0-9_.-]', '_', folder.name)[:_LONGEST]}-{hashlib.sha256(bytes(folder)).hexdigest()[:8]}",
+        name=one_line(name or folder.name),
         group=group,
-        tags=tags,
+        tags=tags and [shorten(tag, _LONGEST) for tag in tags],
         # Its machine, paths and what it printed would go up with it: user names are in them, and nobody searches them.
         settings=wandb.Settings(x_disable_machine_info=True, disable_git=True, console="off"),
         mode=mode or os.environ.get("WANDB_MODE") or ("online" if has_login() else "offline"),
@@ -73,6 +81,16 @@ def finish_wandb(failed: bool) -> None:
     wandb = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:
         wandb.finish(exit_code=int(failed))
+        _remove_staging()
+
+
+def _remove_staging() -> None:
+    """Remove the empty folders in which W&B gathered tables and files before it took them over."""
+    staging = Path(os.environ["WANDB_DATA_DIR"]) / "artifacts" / "staging" if "WANDB_DATA_DIR" in os.environ else None
+    if staging is not None and staging.is_dir():
+        for folder in (*staging.iterdir(), staging, staging.parent):
+            with suppress(OSError):  # It is in use, or not empty.
+                folder.rmdir()
 
 
 def has_login() -> bool:

@@ -23,6 +23,12 @@ for variable in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
     os.environ.pop(variable, None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _state_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the key that signs configurations out of the home folder."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
 @pytest.fixture(scope="session")
 def fma(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight genres, three artists each (one a split), one MP3 of 2 s each."""

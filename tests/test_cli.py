@@ -100,11 +100,11 @@ def test_a_checkpoint_of_another_backbone_is_refused(run: Run, fma: Path) -> Non
     run("fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1")
     path = folder() / "checkpoints" / "last.ckpt"
     content = torch.load(path, weights_only=True)
-    content["hyper_parameters"]["backbone"] = {"class_path": f"{__name__}.Mean", "init_args": {}}
-    torch.save(content, "mean.ckpt")
+    content["hyper_parameters"]["backbone"] = {"class_path": "lit_genre.RNN", "init_args": {}}
+    torch.save(content, "rnn.ckpt")
     with pytest.raises(SystemExit) as error:
-        run("test", *SMALL, QUIET, f"--data.root={fma}", "--ckpt_path=mean.ckpt")
-    assert "holds a Mean, but the configuration asks for a CRNN" in str(error.value)
+        run("test", *SMALL, QUIET, f"--data.root={fma}", "--ckpt_path=rnn.ckpt")
+    assert "holds a RNN, but the configuration asks for a CRNN" in str(error.value)
 
 
 def test_what_the_trainer_refuses_is_one_message(run: Run, fma: Path) -> None:

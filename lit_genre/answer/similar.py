@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.markup import escape
 from rich.table import Column, Table
 
 from lit_genre.answer.command import batch_size_of
@@ -18,7 +17,8 @@ from lit_genre.console import console
 from lit_genre.data.music_files import readable
 from lit_genre.data.songs import SongClips
 from lit_genre.errors import LitGenreError, check_at_least
-from lit_genre.load import find_device, load_model
+from lit_genre.load import add_trust_argument, find_device, load_model
+from lit_genre.text import one_line
 
 
 def run(args: Sequence[str]) -> None:
@@ -29,7 +29,7 @@ def run(args: Sequence[str]) -> None:
     place = _find(options.song, library.paths, by_end=not (options.checkpoint and options.song.exists()))
     if place is not None:
         song = library.embeddings[place]
-        console.print(f"Like {readable(library.paths[place])}:", markup=False)
+        console.print(f"Like {readable(library.paths[place])}:")
     elif options.checkpoint:
         song = _embed(options, library.model)
     else:
@@ -41,7 +41,7 @@ def run(args: Sequence[str]) -> None:
     order = [number for number in np.argsort(-alike, kind="stable").tolist() if number != place][: options.count]
     table = Table("alike", Column("song", overflow="fold"), "genre")
     for number in order:
-        table.add_row(f"{alike[number]:.3f}", escape(readable(library.paths[number])), escape(library.genres[number]))
+        table.add_row(f"{alike[number]:.3f}", readable(library.paths[number]), one_line(library.genres[number]))
     console.print(table)
 
 
@@ -133,5 +133,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--count", type=int, default=10, help="songs to name (default: %(default)s)")
     parser.add_argument("--checkpoint", help="the checkpoint that heard them, for a song that is none of them")
     parser.add_argument("--device", default="auto", help="where to hear it (default: %(default)s)")
-    parser.add_argument("--trust", action="store_true", help="import any class that the checkpoint names")
+    add_trust_argument(parser)
     return parser

@@ -9,6 +9,7 @@ import yaml
 from lit_genre.callbacks.history import peak_memory, write_rows
 from lit_genre.callbacks.track_report import report_test
 from lit_genre.model.metrics import TrackScores, score
+from lit_genre.run_folder import write_recipe
 
 
 def write_run(
@@ -29,8 +30,7 @@ def write_run(
         config: All that determined the run.
         summary: What reports are to know of it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    write_recipe(folder, yaml.safe_dump(config, sort_keys=False))
     rated = {f"{split}/accuracy": float(score(its, classes)["accuracy"]) for split, its in scores.items()}
     del rated["test/accuracy"]
     write_rows(

@@ -4,17 +4,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_genre.callbacks import leaves_files, network_of
 from lit_genre.callbacks.curves import headline_of
+from lit_genre.callbacks.first_step import FirstStepCallback
 from lit_genre.callbacks.history import History
 from lit_genre.callbacks.pictures import precision_recall
 from lit_genre.callbacks.track_report import classes_of, scores_of, test_folder
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import TrackScores, calibration_error, score
+from lit_genre.text import one_line
 
 MOST_WRONG: Final = 32
 """Tracks that were wrong with the greatest probability, to be listened to."""
@@ -26,7 +28,7 @@ HEARD_SECONDS: Final = 10
 """How much of such a track is sent."""
 
 
-class Dashboard(Callback):
+class Dashboard(FirstStepCallback):
     """Sends to W&B, where the run logs there, and does nothing otherwise.
 
     Each epoch the confusion of genres on validation; every few, and at the end, `curves/loss` and `curves/accuracy`,
@@ -36,8 +38,8 @@ class Dashboard(Callback):
     the logger's log_model asks for it.
     """
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note the size of the network."""
+    def on_first_step(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Send the size of the network."""
         _summarise(trainer, {"parameters": sum(p.numel() for p in network_of(pl_module).parameters())})
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -90,7 +92,7 @@ class Dashboard(Callback):
         sent: dict[str, Any] = {
             "test/confusion": _confusion(scores, classes),
             "test/precision_recall": wandb.plot.line_series(
-                recall, precision, keys=list(curves), title="precision over recall", xname="recall"
+                recall, precision, keys=list(map(one_line, curves)), title="precision over recall", xname="recall"
             ),
             "test/reliability": wandb.Image(f"{folder}/reliability.png"),
             "test/calibration_error": error,
@@ -144,13 +146,22 @@ def _confusion(scores: TrackScores, classes: list[str]) -> Any:
     import wandb
 
     predicted = scores.probs.argmax(1).tolist()
-    return wandb.plot.confusion_matrix(y_true=scores.label.tolist(), preds=predicted, class_names=classes)
+    names = [one_line(name) for name in classes]
+    return wandb.plot.confusion_matrix(y_true=scores.label.tolist(), preds=predicted, class_names=names)
 
 
 def _row(trainer: Trainer, classes: list[str], track_id: int, probs: torch.Tensor, label: int) -> list[Any]:
     track = trainer.datamodule.track(track_id)  # type: ignore[attr-defined]
     shares = [round(share, 4) for share in probs.tolist()]
-    return [track_id, track.title, track.artist, classes[label], classes[int(probs.argmax())], *shares]
+    names = (track.title, track.artist, classes[label], classes[int(probs.argmax())])
+    return [track_id, *map(one_line, names), *shares]
+
+
+def _columns(classes: list[str], *last: str) -> list[str | int]:
+    """Name the columns of a table of tracks; a genre that has the name of another column gets a longer one."""
+    first = ["track_id", "title", "artist", "genre", "predicted"]
+    taken = {*first, *last}
+    return [*first, *(f"genre {name}" if name in taken else name for name in map(one_line, classes)), *last]
 
 
 def _track_table(trainer: Trainer, scores: TrackScores, classes: list[str]) -> Any:
@@ -159,7 +170,7 @@ def _track_table(trainer: Trainer, scores: TrackScores, classes: list[str]) -> A
     rows: list[Any] = [
         _row(trainer, classes, int(track_id), probs, int(label)) for track_id, probs, label in zip(*scores, strict=True)
     ]
-    return wandb.Table(["track_id", "title", "artist", "genre", "predicted", *classes], rows)
+    return wandb.Table(_columns(classes), rows)
 
 
 def _most_wrong(trainer: Trainer, pl_module: LightningModule, scores: TrackScores, classes: list[str]) -> Any:
@@ -176,7 +187,7 @@ def _most_wrong(trainer: Trainer, pl_module: LightningModule, scores: TrackScore
         row = _row(trainer, classes, track_id, scores.probs[place], int(scores.label[place]))
         sound = wandb.Audio(waveform.numpy(), sample_rate=pl_module.sample_rate)
         rows.append([*row, sound, wandb.Image(_spectrogram(pl_module, waveform))])
-    return wandb.Table(["track_id", "title", "artist", "genre", "predicted", *classes, "sound", "spectrogram"], rows)
+    return wandb.Table(_columns(classes, "sound", "spectrogram"), rows)
 
 
 @torch.no_grad()

@@ -3,23 +3,27 @@
 import csv
 import json
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
 from lit_genre.callbacks import leaves_files, network_of
 from lit_genre.callbacks.curves import Chosen, Row, choose, draw_curves, gap_of, headline_of, in_words
+from lit_genre.callbacks.first_step import FirstStepCallback
 from lit_genre.console import console
+from lit_genre.errors import LitGenreError
 from lit_genre.run_folder import BEST
+from lit_genre.text import one_line
 
 
-class History(Callback):
+class History(FirstStepCallback):
     """Writes `metrics.csv` each epoch, `curves.png` and `summary.json` when training ends, into the run's folder.
 
     The rows are part of the checkpoint, so that a resumed run goes on behind the epochs that it was saved with.
@@ -35,18 +39,30 @@ class History(Callback):
         return {"rows": [dict(row) for row in self.rows]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the rows of the checkpoint."""
-        self.rows = state_dict["rows"]
+        """Take up the rows of the checkpoint.
+
+        Raises:
+            LitGenreError: They are not rows of numbers.
+        """
+        rows = state_dict.get("rows")
+        if not isinstance(rows, list) or not all(_is_row(row) for row in rows):
+            raise LitGenreError("The checkpoint is damaged: its history is not rows of numbers. Name another one.")
+        self.rows = rows
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say in a line what is about to be trained."""
         n = sum(parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad)
         name = type(network_of(pl_module)).__name__
-        trainer.print(f"{name}: {n:,} parameters to train; the run goes to {trainer.default_root_dir}")
+        # Lightning prints past the console.
+        trainer.print(one_line(f"{name}: {n:,} parameters to train; the run goes to {trainer.default_root_dir}"))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock of a run that goes on inside an epoch; one that was finished is so no more."""
+        """Start the clock of a run that is resumed inside an epoch."""
+        super().on_train_start(trainer, pl_module)
         self._epoch_began = time.perf_counter()
+
+    def on_first_step(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Delete the file that says that a resumed run is finished."""
         if trainer.ckpt_path and leaves_files(trainer):
             (Path(trainer.default_root_dir) / "summary.json").unlink(missing_ok=True)
 
@@ -94,7 +110,8 @@ class History(Callback):
         self._draw(trainer)
         last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
         if leaves_files(trainer) and last.exists():
-            console.print(f"Stopped in epoch {trainer.current_epoch + 1}. To go on: lit-genre fit --ckpt_path {last}")
+            number, where = trainer.current_epoch + 1, shlex.quote(str(last))
+            console.print(f"Stopped in epoch {number}. To go on: lit-genre fit --ckpt_path {where}")
 
     def _draw(self, trainer: Trainer) -> None:
         if self.rows and leaves_files(trainer):
@@ -144,13 +161,24 @@ def _summary(rows: list[Row], chosen: Chosen | None, folder: Path, loggers: list
         lines.append(("Chosen", said + ("" if gap is None else f", gap {100 * gap:.1f} points")))
     lines += [("Curves", str(path)) for path in folder.glob("curves.png")]
     if any(folder.glob("wandb/offline-run-*")):
-        lines.append(("W&B", f"offline; to upload: wandb sync {folder}/wandb/offline-run-*"))
+        lines.append(("W&B", f"offline; to upload: wandb sync {shlex.quote(str(folder))}/wandb/offline-run-*"))
     else:
         lines += [
             ("W&B", url) for logger in loggers if (url := getattr(getattr(logger, "experiment", None), "url", None))
         ]
-    lines += [("Next", f"lit-genre test --ckpt_path {path}") for path in folder.glob("checkpoints/best.ckpt")]
-    return "\n".join(f"{name + ':':<8}{text}" for name, text in lines)
+    lines += [
+        ("Next", f"lit-genre test --ckpt_path {shlex.quote(str(path))}")
+        for path in folder.glob("checkpoints/best.ckpt")
+    ]
+    return "\n".join(f"{name + ':':<8}{one_line(text)}" for name, text in lines)
+
+
+def _is_row(row: Any) -> bool:
+    return (
+        isinstance(row, dict)
+        and {"epoch", "seconds"} <= row.keys()
+        and all(isinstance(name, str) and isinstance(value, int | float) for name, value in row.items())
+    )
 
 
 def write_rows(rows: list[Row], folder: Path) -> None:

@@ -1,16 +1,18 @@
 """What a test or a prediction says of each track: tables, and pictures of the test."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from rich.table import Table
 from torch.nn.functional import one_hot
 
 from lit_genre.callbacks import leaves_files
+from lit_genre.callbacks.first_step import FirstStepCallback
 from lit_genre.callbacks.pictures import (
     draw_average_precision,
     draw_confusion,
@@ -21,6 +23,7 @@ from lit_genre.console import console
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import TrackScores, average_precision_of, genres_named, score
 from lit_genre.run_folder import is_best, read_recipe, run_folder_of
+from lit_genre.text import one_line, spreadsheet_cell
 
 _OF_A_TEST: Final = (
     *("test.csv", "confusion.png", "precision_recall.png", "reliability.png"),
@@ -28,7 +31,7 @@ _OF_A_TEST: Final = (
 )
 
 
-class TrackReport(Callback):
+class TrackReport(FirstStepCallback):
     """Writes `test.csv` and its pictures behind a test, `predictions.csv` behind a prediction.
 
     A test of another checkpoint than the best, or on other data than the run's, goes into a folder of its own.
@@ -38,8 +41,8 @@ class TrackReport(Callback):
     0.5, and `genres.csv` rates each genre.
     """
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Delete what a test said, where a run goes on: its weights will be others."""
+    def on_first_step(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Delete the results of a test where a run is resumed: its weights change."""
         if trainer.ckpt_path and leaves_files(trainer):
             for name in _OF_A_TEST:
                 (Path(trainer.default_root_dir) / name).unlink(missing_ok=True)
@@ -115,10 +118,18 @@ def classes_of(pl_module: LightningModule) -> list[str]:
     return pl_module.classes
 
 
-def _write(scores: TrackScores, classes: list[str], path: Path) -> None:
+@contextmanager
+def _table(path: Path) -> Iterator[Any]:
+    """Open a CSV file to be written; what reads it gets back every name, unless it is no UTF-8."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
+    # A name that is no UTF-8 is written with its bytes as \udcff.
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        # With its default ends of lines, for only then a \r in a name is quoted.
+        yield csv.writer(file)
+
+
+def _write(scores: TrackScores, classes: list[str], path: Path) -> None:
+    with _table(path) as table:
         table.writerow(["track_id", "genre", "predicted", *classes])
         for track_id, probs, label in zip(*scores, strict=True):
             shares = (f"{prob:.6f}" for prob in probs.tolist())
@@ -128,20 +139,16 @@ def _write(scores: TrackScores, classes: list[str], path: Path) -> None:
 
 def _write_files(scores: TrackScores, files: Sequence[Path], pl_module: LightningModule, path: Path) -> None:
     classes, several = classes_of(pl_module), pl_module.task == "multi"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A name that is no UTF-8 is written with its bytes as \udcff.
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        # With its default ends of lines, for only then a \r in a name is quoted.
-        table = csv.writer(file)
-        table.writerow(["path", "predicted", *classes])
+    with _table(path) as table:
+        table.writerow(["path", "predicted", *map(spreadsheet_cell, classes)])
         for position, probs in zip(scores.track_id.tolist(), scores.probs, strict=True):
             shares = (f"{prob:.6f}" for prob in probs.tolist())
-            table.writerow([files[position], genres_named(probs, classes, several), *shares])
+            names = (spreadsheet_cell(text) for text in (str(files[position]), genres_named(probs, classes, several)))
+            table.writerow([*names, *shares])
 
 
 def _write_genres(scores: TrackScores, classes: list[str], path: Path) -> None:
-    with path.open("w", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
+    with _table(path) as table:
         table.writerow(["genre", "tracks", "average_precision"])
         rows = zip(classes, scores.label.sum(0).tolist(), average_precision_of(scores).tolist(), strict=True)
         table.writerows((name, count, "" if average != average else f"{average:.6f}") for name, count, average in rows)
@@ -168,7 +175,7 @@ def _print(scores: TrackScores, classes: list[str], split: str) -> None:
     counts = scores.label.bincount(minlength=len(classes))
     table = Table("genre", "F1", "tracks", title=f"{split}: {_accuracy(scores, classes)}", title_justify="left")
     for name, count in zip(classes, counts.tolist(), strict=True):
-        table.add_row(name, f"{rated[f'f1/{name}']:.3f}", str(count))
+        table.add_row(one_line(name), f"{rated[f'f1/{name}']:.3f}", str(count))
     table.add_section()
     table.add_row("f1_macro", f"{rated['f1_macro']:.3f}", str(len(scores.label)))
     console.print(table)

@@ -29,6 +29,7 @@ from lit_genre.data.store import AudioSource, store_folder
 from lit_genre.data.store_builder import Decoder, build_store
 from lit_genre.data.track import Split, Track
 from lit_genre.errors import LitGenreError, check_at_least
+from lit_genre.text import one_line
 
 
 class TrackDataModule(LightningDataModule, ABC):
@@ -191,7 +192,7 @@ class TrackDataModule(LightningDataModule, ABC):
 
     def _report(self, lost: dict[int, str], says: bool) -> None:
         for note in self.notes if says else []:
-            console.print(note, markup=False)
+            console.print(one_line(note))
         index = self.store_folder / "index.csv"
         report_lost(self.tracks, lost, self.name_of, self.audio_folder, index, self.max_lost, self.remedy, says)
 
@@ -218,11 +219,13 @@ class TrackDataModule(LightningDataModule, ABC):
 
         Says so where tracks to be tested are among those that the model was trained on.
         """
-        self.seed = state_dict["seed"]
+        seed = state_dict.get("seed")
+        if type(seed) is not int or seed < 0:
+            raise LitGenreError(f"The checkpoint is damaged: its seed of the data is {seed!r}, not a whole number.")
+        self.seed = seed
         self._clips_a_step = state_dict.get("clips_a_step")
         if "trained_on" in state_dict:
-            trained_on = set(state_dict["trained_on"].tolist())
-            tests_on = set(state_dict["tests_on"].tolist())
+            trained_on, tests_on = _ids(state_dict["trained_on"]), _ids(state_dict.get("tests_on"))
             self.is_of_checkpoint = (trained_on, tests_on) == (self.ids_of("train"), self.ids_of("test"))
             self.report_heard(trained_on)
 
@@ -239,7 +242,6 @@ class TrackDataModule(LightningDataModule, ABC):
                     f"Beware: the model was trained on {len(heard):,} of the {len(ids):,} {split} tracks, if numbers "
                     f"tell ({self.name_of(self.track(min(heard)))}): on these its score is too high. Were they split "
                     "anew since?",
-                    markup=False,
                 )
 
     def track(self, track_id: int) -> Track:
@@ -404,7 +406,14 @@ def trained_tracks(checkpoint: dict[str, Any]) -> set[int] | None:
     # Each class of data has its state under its name.
     states = (part for part in checkpoint.values() if isinstance(part, dict) and "trained_on" in part)
     state = next(states, None)
-    return set(state["trained_on"].tolist()) if state else None
+    return _ids(state["trained_on"]) if state else None
+
+
+def _ids(value: Any) -> set[int]:
+    """Read the ids of tracks that a checkpoint stores."""
+    if not isinstance(value, Tensor) or value.ndim != 1 or value.is_floating_point():
+        raise LitGenreError("The checkpoint is damaged: it stores no track ids where they are expected.")
+    return set(value.tolist())
 
 
 def _default_workers(decode_once: bool) -> int:

@@ -7,7 +7,8 @@ from typing import Any
 from lit_genre import __version__
 from lit_genre.batch import Task
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.run_folder import is_best, read_recipe, read_summary, run_folder_of
+from lit_genre.run_folder import is_best, is_own_run, read_recipe, read_summary, run_folder_of
+from lit_genre.text import markdown
 
 _FMA = (
     "The Free Music Archive data set (Defferrard et al., ISMIR 2017): its metadata is under CC BY 4.0, and each track "
@@ -43,7 +44,7 @@ def write_card(model: GenreClassifier, folder: Path, checkpoint: Path | None, li
     )
     parts = [
         f"---\n{metadata.to_yaml()}\n---",
-        f"# {backbone}, a music genre classifier",
+        f"# {markdown(backbone)}, a music genre classifier",
         _what(model),
         f"## Training data\n\n{_data(checkpoint)}",
         f"## Scores\n\n{scores}",
@@ -60,7 +61,7 @@ def _what(model: GenreClassifier) -> str:
     return (
         f"A model of lit-genre {__version__}: {several}, {count:,} parameters, from "
         f"mono audio of {model.sample_rate:,} Hz in clips of {model.clip_samples / model.sample_rate:g} s, whose "
-        f"probabilities are averaged over a track.\n\nGenres: {', '.join(model.classes)}."
+        f"probabilities are averaged over a track.\n\nGenres: {', '.join(map(markdown, model.classes))}."
     )
 
 
@@ -74,74 +75,79 @@ def _data(checkpoint: Path | None) -> str:
         return own
     # A probe: two things have been trained, each on its own.
     origin = summary.get("backbone_data")
-    return (
-        f"The head: {own}\n\nFront-end and backbone, which were frozen: {_said_of(origin, run) if origin else _BROUGHT}"
-    )
+    whose = _said_of(origin, run) if isinstance(origin, dict) else _BROUGHT
+    return f"The head: {own}\n\nFront-end and backbone, which were frozen: {whose}"
 
 
 def _said_of(data: dict[str, Any], run: Path) -> str:
-    arguments = data.get("init_args", {})
-    name = data.get("class_path", "").rpartition(".")[2]
-    root = Path(str(arguments.get("root", ""))).expanduser()
+    arguments = data.get("init_args")
+    if not isinstance(arguments, dict):
+        arguments = {}
+    name = str(data.get("class_path", "")).rpartition(".")[2]
     if name == "GTZANDataModule":
         return _GTZAN
     if name == "FolderDataModule":
         return _FOLDER
     if name != "FMADataModule":
-        return f"{name}."
+        return f"{markdown(name)}."
+    # Whether a place elsewhere exists is nothing that a run from elsewhere may ask.
+    root = Path(str(arguments.get("root", "data"))).expanduser() if is_own_run(run) else Path("data")
     # A relative one is of the place where runs/ lies, from which another place may have been chosen since.
     if any((place / root / "fma_metadata" / "demo.json").exists() for place in (Path(), run.parent.parent)):
         return _SYNTHETIC
-    return f"FMA {arguments.get('subset', 'small')}, or data in its layout. {_FMA}"
+    return f"FMA {markdown(str(arguments.get('subset', 'small')))}, or data in its layout. {_FMA}"
 
 
 def _scores(run: Path, task: Task) -> str | None:
     """Tell the last test of a run, from the tables that it left."""
     try:
         with (run / ("genres.csv" if task == "multi" else "test.csv")).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except OSError:
+            _, *rows = csv.reader(file)
+        # By place, for a genre may have the name of another column.
+        return _average_precision(rows) if task == "multi" else _accuracy([(row[1], row[2]) for row in rows])
+    except (OSError, ValueError, IndexError, csv.Error):
         return None
-    return _average_precision(rows) if task == "multi" else _accuracy(rows)
 
 
-def _accuracy(rows: list[dict[str, str]]) -> str:
+def _accuracy(pairs: list[tuple[str, str]]) -> str:
     from scipy.stats import binomtest
 
-    n_right = sum(row["genre"] == row["predicted"] for row in rows)
-    low, high = binomtest(n_right, len(rows)).proportion_ci(method="wilson")
+    n_right = sum(genre == predicted for genre, predicted in pairs)
+    low, high = binomtest(n_right, len(pairs)).proportion_ci(method="wilson")
     lines = [
-        f"Accuracy {n_right / len(rows):.1%} of the {len(rows):,} tracks of the test split "
+        f"Accuracy {n_right / len(pairs):.1%} of the {len(pairs):,} tracks of the test split "
         f"(95 % interval {low:.1%} to {high:.1%}), by the last test of the run.",
         "",
         "| genre | tracks | recognised |",
         "|---|---|---|",
     ]
-    for genre in sorted({row["genre"] for row in rows}):
-        predicted = [row["predicted"] for row in rows if row["genre"] == genre]
-        lines.append(f"| {genre} | {len(predicted)} | {predicted.count(genre) / len(predicted):.0%} |")
+    for genre in sorted({genre for genre, _ in pairs}):
+        predicted = [predicted for own, predicted in pairs if own == genre]
+        lines.append(f"| {markdown(genre)} | {len(predicted)} | {predicted.count(genre) / len(predicted):.0%} |")
     return "\n".join(lines)
 
 
-def _average_precision(rows: list[dict[str, str]]) -> str:
-    rated = [float(row["average_precision"]) for row in rows if row["average_precision"]]
+def _average_precision(rows: list[list[str]]) -> str:
+    rated = [float(average) for _, _, average in rows if average]
     lines = [
         f"Mean average precision over {len(rated)} genres {sum(rated) / max(1, len(rated)):.3f}, by the last test of "
         "the run.",
         "",
         "| genre | tracks | average precision |",
         "|---|---|---|",
-        *(f"| {row['genre']} | {row['tracks']} | {row['average_precision'] or '-'} |" for row in rows),
+        *("| " + " | ".join(map(markdown, (genre, tracks, average or "-"))) + " |" for genre, tracks, average in rows),
     ]
     return "\n".join(lines)
 
 
 def _use(model: GenreClassifier) -> str:
     return (
-        "```bash\npip install 'lit-genre[hub]'\nlit-genre classify FOLDER song.mp3\n```\n\n"
+        "lit-genre is on no package registry yet: a package of that name there is not this project's. Clone the "
+        "project's repository and install it from there; FOLDER is the folder with these files.\n\n"
+        "```bash\npip install -e '.[hub]'  # in the clone\nlit-genre classify FOLDER song.mp3\n```\n\n"
         "```python\nfrom lit_genre import load_model\n\nmodel = load_model('FOLDER')\n"
         "probabilities, embedding = model.answer(waveform)  # (b, n), mono, full scale 1, "
-        f"{model.sample_rate} Hz\n```\n\nFOLDER is the folder with these files."
+        f"{model.sample_rate} Hz\n```"
     )
 
 
@@ -156,7 +162,7 @@ def _limits(model: GenreClassifier) -> str:
 
 def _licence(license: str | None) -> str:
     return (
-        f"The weights: {license}."
+        f"The weights: {markdown(license)}."
         if license
         else "The weights: not decided. Whoever uploads them decides, and writes it here."
     ) + " The program lit-genre: Apache-2.0."

@@ -18,9 +18,9 @@ from lit_genre.export.check import TOLERANCE, check_same
 from lit_genre.export.to_hub import write_hub
 from lit_genre.export.to_onnx import run_onnx, write_onnx
 from lit_genre.export.to_torch import run_program, write_program
-from lit_genre.load import load_model
+from lit_genre.load import add_trust_argument, load_model
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.run_folder import find_checkpoint
+from lit_genre.run_folder import check_run_folder, find_checkpoint, run_folder_of
 
 SUFFIXES: Final = {"onnx": ".onnx", "torch_export": ".pt2", "hub": ""}
 
@@ -31,6 +31,8 @@ def run(args: Sequence[str]) -> None:
     source = Path(options.checkpoint).expanduser()
     if not source.is_dir():
         source = find_checkpoint(options.checkpoint)
+    if (run := run_folder_of(source)) and not options.trust:
+        check_run_folder(run)
     model = load_model(source, trust=options.trust)
     name = f"{type(model.backbone).__name__}{SUFFIXES[options.format]}"
     output = options.output or Path(name)
@@ -76,7 +78,7 @@ def export(
         if output.is_dir():
             output.rmdir()
         shutil.move(written, output)
-    console.print(f"Written: {output}", markup=False)
+    console.print(f"Written: {output}")
     console.print(f"It differs from the checkpoint by at most {worst:.1g} in a probability, of {TOLERANCE:g} allowed.")
 
 
@@ -105,7 +107,5 @@ def _parser() -> argparse.ArgumentParser:
         help="audio to compare on, beside noise and a synthetic song",
     )
     parser.add_argument("--license", help="of the weights, for the model card, as the Hub spells it: cc-by-nc-4.0, ...")
-    parser.add_argument(
-        "--trust", action="store_true", help="import any class that the checkpoint names: this runs its code"
-    )
+    add_trust_argument(parser)
     return parser

@@ -1,6 +1,7 @@
 """The contract of a backbone: what a class must be to be trained, compared and exported by lit-genre."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
@@ -44,5 +45,21 @@ class Backbone(nn.Module, ABC):
 
         For a backbone that fetches pretrained weights or reads a file when it is built: a checkpoint then needs
         neither.
+        """
+        return {}
+
+    @classmethod
+    def unsafe_args(cls, init_args: Mapping[str, Any]) -> dict[str, str]:
+        """Return the arguments that a file from a stranger must not set, each with the reason.
+
+        A checkpoint names its backbone and the arguments. Where some of these run code, read a file or fetch something
+        from a network, name them here: such a checkpoint is then refused unless the user adds --trust. Arguments of
+        type `Path`, and those called `path`, `url` and the like, are refused without being named.
+
+        Args:
+            init_args: What the file gives, as plain data of any kind.
+
+        Returns:
+            For each argument the end of a sentence about it, such as `{"trust_remote_code": "runs Python files"}`.
         """
         return {}

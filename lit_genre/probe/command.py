@@ -21,8 +21,9 @@ from lit_genre.model.metrics import TrackScores
 from lit_genre.probe.embeddings import Clips, Embeddings
 from lit_genre.probe.head import Kind, fit_head, track_scores
 from lit_genre.probe.layers import write_head
-from lit_genre.run_folder import BEST, read_recipe
+from lit_genre.run_folder import BEST, read_checkpoint, read_recipe
 from lit_genre.settings import add_folder, read_settings
+from lit_genre.trust.hyperparameters import check_weights
 
 
 def run(args: Sequence[str]) -> None:
@@ -68,8 +69,8 @@ def _take_weights(model: GenreClassifier, data: TrackDataModule, checkpoint: Pat
         whose = "random: a baseline for those that are not" if ours else "its own, and random where it brings none"
         console.print(f"Without --ckpt_path the backbone's weights are {whose}.")
         return None
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    weights = content["state_dict"]
+    content = read_checkpoint(checkpoint)
+    weights = check_weights(content.get("state_dict"), checkpoint)
     for name in ("frontend", "backbone"):
         its = {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
         try:
@@ -87,7 +88,6 @@ def _say(backbone: str, kind: Kind, clips: dict[Split, Clips], embeddings: Embed
     console.print(
         f"{backbone}, frozen, and a head to train, {kind}: {n_clips:,} training clips, an embedding of {dim} numbers "
         f"each, {how} in {embeddings.folder}",
-        markup=False,
     )
     if "val" not in clips:
         console.print("No track is in the val split: how strongly the head is regularised is not chosen, but fixed.")

@@ -32,6 +32,7 @@ def compare(
     baseline: bool = True,
     report_only: bool = False,
     runs: list[str] | None = None,
+    trust: bool = False,
 ) -> None:
     """Train configurations with several seeds, one after the other, test the best checkpoint of each, and report.
 
@@ -52,6 +53,8 @@ def compare(
         baseline: Whether to add the baseline.
         report_only: Train nothing; report on what is finished in the folder, and on `runs`.
         runs: Folders of further runs, trained anywhere, to report on too; * and ? stand for names.
+        trust: Import what the checkpoints of the comparison name when a run is resumed or tested: for your own
+            classes that no installed package declares.
 
     Raises:
         LitGenreError: Nothing to compare, a file is missing, or the folder holds runs of other settings.
@@ -66,14 +69,19 @@ def compare(
                 _rate_baseline(folder / "runs" / "baseline", next(iter(plan.values())))
             for number, (run_folder, words) in enumerate(plan.items(), start=1):
                 console.rule(f"{number} of {len(plan)}: {run_folder.name}", align="left")
-                _train_and_test(run_folder, words)
+                _train_and_test(run_folder, words, ["--trust"] if trust else [])
         except KeyboardInterrupt:
             sys.exit("Stopped. The same command goes on from here.")
-    folders = [*sorted(folder.glob("runs/*/")), *(Path(found) for name in runs or [] for found in sorted(glob(name)))]
+    folders = [*sorted(folder.glob("runs/*/")), *(path for name in runs or [] for path in _folders_of(name))]
     # Patterns may overlap.
     read = [read_run(path) for path in {path.resolve(): path for path in folders}.values()]
     tell_apart(read)
     report(read, folder)
+
+
+def _folders_of(name: str) -> list[Path]:
+    """List the folders that a name or a pattern stands for; [ and ] may be in the name of a folder too."""
+    return [Path(name)] if Path(name).exists() else [Path(match) for match in sorted(glob(name))]
 
 
 def report(runs: list[Run], folder: Path) -> None:
@@ -96,10 +104,10 @@ def report(runs: list[Run], folder: Path) -> None:
     draw_overfit(runs, folder / "overfit.png")
     pictures = {"Curves": folder / "curves.png", "Overfitting": folder / "overfit.png"}
     write_page(runs, found, pictures, with_papers, folder / "report.html")
-    console.print(table, markup=False)
+    console.print(table)
     for run in runs:
         if run.error:
-            console.print(f"{run.folder.name} failed: {run.error}", markup=False)
+            console.print(f"{run.folder.name} failed: {run.error}")
     console.print(f"Report: {folder / 'report.html'}")
 
 
@@ -190,7 +198,7 @@ def _rate_baseline(folder: Path, words: list[str]) -> None:
             (folder / "error.txt").write_text(error + "\n", encoding="utf-8")
 
 
-def _train_and_test(folder: Path, words: list[str]) -> None:
+def _train_and_test(folder: Path, words: list[str], trust: list[str]) -> None:
     checkpoints = folder / "checkpoints"
     (folder / "error.txt").unlink(missing_ok=True)
     error = ""
@@ -199,13 +207,17 @@ def _train_and_test(folder: Path, words: list[str]) -> None:
         if not last.exists():
             # Of a first epoch that was cut off before its checkpoint.
             (folder / "metrics.csv").unlink(missing_ok=True)
-        where = ["--ckpt_path", str(last)] if last.exists() else [*words, f"--trainer.default_root_dir={folder}"]
+        where = (
+            ["--ckpt_path", str(last), *trust] if last.exists() else [*words, f"--trainer.default_root_dir={folder}"]
+        )
         error = _lit_genre("fit", *where)
     if not error and not (folder / "test.csv").exists():
         best = checkpoints / "best.ckpt"
         # Logger, accelerator and the like are not of the recipe that a checkpoint brings.
         trainer = [word for word in words if word.startswith("--trainer.")]
-        error = _lit_genre("test", "--ckpt_path", str(best if best.exists() else checkpoints / "last.ckpt"), *trainer)
+        error = _lit_genre(
+            "test", "--ckpt_path", str(best if best.exists() else checkpoints / "last.ckpt"), *trainer, *trust
+        )
     if error:
         (folder / "error.txt").write_text(error + "\n", encoding="utf-8")
 

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import pandas as pd
 import torch
-import yaml
 
 from lit_genre.errors import LitGenreError
 from lit_genre.model.metrics import TrackScores, calibration_error, score
-from lit_genre.run_folder import read_summary
+from lit_genre.run_folder import check_run_folder, read_summary
+from lit_genre.trust.plain import read_yaml
 
 _OF_THE_MACHINE: Final = frozenset(
     ("root", "path", "csv", "store_root", "num_workers", "residence", "decode_once", "cache_mel", "max_lost", "seed")
@@ -24,6 +24,10 @@ _OF_TRAINING: Final = (
     *("accumulate_grad_batches", "gradient_clip_val", "precision", "callbacks"),
 )
 """Arguments of the trainer that make another model of it."""
+
+
+_LEADING: Final = ["track_id", "genre", "predicted"]
+"""Columns of test.csv before those of the genres."""
 
 
 @dataclass
@@ -88,34 +92,42 @@ def read_run(folder: Path) -> Run:
     Raises:
         LitGenreError: A file in it is damaged.
     """
-    name, seed = re.fullmatch(r"(.*?)(?:-seed(\d+))?", folder.name).groups()  # type: ignore[union-attr]
+    name, seed = re.fullmatch(r"(.*?)(?:-seed(\d{1,18}))?", folder.name, re.DOTALL).groups()  # type: ignore[union-attr]
     run = Run(folder, name, None if seed is None else int(seed))
+    if folder.is_dir():
+        check_run_folder(folder)
     try:
         if (path := folder / "config.yaml").exists():
-            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+            config = read_yaml(path)
             check_task(config, path)
             run.backbone = config["model"]["backbone"]["class_path"].rpartition(".")[2]
             run.settings = _settings_of(config)
             if seed is None:
                 # A baseline has no seed.
-                run.model, run.seed = run.backbone, config.get("seed_everything")
+                run.model, run.seed = run.backbone, _typed(config, "seed_everything", int)
         path = folder / "summary.json"
         if summary := read_summary(folder):
-            run.parameters, run.chosen_by = summary["parameters"], summary.get("chosen_by", "")
-            run.is_baseline, run.model = summary.get("baseline", False), summary.get("name", run.model)
+            run.parameters, run.chosen_by = _typed(summary, "parameters", int), _typed(summary, "chosen_by", str) or ""
+            run.is_baseline, run.model = bool(summary.get("baseline")), _typed(summary, "name", str) or run.model
         if (path := folder / "metrics.csv").exists():
-            _read_history(run, pd.read_csv(path), summary.get("epoch"))
+            _read_history(run, pd.read_csv(path).apply(pd.to_numeric), _typed(summary, "epoch", int))
         if (path := folder / "test.csv").exists():
-            # Genres may be called 1980, None or True.
-            names = {"genre": str, "predicted": str}
-            _read_predictions(run, pd.read_csv(path, index_col="track_id", keep_default_na=False, dtype=names))
+            _read_predictions(run, path)
         if (path := folder / "error.txt").exists():
             run.error = path.read_text(encoding="utf-8").strip()
-    except (AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise LitGenreError(
             f"{path} is damaged: {type(error).__name__}: {error}. Delete the run, or leave it out."
         ) from error
     return run
+
+
+def _typed(content: dict[str, Any], name: str, kind: type) -> Any:
+    """Return a value of a file; None where it is not there."""
+    value = content.get(name)
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{name} is {value!r}")
+    return value
 
 
 def tell_apart(runs: list[Run]) -> None:
@@ -174,12 +186,18 @@ def _read_history(run: Run, history: pd.DataFrame, chosen: int | None) -> None:
         run.memory_gb = float(history["memory_gb"].max())
 
 
-def _read_predictions(run: Run, predictions: pd.DataFrame) -> None:
-    run.predictions = predictions
-    classes = list(predictions.columns[2:])
-    label = torch.tensor([classes.index(genre) for genre in predictions["genre"]])
-    probs = torch.tensor(predictions[classes].to_numpy(), dtype=torch.float32)
-    scores = TrackScores(torch.tensor(predictions.index.to_numpy()), probs, label)
+def _read_predictions(run: Run, path: Path) -> None:
+    # As text, header and all: genres may be called 1980, None or True, or have the name of another column.
+    header, *rows = pd.read_csv(path, header=None, dtype=str, keep_default_na=False).to_numpy().tolist()
+    if header[:3] != _LEADING:
+        raise ValueError(f"its columns begin with {', '.join(header[:3])}")
+    classes = header[3:]
+    columns = [[row[place] for row in rows] for place in range(3)]
+    track_id = [int(text) for text in columns[0]]
+    run.predictions = pd.DataFrame(dict(zip(_LEADING[1:], columns[1:], strict=True)), index=track_id)
+    label = torch.tensor([classes.index(genre) for genre in columns[1]])
+    probs = torch.tensor([[float(share) for share in row[3:]] for row in rows])
+    scores = TrackScores(torch.tensor(track_id), probs, label)
     rated = score(scores, classes)
     run.test, run.f1_macro = float(rated["accuracy"]), float(rated["f1_macro"])
     run.calibration_error = calibration_error(scores, classes)

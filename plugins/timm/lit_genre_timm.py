@@ -1,6 +1,7 @@
 """TimmBackbone: the image networks of timm on the spectrogram as a picture."""
 
 import difflib
+from collections.abc import Mapping
 from typing import Any
 
 import torch.nn.functional as F
@@ -58,6 +59,11 @@ class TimmBackbone(Backbone):
     def restore_args(self) -> dict[str, Any]:
         """Return what a checkpoint needs in order not to fetch weights that it overwrites."""
         return {"pretrained": False}
+
+    @classmethod
+    def unsafe_args(cls, init_args: Mapping[str, Any]) -> dict[str, str]:
+        """Return the arguments that a file must not set: it brings its weights, and need not fetch any."""
+        return {"pretrained": "fetches weights from the hub"} if init_args.get("pretrained") else {}
 
 
 def _create(model_name: str, pretrained: bool, dropout: float, drop_path: float) -> Any:

@@ -2,13 +2,20 @@
 
 import json
 import math
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from lit_genre.model.backbone import Backbone, InputShape
+
+# A checkpoint describes its encoder by numbers; these would fetch kernels, classes or weights from elsewhere.
+_CODE_OR_PLACE: Final = re.compile(
+    r"^auto_map$|attn_implementation|experts_implementation|kernel_config|quantization|^_name|_hash$"
+)
 
 
 class TransformersBackbone(Backbone):
@@ -96,6 +103,19 @@ class TransformersBackbone(Backbone):
         described = json.loads(config.to_json_string(use_diff=False))
         return {"restored": {"config": described, "extractor": json.loads(self.extractor.to_json_string())}}
 
+    @classmethod
+    def unsafe_args(cls, init_args: Mapping[str, Any]) -> dict[str, str]:
+        """Return the arguments that a file must not set: code of the model, and where to read it from."""
+        unsafe = {}
+        if init_args.get("trust_remote_code"):
+            unsafe["trust_remote_code"] = (
+                "runs the Python files that come with the model, which a checkpoint needs if its encoder is not one of "
+                "transformers"
+            )
+        if not init_args.get("restored"):
+            unsafe["model"] = f"reads the model {init_args.get('model')!r} from a folder or from the hub"
+        return unsafe
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle arguments and weights: wav2vec 2.0 and others hold what cannot be pickled."""
         return _rebuild, (type(self), {**self.arguments, **self.restore_args()}, self.state_dict(), self.training)
@@ -155,9 +175,13 @@ def _restore(restored: dict[str, Any]) -> tuple[Any, nn.Module]:
     """Build an encoder without weights, and its feature extractor, from what a checkpoint knows of them."""
     import transformers
 
-    config = transformers.AutoConfig.for_model(**restored["config"])
+    described = {name: value for name, value in restored["config"].items() if not _CODE_OR_PLACE.search(name)}
+    config = transformers.AutoConfig.for_model(**described)
     kind = restored["extractor"]["feature_extractor_type"]
-    extractor = getattr(transformers, kind).from_dict(restored["extractor"])
+    found = getattr(transformers, str(kind), None)
+    if not (isinstance(found, type) and issubclass(found, transformers.FeatureExtractionMixin)):
+        raise ValueError(f"the checkpoint names the feature extractor {kind}, which transformers does not have")
+    extractor = found.from_dict(restored["extractor"])
     return extractor, _encoder_of(transformers.AutoModel.from_config(config), kind)
 
 

@@ -1,0 +1,168 @@
+"""What a checkpoint and its run folder put in front of the user's command line, as far as they may."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from jsonargparse import Namespace
+from lightning.pytorch import LightningDataModule
+
+from lit_genre.data.datamodule import TrackDataModule, trained_tracks
+from lit_genre.errors import LitGenreError
+from lit_genre.run_folder import check_run_folder, own_texts, read_checkpoint, read_recipe, run_folder_of
+from lit_genre.trust.classes import Source
+from lit_genre.trust.hyperparameters import check_hyperparameters, check_weights, read_hyperparameters
+from lit_genre.trust.plain import texts_of
+from lit_genre.trust.recipe import check_recipe, unnamed_places
+
+_PLACES: Final = frozenset(("root", "path", "csv"))
+
+
+@dataclass
+class Restored:
+    """What a checkpoint and the configuration of its run describe; empty without a checkpoint.
+
+    Attributes:
+        checkpoint: The file.
+        hyperparameters: Arguments of the model.
+        recipe: Configuration of the run, as far as it may be followed; empty for a checkpoint that lies elsewhere.
+        written: The same as it stands in the file.
+    """
+
+    checkpoint: Path | None = None
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    written: dict[str, Any] = field(default_factory=dict)
+
+    def differences(self) -> dict[str, tuple[Any, Any]]:
+        """List the arguments of the backbone that differ between checkpoint and recipe: (checkpoint's, recipe's).
+
+        A pretrained backbone is restored without the files that it was made from.
+        """
+        arguments = self.written["model"]["backbone"].get("init_args", {})
+        return {
+            name: (value, arguments[name])
+            for name, value in self.hyperparameters["backbone"].get("init_args", {}).items()
+            if name in arguments and value != arguments[name]
+        }
+
+
+def restore(checkpoint: Path, trust: bool, named: frozenset[str], sections: Sequence[str]) -> Restored:
+    """Read a checkpoint and the configuration of its run, and check what they ask for.
+
+    Args:
+        checkpoint: The file.
+        trust: Whether to follow whatever they ask for.
+        named: Texts in the user's own words.
+        sections: What is taken from the configuration of the run: `model`, `data`, `trainer` and so on.
+
+    Raises:
+        LitGenreError: They are damaged, or ask for something that is not trusted.
+    """
+    content = read_checkpoint(checkpoint)
+    hyperparameters = read_hyperparameters(checkpoint, content["hyper_parameters"])
+    check_weights(content.get("state_dict"), checkpoint)
+    folder = run_folder_of(checkpoint)
+    if folder and not trust:
+        check_run_folder(folder)
+    written = read_recipe(checkpoint)
+    if folder and not isinstance((written.get("model") or {}).get("backbone"), dict):
+        raise LitGenreError(f"{folder / 'config.yaml'} is damaged: it does not name the backbone of a model.")
+    recipe = {name: value for name, value in written.items() if name in sections}
+    if not trust:
+        source = Source(checkpoint, named, own_texts(checkpoint))
+        check_hyperparameters(hyperparameters, source)
+        if folder is not None:
+            about_run = Source(folder / "config.yaml", named, source.own)
+            recipe = check_recipe(recipe, about_run)
+    return Restored(checkpoint, hyperparameters, recipe, written)
+
+
+def texts_in(configs: Iterable[str], options: Iterable[str]) -> frozenset[str]:
+    """Collect the texts in the user's configurations and options."""
+    texts: set[str] = set()
+    for option in options:
+        texts |= {option, option.partition("=")[2]}
+        texts |= texts_of(_loaded(option.partition("=")[2]))
+    for config in configs:
+        path = Path(config).expanduser()
+        texts |= texts_of(_loaded(path.read_text(encoding="utf-8")) if path.is_file() else _loaded(config))
+    return frozenset(texts)
+
+
+def data_of(recipe: dict[str, Any], asked: str | None, configs: list[str]) -> dict[str, Any]:
+    """Return the data of a run's recipe: nothing where the user names another class.
+
+    Where the user names the class that it has, the data may lie elsewhere: its places are left out.
+    """
+    data = recipe["data"]
+    names = [asked] if asked else [name for config in configs if (name := _data_class_in(config))]
+    if names and names[-1].rpartition(".")[2] != data["class_path"].rpartition(".")[2]:
+        return {}
+    if asked:
+        arguments = {name: value for name, value in data.get("init_args", {}).items() if name not in _PLACES}
+        data = data | {"init_args": arguments}
+    return {"data": data}
+
+
+def check_backbone(asked: Namespace, trained: dict[str, Any], checkpoint: Path) -> None:
+    """Refuse a checkpoint of another backbone than the one that is asked for."""
+    names = [path.rpartition(".")[2] for path in (asked.class_path, trained["class_path"])]
+    if names[0] != names[1]:
+        raise LitGenreError(
+            f"{checkpoint} holds a {names[1]}, but the configuration asks for a {names[0]}: "
+            "name another checkpoint, or leave out the configuration of the model."
+        )
+
+
+def check_places(data: Namespace, restored: Restored) -> None:
+    """Refuse places of the data that only the configuration of a run from elsewhere names."""
+    written = restored.written.get("data", {}).get("init_args") or {}
+    if names := unnamed_places(vars(data.init_args) if data.get("init_args") else {}):
+        options = " ".join(f"--data.{name}={_as_option(written[name])}" for name in names)
+        raise LitGenreError(
+            f"The configuration of the run of {restored.checkpoint} was not written by this account, or was edited "
+            f"since, and names places of its own. If you want them, name them yourself: {options} Or, if you trust "
+            "whoever made the run, add --trust."
+        )
+
+
+def check_resumable(checkpoint: Path, data: LightningDataModule) -> None:
+    """Refuse to resume what is no training, or with other music, before anything in the run's folder is touched."""
+    content = read_checkpoint(checkpoint)
+    if not content.get("optimizer_states"):
+        raise LitGenreError(
+            f"{checkpoint} holds weights alone, as a probe leaves them: there is no training to go on with."
+        )
+    before = trained_tracks(content)
+    if before is not None and isinstance(data, TrackDataModule):
+        now = data.ids_of("train")
+        if 2 * len(before & now) < len(before):
+            raise LitGenreError(
+                f"{checkpoint} was trained on {len(before):,} tracks, of which {len(before & now):,} are among the "
+                f"{len(now):,} training tracks in {data.audio_folder}: a run goes on with its own data. To train "
+                "on other music, begin another by leaving out --ckpt_path; a head for it on what this network has "
+                "learnt is trained by lit-genre probe."
+            )
+
+
+def _data_class_in(config: str) -> str | None:
+    try:
+        content = yaml.safe_load(Path(config).expanduser().read_text(encoding="utf-8"))
+        data = content["data"]
+        return data if isinstance(data, str) else str(data["class_path"])
+    except (KeyError, OSError, TypeError, ValueError, yaml.YAMLError):  # The parser will report it.
+        return None
+
+
+def _loaded(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError):  # The parser will report it.
+        return None
+
+
+def _as_option(value: Any) -> str:
+    return "'[" + ",".join(map(str, value)) + "]'" if isinstance(value, list) else str(value)

@@ -1,0 +1,119 @@
+"""Checks what a checkpoint, or a folder in the Hub's format, stores about its model: arguments and weights."""
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import torch
+from torch import Tensor
+
+from lit_genre.batch import Task
+from lit_genre.errors import LitGenreError
+from lit_genre.model.classifier import GenreClassifier
+from lit_genre.trust.arguments import check_description
+from lit_genre.trust.classes import Source
+from lit_genre.trust.plain import is_finite_number, mapping
+
+_RECIPE: Final = frozenset(("augment", "label_smoothing", "optimizer", "scheduler", "compile_backbone"))
+"""Arguments that belong to the training: a run's configuration has them, a checkpoint does not."""
+
+_EXPECTED: Final = frozenset(inspect.signature(GenreClassifier).parameters) - _RECIPE
+_LONGEST_NAME: Final = 1000
+_SAMPLE_RATES: Final = (100, 1_000_000)
+_LONGEST_CLIP: Final = 86_400.0
+"""Seconds, a day: a longer clip would only fill the memory."""
+
+
+def read_hyperparameters(path: Path, content: Any) -> dict[str, Any]:
+    """Return the arguments of the model that a file stores, as far as they are well formed; names are not checked yet.
+
+    Args:
+        path: The file, for messages.
+        content: What the file stores under `hyper_parameters`.
+
+    Raises:
+        LitGenreError: It is not the description of a GenreClassifier.
+    """
+    place = f"The description of the model in {path}"
+    hyperparameters = {name: value for name, value in mapping(content, place).items() if not str(name).startswith("_")}
+    if missing := {"backbone", "classes"} - hyperparameters.keys():
+        raise LitGenreError(f"{path} is no checkpoint of lit-genre: it does not name {', '.join(sorted(missing))}.")
+    _check_classes(hyperparameters, place)
+    _check_numbers(hyperparameters, place)
+    return hyperparameters
+
+
+def check_hyperparameters(hyperparameters: Mapping[str, Any], source: Source) -> None:
+    """Refuse what a file may not name.
+
+    Raises:
+        LitGenreError: The backbone or the front-end is not installed for lit-genre, or gets more than plain data.
+    """
+    if strange := hyperparameters.keys() - _EXPECTED:
+        raise LitGenreError(
+            f"{source.path} asks for {', '.join(sorted(map(str, strange)))}, which no checkpoint of lit-genre has. "
+            "If you trust whoever made the file, add --trust (in Python: trust=True)."
+        )
+    for part in ("backbone", "frontend"):
+        if part in hyperparameters:
+            check_description(hyperparameters[part], part, source)
+
+
+def check_weights(weights: Any, path: Path) -> dict[str, Tensor]:
+    """Return the weights of a checkpoint: finite tensors, by name.
+
+    Raises:
+        LitGenreError: They are something else.
+    """
+    if not isinstance(weights, dict) or not weights:
+        raise LitGenreError(f"The model in {path} cannot be brought back: the file holds no weights.")
+    for name, tensor in weights.items():
+        if not (isinstance(name, str) and isinstance(tensor, Tensor)):
+            raise LitGenreError(f"The model in {path} cannot be brought back: {name!r} holds no weights.")
+        if tensor.layout != torch.strided or tensor.is_quantized:
+            raise LitGenreError(
+                f"The model in {path} cannot be brought back: the weights {name} are not dense numbers."
+            )
+        if not tensor.isfinite().all():
+            raise LitGenreError(
+                f"The weights {name} in {path} are not finite numbers: the training that wrote it has diverged. Use an "
+                "earlier checkpoint, or train again with a lower learning rate."
+            )
+    return weights
+
+
+def _check_classes(hyperparameters: Mapping[str, Any], place: str) -> None:
+    classes, task = hyperparameters["classes"], hyperparameters.get("task", "single")
+    if not isinstance(classes, list | tuple) or not classes:
+        raise LitGenreError(f"{place} is damaged: classes is {classes!r}, not a list of names.")
+    for name in classes:
+        if not (isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME):
+            raise LitGenreError(f"{place} is damaged: {name!r} among the classes is not a name.")
+    if len(set(classes)) < len(classes):
+        twice = next(name for name in classes if list(classes).count(name) > 1)
+        raise LitGenreError(f"{place} is damaged: {twice!r} stands twice among the classes.")
+    if task not in get_args(Task):
+        raise LitGenreError(f"{place} is damaged: task is {task!r}, but must be {' or '.join(get_args(Task))}.")
+    counts = hyperparameters.get("class_counts")
+    if counts is not None and not (
+        isinstance(counts, list | tuple)
+        and len(counts) == len(classes)
+        and all(type(count) is int and count >= 0 for count in counts)
+    ):
+        raise LitGenreError(f"{place} is damaged: class_counts is {counts!r}, not a number of tracks for each class.")
+
+
+def _check_numbers(hyperparameters: Mapping[str, Any], place: str) -> None:
+    rate, seconds = hyperparameters.get("sample_rate", 22050), hyperparameters.get("clip_seconds")
+    least, most = _SAMPLE_RATES
+    if type(rate) is not int or not least <= rate <= most:
+        raise LitGenreError(f"{place} is damaged: sample_rate is {rate!r}, but must be {least:,} to {most:,} Hz.")
+    if seconds is not None and not (is_finite_number(seconds) and 0 < seconds <= _LONGEST_CLIP):
+        raise LitGenreError(f"{place} is damaged: clip_seconds is {seconds!r}, but must be a length in seconds.")
+    dim = hyperparameters.get("head_dim")
+    if dim is not None and (type(dim) is not int or dim < 1):
+        raise LitGenreError(f"{place} is damaged: head_dim is {dim!r}, but must be a whole number, at least 1.")
+    for name in ("class_weights", "changes"):
+        if not isinstance(hyperparameters.get(name, False), bool):
+            raise LitGenreError(f"{place} is damaged: {name} is {hyperparameters[name]!r}, but must be true or false.")

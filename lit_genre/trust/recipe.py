@@ -1,0 +1,114 @@
+"""Checks the configuration of a run folder that may come from a stranger: classes, values and places in it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from lit_genre.errors import LitGenreError
+from lit_genre.trust.arguments import check_description, places
+from lit_genre.trust.classes import Source, find_class
+
+UNNAMED: Final = "<a place that only the file names>"
+"""Stands for a place that the user has to name: where it is left over, the user did not."""
+
+SECTIONS: Final = ("seed_everything", "trainer", "model", "data", "select_by", "without_callbacks")
+"""What may be taken from a configuration. The rest, such as weights_only, is not for a file to set."""
+
+_LISTS: Final = ("callbacks", "logger", "plugins")
+_ONE: Final = ("strategy", "profiler")
+_WORD: Final = re.compile(r"[\w:,+-]*")
+"""Such as bf16-mixed, 0,1 or 00:12:00:00; a dot could name a class, a slash a file."""
+
+_NOT_TAKEN: Final = frozenset(("default_root_dir", "model_registry"))
+_MODEL_PARTS: Final = ("backbone", "frontend", "optimizer", "scheduler")
+
+
+def check_recipe(recipe: Mapping[str, Any], source: Source) -> dict[str, Any]:
+    """Return the part of a run's configuration that a file may set.
+
+    Places of the data (`root`, `csv`, `store_root`, `drop`, ...) are replaced by `UNNAMED` unless the configuration is
+    of this account, or the user has named the same in this call.
+
+    Args:
+        recipe: The sections of config.yaml that are to be taken: plain data.
+        source: The file.
+
+    Raises:
+        LitGenreError: It names a class or a value that a file may not name, or is damaged.
+    """
+    taken = {name: value for name, value in recipe.items() if name in SECTIONS}
+    for name, check in {"model": _check_model, "data": _check_data, "trainer": _check_trainer}.items():
+        if name in taken and not isinstance(taken[name], dict):
+            raise LitGenreError(f"{source.path} is damaged: {name} is {taken[name]!r}, not names with values.")
+        if name in taken:
+            taken[name] = check(taken[name], source)
+    _check_value("without_callbacks", taken.get("without_callbacks"), source)
+    seed, select_by = taken.get("seed_everything"), taken.get("select_by")
+    if not (seed is None or isinstance(seed, int)) or not (select_by is None or isinstance(select_by, str)):
+        raise LitGenreError(f"{source.path} is damaged: seed_everything is {seed!r}, select_by {select_by!r}.")
+    return taken
+
+
+def unnamed_places(arguments: Mapping[str, Any]) -> list[str]:
+    """List the arguments of the data that still stand for a place that only the file names."""
+    return [
+        name for name, value in arguments.items() if UNNAMED in map(str, value if isinstance(value, list) else [value])
+    ]
+
+
+def _check_model(model: dict[str, Any], source: Source) -> dict[str, Any]:
+    for part in _MODEL_PARTS:
+        if model.get(part) is not None:
+            check_description(model[part], part, source)
+    augment = model.get("augment") or []
+    if not isinstance(augment, list):
+        raise LitGenreError(f"{source.path} is damaged: model.augment is {augment!r}, not a list.")
+    for description in augment:
+        check_description(description, "augment", source)
+    for name, value in model.items():
+        if name not in (*_MODEL_PARTS, "augment"):
+            _check_value(f"model.{name}", value, source)
+    return model
+
+
+def _check_data(data: dict[str, Any], source: Source) -> dict[str, Any]:
+    found = find_class(str(data.get("class_path")), "data", source)
+    arguments = data.get("init_args") or {}
+    if not isinstance(arguments, dict):
+        raise LitGenreError(f"{source.path} is damaged: data.init_args is {arguments!r}, not names with values.")
+    if found is not None:
+        accepted = source.named | source.own
+        for name, value in places(found, arguments).items():
+            texts = value if isinstance(value, list) else [value]
+            if not all(isinstance(text, str) and text in accepted for text in texts):
+                arguments = {**arguments, name: [UNNAMED] if isinstance(value, list) else UNNAMED}
+    described = {**data, "init_args": arguments}
+    return check_description(described, "data", replace(source, own=source.own | {UNNAMED}))
+
+
+def _check_trainer(trainer: dict[str, Any], source: Source) -> dict[str, Any]:
+    taken = {name: value for name, value in trainer.items() if name not in _NOT_TAKEN}
+    for name, value in taken.items():
+        if name in _LISTS and not isinstance(value, bool | None):
+            for description in value if isinstance(value, list) else [value]:
+                check_description(description, name, source)
+        elif name in _ONE and isinstance(value, dict):
+            check_description(value, name, source)
+        else:
+            _check_value(f"trainer.{name}", value, source)
+    return taken
+
+
+def _check_value(name: str, value: Any, source: Source) -> None:
+    """Refuse what is more than a number, a word or a list of them: jsonargparse reads files and classes from text."""
+    if isinstance(value, list):
+        for item in value:
+            _check_value(name, item, source)
+    elif not (value is None or isinstance(value, int | float)) and not (
+        isinstance(value, str) and (name == "model.classes" or _WORD.fullmatch(value))
+    ):
+        raise LitGenreError(
+            f"{source.path} sets {name} to {value!r}, which a file may not. If you trust whoever made the file, add "
+            "--trust."
+        )

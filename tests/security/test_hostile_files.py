@@ -1,0 +1,102 @@
+"""Every hostile file against every command: nothing is executed, read or written elsewhere, or ends in a traceback."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+from lit_genre.__main__ import main
+from tests.runs import ROOT
+from tests.security.canary import Canary
+from tests.security.hostile_files import COMMANDS, KINDS, Kind, table
+
+_ONE_OF_EACH_WAY = ("fit", "classify", "compare")
+
+Run = Callable[..., None]
+
+
+@pytest.fixture(scope="session")
+def good(trained: Path, fma: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of this account, beside the same model in the Hub's format and its embeddings of a song."""
+    folder = tmp_path_factory.mktemp("good")
+    shutil.copytree(trained.parents[1], folder / "run")
+    song = fma / "fma_small" / "000" / "000001.mp3"
+    checkpoint = folder / "run" / "checkpoints" / "best.ckpt"
+    main(["export", str(checkpoint), str(folder / "hub"), "--format", "hub"])
+    main(["classify", str(checkpoint), str(song), "--device", "cpu", "--embeddings", str(folder / "songs.npz")])
+    return folder / "run"
+
+
+@pytest.fixture
+def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Canary]:
+    with Canary(tmp_path / "elsewhere") as canary:
+        monkeypatch.syspath_prepend(canary.folder)
+        # Drawing takes most of the time of a test; a file is written all the same.
+        monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda self, path, **_: Path(path).write_bytes(b"PNG"))
+        # The server itself has its own tests.
+        monkeypatch.setattr("lit_genre.serve.command.start_decoders", lambda _: nullcontext())
+        monkeypatch.setattr("lit_genre.serve.command.build_server", lambda *_, **__: Mock())
+        yield canary
+
+
+def words_of(command: str, path: Path, good: Path, fma: Path) -> list[object]:
+    """Write the command line that gives a file to a command."""
+    song = fma / "fma_small" / "000" / "000001.mp3"
+    quiet = ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
+    data = f"--data.root={fma}"
+    return {
+        "fit": ["fit", "--ckpt_path", path, data, "--trainer.max_epochs=3", "--trainer.logger=false", *quiet],
+        "validate": ["validate", "--ckpt_path", path, data, *quiet],
+        "test": ["test", "--ckpt_path", path, data, *quiet],
+        "predict": ["predict", "--ckpt_path", path, data, *quiet],
+        "probe": ["probe", "--ckpt_path", path, data, "--device", "cpu", "--folder", "made", *quiet],
+        "baseline": ["baseline", "--ckpt_path", path, data, "--folder", "made", "--classifier", "logistic"],
+        "classify": ["classify", path, song, "--device", "cpu"],
+        "similar": ["similar", good.parent / "songs.npz", song, "--checkpoint", path, "--device", "cpu"],
+        "export": ["export", path, "made", "--format", "hub"],
+        "serve": ["serve", path, "--no_browser", "--port", "0", "--device", "cpu"],
+        "compare": ["compare", "--report_only", "--runs", f'["{path.parents[1]}"]', "--folder", "made"],
+    }[command]
+
+
+def commands_for(kind: Kind) -> list[str]:
+    """Choose the commands of each way to read a file, and one more by turns; all of them where that is asked for."""
+    commands = COMMANDS[kind.form]
+    if "EVERY_COMMAND" in os.environ:
+        return list(commands)
+    others = [command for command in commands if command not in _ONE_OF_EACH_WAY]
+    chosen = {*_ONE_OF_EACH_WAY, others[KINDS.index(kind) % len(others)]}
+    return [command for command in commands if command in chosen]
+
+
+def test_the_security_policy_lists_every_kind() -> None:
+    assert table() in (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_a_hostile_file_does_nothing_but_what_it_is_for(
+    kind: Kind, good: Path, canary: Canary, run: Run, fma: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problems = []
+    for command in commands_for(kind):
+        folder = Path(command)
+        folder.mkdir()
+        path = kind.make(good, folder, canary)
+        canary.opened.clear()
+        before = {found.name for found in Path().iterdir()}
+        try:
+            run(*words_of(command, path.absolute(), good, fma))
+        except SystemExit as end:
+            problems += [f"{command}: {end.code} is a traceback"] if "Traceback" in str(end.code) else []
+        except BaseException as error:  # What a user would see as a traceback.
+            problems.append(f"{command}: {type(error).__name__}: {str(error)[:300]}")
+        problems += [f"{command}: {happened}" for happened in canary.check()]
+        new = {found.name for found in Path().iterdir()} - before
+        problems += [f"{command} wrote {name}" for name in new if name.startswith((".hidden", "written", "w."))]
+        shutil.rmtree("made", ignore_errors=True)
+        shutil.rmtree(folder)
+    assert not problems, "\n".join(problems)
