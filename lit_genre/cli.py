@@ -29,10 +29,19 @@ from lit_genre.errors import LitGenreError
 from lit_genre.logger import finish_wandb
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import HEADLINE
-from lit_genre.parser import GenreParser, named
+from lit_genre.parser import GenreParser, check_names, named
 from lit_genre.plugins import backbones
 from lit_genre.preemption import preemptible
-from lit_genre.restore import Restored, check_backbone, check_places, check_resumable, data_of, restore, texts_in
+from lit_genre.restore import (
+    Restored,
+    check_backbone,
+    check_optimization,
+    check_places,
+    check_resumable,
+    data_of,
+    restore,
+    texts_in,
+)
 from lit_genre.run_folder import (
     AUTO,
     BEST,
@@ -139,6 +148,8 @@ class GenreCLI(LightningCLI):
         self.command = command
         trust, options = "--trust" in words, [word for word in words if word != "--trust"]
         self.configs, options = _take_configs(options)
+        for config in self.configs:
+            check_names(config)
         asked, options = _take(options, "--ckpt_path")
         if asked is None and command != "fit" and not _asks_for_help(options):
             raise LitGenreError("which checkpoint? Say --ckpt_path PATH, or best, or last, of the newest run.")
@@ -203,6 +214,8 @@ class GenreCLI(LightningCLI):
         if self.checkpoint is not None:
             check_backbone(self.config[command].model.backbone, self.trained["backbone"], self.checkpoint)
             check_places(self.config[command].data, self.restored)
+            if command == "fit" and self.restored.written:
+                check_optimization(self.config[command].model, self.restored)
         elif self.config[command].ckpt_path:
             raise LitGenreError("ckpt_path belongs on the command line: --ckpt_path PATH, or best, or last.")
 
@@ -279,7 +292,7 @@ class GenreCLI(LightningCLI):
                 _name_run(init_args, config)
         super().instantiate_classes()
         if self.subcommand == "fit" and self.checkpoint is not None:
-            check_resumable(self.checkpoint, self.datamodule)
+            check_resumable(self.checkpoint, self.datamodule, config.trainer.max_epochs)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add the callback that notes the first step."""

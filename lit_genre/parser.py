@@ -4,10 +4,13 @@ import difflib
 import inspect
 import re
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
+import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 
+from lit_genre.errors import LitGenreError
 from lit_genre.plugins import known_backbones
 from lit_genre.text import printable
 
@@ -29,6 +32,38 @@ class GenreParser(LightningArgumentParser):
         parser = getattr(ex, "subcommand_parser", None) or self
         message += _alternatives(message, [action.dest for action in parser._actions])
         super().error(printable(message), ex)
+
+
+def check_names(config: str) -> None:
+    """Refuse a configuration in which a name stands twice: PyYAML would silently take the last of its values.
+
+    Args:
+        config: Path of a YAML file; anything else is left to the parser.
+
+    Raises:
+        LitGenreError: A name stands twice; says which, and in which lines.
+    """
+    path = Path(config).expanduser()
+    if not path.is_file():
+        return
+    try:
+        waiting = [yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)]
+    except (ValueError, yaml.YAMLError):  # The parser will report it.
+        return
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.MappingNode):
+            lines: dict[str, int] = {}
+            for name, value in node.value:
+                line = name.start_mark.line + 1
+                if (first := lines.setdefault(str(name.value), line)) != line:
+                    raise LitGenreError(
+                        f"{path}, line {line}: {name.value} stands in line {first} already, and only one of the two "
+                        "would be read. Put them together."
+                    )
+                waiting.append(value)
 
 
 def _alternatives(message: str, options: list[str]) -> str:

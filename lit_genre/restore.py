@@ -1,5 +1,6 @@
 """What a checkpoint and its run folder put in front of the user's command line, as far as they may."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,12 +130,41 @@ def check_places(data: Namespace, restored: Restored) -> None:
         )
 
 
-def check_resumable(checkpoint: Path, data: LightningDataModule) -> None:
-    """Refuse to resume what is no training, or with other music, before anything in the run's folder is touched."""
+def check_optimization(model: Namespace, restored: Restored) -> None:
+    """Refuse another optimiser or scheduler, or other options of it, than those of the run that is resumed.
+
+    Their state, learning rate included, comes from the checkpoint: other options would be ignored, and the state of
+    another class would be taken over without a word.
+    """
+    for part in ("optimizer", "scheduler"):
+        before, now = restored.written["model"].get(part), model.get(part)
+        now = now.as_dict() if isinstance(now, Namespace) else now
+        if before and now and (changed := _changed(before, now)):
+            raise LitGenreError(
+                f"{restored.checkpoint} restores the state of its {part}, so that {changed} cannot be changed now: "
+                f"leave out what you say of model.{part}, or start another run without --ckpt_path."
+            )
+
+
+def _changed(before: dict[str, Any], now: dict[str, Any]) -> str:
+    if before["class_path"].rpartition(".")[2] != now["class_path"].rpartition(".")[2]:
+        return f"{before['class_path']} to {now['class_path']}"
+    old, new = before.get("init_args") or {}, now.get("init_args") or {}
+    # Tuples of defaults are lists in a file.
+    different = [name for name in old.keys() & new.keys() if json.dumps(old[name]) != json.dumps(new[name])]
+    return ", ".join(f"{name} from {old[name]} to {new[name]}" for name in sorted(different))
+
+
+def check_resumable(checkpoint: Path, data: LightningDataModule, max_epochs: int | None) -> None:
+    """Refuse to resume what is no training, or is longer than asked for, or with other music."""
     content = read_checkpoint(checkpoint)
     if not content.get("optimizer_states"):
         raise LitGenreError(
             f"{checkpoint} holds weights alone, as a probe leaves them: there is no training to go on with."
+        )
+    if max_epochs is not None and 0 <= max_epochs < (done := _epochs_of(content)):
+        raise LitGenreError(
+            f"{checkpoint} has trained for {done} epochs, more than trainer.max_epochs={max_epochs}: ask for more."
         )
     before = trained_tracks(content)
     if before is not None and isinstance(data, TrackDataModule):
@@ -146,6 +176,14 @@ def check_resumable(checkpoint: Path, data: LightningDataModule) -> None:
                 "on other music, begin another by leaving out --ckpt_path; a head for it on what this network has "
                 "learnt is trained by lit-genre probe."
             )
+
+
+def _epochs_of(content: dict[str, Any]) -> int:
+    """Count the epochs that a checkpoint has finished; 0 where it does not tell."""
+    try:
+        return int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+    except (KeyError, TypeError, ValueError):
+        return 0
 
 
 def _data_class_in(config: str) -> str | None:
