@@ -1,1 +1,1 @@
-"""From one checkpoint to a page, and an address, that anyone can try it on."""
+"""A page, and an address for programs, to try a model on."""

@@ -1,68 +1,129 @@
-"""The model behind an address: POST a file to /classify, get its genres as JSON."""
+"""The addresses of the server: the page by GET, a file by POST to /classify, and nothing else."""
 
+import asyncio
 import tempfile
+import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import ClientDisconnect
 
-from lit_genre.answer.tables import answer_as_dict
 from lit_genre.data.audio import AudioError
-from lit_genre.serve.hearing import Hearing
+from lit_genre.serve.page import Page, Resource
+from lit_genre.serve.security import LOOPBACK, SecurityMiddleware
+from lit_genre.serve.service import InferenceService, StoppedError
+from lit_genre.serve.uploads import RefusedError, Uploads
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+Result = TypeVar("Result")
 
 
-class _TooLargeError(Exception):
-    pass
-
-
-def build_api(hearing: Hearing, host: str) -> FastAPI:
-    """Build the application; the page is mounted on it.
+def build_api(service: InferenceService, uploads: Uploads, host: str, folder: Path) -> FastAPI:
+    """Build the application.
 
     Args:
-        hearing: The model and its limits.
-        host: Address that it is bound to. Where only this machine is meant, other names of it are refused, as pages of
-            other sites use them to get behind the browser's walls.
+        service: The model.
+        uploads: Limits of the requests in flight.
+        host: Address that the server is bound to. If it is this machine's own, requests that name another host are
+            refused: a page of another site can make its name point here (DNS rebinding).
+        folder: For the uploads; each is deleted before its answer is sent.
     """
-    # The pages of documentation that FastAPI has come with scripts from elsewhere.
-    app = FastAPI(title="lit-genre", docs_url=None, redoc_url=None)
+    # The documentation pages of FastAPI load scripts from elsewhere.
+    app = FastAPI(title="lit-genre", openapi_url=None, redirect_slashes=False)
     if host in LOOPBACK:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"])
+    app.add_middleware(SecurityMiddleware)
+    _add_error_handlers(app)
+    model = service.model
+    _add_page(app, Page(type(model.backbone).__name__, model.classes, service.limits))
 
     @app.post("/classify")
-    async def classify(request: Request, top: int = 3, over_time: bool = False) -> JSONResponse:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "song"
-            try:
-                await _receive(request, path, hearing.max_bytes)
-                answer = await run_in_threadpool(hearing.hear, path)
-            except ClientDisconnect:
-                return _refuse(499, "it did not arrive whole")
-            except _TooLargeError:
-                return _refuse(413, hearing.too_large)
-            except AudioError as error:
-                return _refuse(422, str(error))
-        model = hearing.model
-        return JSONResponse(
-            answer_as_dict(answer, model.classes, model.task, max(1, top), over_time, hearing.clip_seconds)
-        )
+    async def classify(
+        request: Request, top: int = 3, over_time: bool = False, spectrogram: bool = False
+    ) -> JSONResponse:
+        classify_file = partial(service.classify, top=max(1, top), over_time=over_time, spectrogram=spectrogram)
+        async with uploads.register() as upload:
+            with tempfile.TemporaryDirectory(dir=folder) as upload_folder:
+                path = Path(upload_folder) / "upload"
+                await uploads.receive(upload, request, path)
+                return JSONResponse(await _run_while_connected(request, partial(classify_file, path)))
 
     return app
 
 
-async def _receive(request: Request, path: Path, max_bytes: int) -> None:
-    received = 0
-    with path.open("wb") as file:
-        async for chunk in request.stream():
-            received += len(chunk)
-            if received > max_bytes:
-                raise _TooLargeError
-            file.write(chunk)
+async def _run_while_connected(request: Request, function: Callable[[threading.Event], Result]) -> Result:
+    """Call a function in a thread, and set its argument when the client goes away."""
+    cancelled = threading.Event()
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        cancelled.set()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        return await run_in_threadpool(function, cancelled)
+    finally:
+        watcher.cancel()
 
 
-def _refuse(status: int, reason: str) -> JSONResponse:
-    return JSONResponse({"error": f"This file cannot be classified: {reason}."}, status)
+def _add_page(app: FastAPI, page: Page) -> None:
+    @app.get("/{name}")
+    def get_page(name: str) -> Response:
+        return _respond(page.find(name))
+
+    @app.get("/")
+    def get_start() -> Response:
+        return _respond(page.start)
+
+    @app.get("/examples/{name}")
+    def get_example(name: str) -> Response:
+        return _respond(page.find_example(name))
+
+
+def _respond(resource: Resource | None) -> Response:
+    if resource is None:
+        raise HTTPException(404)
+    return Response(resource.content, media_type=resource.media_type)
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    """Answer every error by JSON that has the reason as `error`."""
+
+    @app.exception_handler(RefusedError)
+    async def refuse(request: Request, error: RefusedError) -> JSONResponse:
+        # After a time-out the rest of the body must not be taken for the next request.
+        headers = {408: {"Connection": "close"}, 503: {"Retry-After": "5"}}.get(error.status)
+        return _error(error.status, f"This file cannot be classified: {error}.", headers)
+
+    @app.exception_handler(AudioError)
+    async def explain(request: Request, error: AudioError) -> JSONResponse:
+        return _error(422, f"This file cannot be classified: {error}.")
+
+    @app.exception_handler(StoppedError)
+    async def stop(request: Request, error: StoppedError) -> JSONResponse:
+        return _error(503, "This file cannot be classified: the server is stopping.")
+
+    @app.exception_handler(RequestValidationError)
+    async def validate(request: Request, error: RequestValidationError) -> JSONResponse:
+        faults = (f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors())
+        return _error(422, f"This request has wrong parameters: {'; '.join(faults)}.")
+
+    @app.exception_handler(HTTPException)
+    async def fail(request: Request, error: HTTPException) -> JSONResponse:
+        return _error(error.status_code, f"{error.detail}.", error.headers)
+
+    @app.exception_handler(Exception)
+    async def crash(request: Request, error: Exception) -> JSONResponse:
+        # The reason is in the log of the server, and may hold paths of this machine.
+        return _error(500, "The server failed.")
+
+
+def _error(status: int, text: str, headers: Any = None) -> JSONResponse:
+    return JSONResponse({"error": text}, status, headers)

@@ -1,72 +1,146 @@
 """The command `serve`: a page on this machine to try a model on."""
 
 import argparse
+import atexit
+import gc
 import os
+import shutil
+import signal
 import socket
+import sys
 import tempfile
 import threading
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, Final
 
-import soundfile
-
-from lit_genre.console import console, quiet_c_stderr
-from lit_genre.demo.instruments import SAMPLE_RATE
-from lit_genre.demo.synth import synthesise
+from lit_genre.console import console
 from lit_genre.errors import LitGenreError, check_at_least
 from lit_genre.load import add_model_arguments, find_device, load_model
-from lit_genre.serve.hearing import Hearing
+from lit_genre.serve.limits import Limits
+from lit_genre.serve.service import InferenceService, start_decoders
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from lit_genre.serve.server import Server
 
-EXAMPLES = {"Rock": 12, "Folk": 12, "Electronic": 12, "Hip-Hop": 12}
-"""Synthetic songs to click on, with their length in seconds: by the names of the demo's genres."""
+_EXIT_STATUS: Final = 128 + signal.SIGTERM
+_EXIT_SECONDS: Final = 5.0
 
 
 def run(args: Sequence[str]) -> None:
-    """Run the command."""
+    """Run the command until Ctrl-C or SIGTERM."""
     options = _parser().parse_args(args)
     check_at_least(max_megabytes=(options.max_megabytes, 0.001), max_seconds=(options.max_seconds, 1))
     if not 0 <= options.port <= 65535:
         raise LitGenreError(f"--port is {options.port}, but must be 0 to 65535.")
     try:
-        import gradio  # noqa: F401
-        import uvicorn
+        import fastapi  # noqa: F401
+        import uvicorn  # noqa: F401
     except ImportError as error:
         raise LitGenreError("To serve a page: pip install 'lit-genre[serve]'.") from error
-    device = find_device(options.device)
-    model = load_model(options.checkpoint, trust=options.trust, device=device)
-    hearing = Hearing(model, int(options.max_megabytes * 1e6), options.max_seconds)
-    listening = _bind(options.host, options.port)
-    with tempfile.TemporaryDirectory() as folder, quiet_c_stderr():
-        server = uvicorn.Server(uvicorn.Config(build_app(hearing, options.host, Path(folder)), log_level="warning"))
-        host = f"[{options.host}]" if ":" in options.host else options.host
-        url = f"http://{host}:{listening.getsockname()[1]}/"
-        console.print(f"Open {url}\nor:  curl --data-binary @song.mp3 {url}classify\nStop with Ctrl-C.", markup=False)
-        if not options.no_browser:
-            threading.Timer(1, webbrowser.open, [url]).start()
-        server.run(sockets=[listening])
+    limits = build_limits(options.max_megabytes, options.max_seconds)
+    with _unwind_on_signals(), _bind(options.host, options.port) as listener, start_decoders(limits) as decoders:
+        device = find_device(options.device)
+        model = load_model(options.checkpoint, trust=options.trust, device=device)
+        service = InferenceService(model, limits, decoders)
+        with _temporary_folder() as folder:
+            server = build_server(service, options.host, folder, on_stop=_exit_in_time)
+            _announce(options, listener.getsockname()[1])
+            server.run(sockets=[listener])
 
 
-def build_app(hearing: Hearing, host: str, folder: Path) -> "FastAPI":
-    """Build address and page; examples are written into a folder."""
+def build_limits(max_megabytes: float, max_seconds: float) -> Limits:
+    """Derive the limits that follow from those that a user chooses."""
+    max_bytes = int(max_megabytes * 1e6)
+    # Decoders are some hundred times as fast as real time; 20 times leaves room for a slow and busy machine.
+    return Limits(max_bytes, max_seconds, max_total_bytes=4 * max_bytes, decode_seconds=30 + max_seconds / 20)
+
+
+def build_server(
+    service: InferenceService, host: str, folder: Path, on_stop: Callable[[], None] = lambda: None
+) -> "Server":
+    """Build the server of a model.
+
+    Args:
+        service: The model.
+        host: Address that the server is bound to.
+        folder: For the uploads.
+        on_stop: Called when the server begins to stop.
+    """
     from lit_genre.serve.api import build_api
-    from lit_genre.serve.page import build_page, mount
+    from lit_genre.serve.server import Server
+    from lit_genre.serve.uploads import Uploads
 
-    page = build_page(hearing, write_examples(folder))
-    return mount(build_api(hearing, host), page, hearing)
+    uploads = Uploads(service.limits)
+
+    def stop() -> None:
+        uploads.stop()
+        service.close()
+        on_stop()
+
+    return Server(build_api(service, uploads, host, folder), service.limits, stop)
 
 
-def write_examples(folder: Path) -> list[Path]:
-    """Write synthetic songs."""
-    paths = []
-    for number, (genre, seconds) in enumerate(EXAMPLES.items()):
-        paths.append(folder / f"{genre.lower()}.mp3")
-        soundfile.write(paths[-1], synthesise(genre, 90 + number, 900 + number, seconds, seed=0), SAMPLE_RATE)
-    return paths
+@contextmanager
+def _unwind_on_signals() -> Iterator[None]:
+    """Leave all contexts on a signal that otherwise ends the process at once and leaves its temporary files."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        sys.exit(_EXIT_STATUS)
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        # While the server runs, it handles SIGTERM itself.
+        signal.raise_signal(signal.SIGTERM)
+
+    handlers = {signal.SIGTERM: leave}
+    if hasattr(signal, "SIGHUP"):  # The terminal was closed.
+        handlers[signal.SIGHUP] = terminate
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    except (SystemExit, KeyboardInterrupt):
+        # The process ends now. Python would search all objects of PyTorch for cycles first, which takes seconds.
+        gc.freeze()
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _exit_in_time() -> None:
+    """End the process in some seconds even if the model is still computing, which no thread can interrupt."""
+
+    def leave() -> None:
+        # Removes the temporary files, as an ordinary exit does.
+        atexit._run_exitfuncs()
+        os._exit(_EXIT_STATUS)
+
+    timer = threading.Timer(_EXIT_SECONDS, leave)
+    timer.daemon = True
+    timer.start()
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    folder = tempfile.mkdtemp(prefix="lit-genre-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _announce(options: argparse.Namespace, port: int) -> None:
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    url = f"http://{host}:{port}/"
+    console.print(f"Open {url}\nor:  curl --data-binary @song.mp3 {url}classify\nStop with Ctrl-C.", markup=False)
+    if not options.no_browser:
+        opener = threading.Timer(1, webbrowser.open, [url])
+        opener.daemon = True
+        opener.start()
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -85,10 +159,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_model_arguments(parser)
     parser.add_argument(
-        "--host", default="127.0.0.1", help="0.0.0.0 lets others in, without a password (default: %(default)s)"
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; 0.0.0.0 lets other machines in, without a password (default: %(default)s)",
     )
-    parser.add_argument("--port", type=int, default=7860, help="0 for any that is free (default: %(default)s)")
-    parser.add_argument("--max_megabytes", type=float, default=100, help="of a file (default: %(default)s)")
-    parser.add_argument("--max_seconds", type=float, default=1200, help="of a song (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=7860, help="0 for any free port (default: %(default)s)")
+    parser.add_argument(
+        "--max_megabytes", type=float, default=100, help="size of the largest file, MB (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--max_seconds", type=float, default=1200, help="length of the longest recording, s (default: %(default)s)"
+    )
     parser.add_argument("--no_browser", action="store_true", help="open no browser")
     return parser

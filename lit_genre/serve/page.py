@@ -1,72 +1,96 @@
-"""The page: drop or record a song, see its genres as bars, and hear it beside its spectrogram and genres over time."""
+"""The page as bytes: HTML with the settings of this server, its style sheet and scripts, and synthetic examples.
 
-import os
+Nothing of it comes from elsewhere, and what a client sends is never served: the browser plays a song from its own copy.
+"""
+
+import html
+import io
+import json
+import threading
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from importlib.resources import files
+from string import Template
+from typing import Final, NamedTuple
 
-# Before gradio is imported: no report of its use goes anywhere.
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+import soundfile
 
-import gradio as gr
-from fastapi import FastAPI
+from lit_genre.demo.instruments import SAMPLE_RATE
+from lit_genre.demo.synth import synthesise
+from lit_genre.serve.limits import Limits
 
-from lit_genre.data.audio import AudioError
-from lit_genre.serve.hearing import Hearing
-from lit_genre.serve.timeline import STYLE, message_html, song_html
+_EXAMPLES: Final = ("Rock", "Folk", "Electronic", "Hip-Hop")
+_EXAMPLE_SECONDS: Final = 12.0
+_STATIC: Final = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "timeline.js": "text/javascript",
+    "recorder.js": "text/javascript",
+    "worklet.js": "text/javascript",
+}
 
-_SANS, _MONO = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]
-_FILE = "/gradio_api/file="
+
+class Resource(NamedTuple):
+    """What the server sends for an address."""
+
+    content: bytes
+    media_type: str
 
 
-def build_page(hearing: Hearing, examples: Sequence[Path]) -> gr.Blocks:
-    """Build the page.
+class Page:
+    """All that GET requests can ask for.
 
     Args:
-        hearing: The model and its limits.
-        examples: Songs to click on.
+        backbone: Name of the model's backbone.
+        classes: Names of the genres; any text, as data sets and checkpoints choose them.
+        limits: Limits of an upload.
+
+    Attributes:
+        start: The page itself.
     """
-    backbone = type(hearing.model.backbone).__name__
-    limits = f"at most {hearing.max_seconds / 60:g} minutes and {hearing.max_bytes / 1e6:g} MB"
 
-    def answer(path: str | None) -> tuple[Any, str]:
-        if path is None:
-            return None, ""
-        try:
-            heard = hearing.hear(Path(path))
-            picture = hearing.look(Path(path))
-        except AudioError as error:
-            return None, message_html(f"This file cannot be classified: {error}.")
-        classes = hearing.model.classes
-        bars = dict(zip(classes, heard.probs.tolist(), strict=True))
-        return bars, song_html(heard, classes, picture, f"{_FILE}{quote(path)}", hearing.clip_seconds)
+    def __init__(self, backbone: str, classes: Sequence[str], limits: Limits) -> None:
+        # A model that has learned other classes would name them for the demo's songs, which helps nobody.
+        self._examples = {f"{genre.lower()}.mp3": genre for genre in _EXAMPLES if genre in classes}
+        self._audio: dict[str, Resource] = {}
+        self._lock = threading.Lock()
+        settings = {
+            "maxBytes": limits.max_bytes,
+            "maxSeconds": limits.max_seconds,
+            "tooLarge": limits.too_large,
+            "classes": list(classes),
+            "examples": list(self._examples),
+        }
+        text = Template(_read("page.html").decode()).substitute(
+            backbone=html.escape(backbone),
+            n_genres=len(classes),
+            minutes=f"{limits.max_seconds / 60:g}",
+            megabytes=f"{limits.max_bytes / 1e6:g}",
+            settings=html.escape(json.dumps(settings)),
+        )
+        self._static = {name: Resource(_read(name), f"{kind}; charset=utf-8") for name, kind in _STATIC.items()}
+        self.start = Resource(text.encode(), "text/html; charset=utf-8")
 
-    with gr.Blocks(title=f"lit-genre: {backbone}", analytics_enabled=False, delete_cache=(600, 3600)) as page:
-        gr.Markdown(f"# What genre is it?\n{backbone}, {len(hearing.model.classes)} genres. Songs of {limits}.")
-        with gr.Row():
-            with gr.Column():
-                song = gr.Audio(
-                    label="Drop a song, or record one",
-                    sources=["upload", "microphone"],
-                    type="filepath",
-                    elem_id="song",
-                    buttons=[],
-                )
-                gr.Examples([[str(path)] for path in examples], song, label="Or try one of these", elem_id="examples")
-            with gr.Column():
-                bars = gr.Label(label="Genres", num_top_classes=8, elem_id="genres")
-        over_time = gr.HTML(elem_id="over_time")
-        song.change(answer, song, [bars, over_time], api_visibility="private", concurrency_limit=None)
-    assert isinstance(page, gr.Blocks)
-    return page
+    def find(self, name: str) -> Resource | None:
+        """Return a style sheet or a script; None if there is no such part."""
+        return self._static.get(name)
+
+    def find_example(self, name: str) -> Resource | None:
+        """Return a synthetic song, which is composed when it is first asked for; None if there is no such song."""
+        if name not in self._examples:
+            return None
+        with self._lock:
+            if name not in self._audio:
+                self._audio[name] = Resource(_compose(self._examples[name]), "audio/mpeg")
+            return self._audio[name]
 
 
-def mount(app: FastAPI, page: gr.Blocks, hearing: Hearing) -> FastAPI:
-    """Put the page onto the application, with fonts of the machine that looks at it."""
-    theme = gr.themes.Soft(font=_SANS, font_mono=_MONO)
-    mounted: FastAPI = gr.mount_gradio_app(
-        app, page, path="/", max_file_size=hearing.max_bytes, ssr_mode=False, theme=theme, css=STYLE, footer_links=[]
-    )
-    return mounted
+def _compose(genre: str) -> bytes:
+    number = _EXAMPLES.index(genre)
+    file = io.BytesIO()
+    song = synthesise(genre, artist=90 + number, track=900 + number, seconds=_EXAMPLE_SECONDS, seed=0)
+    soundfile.write(file, song, SAMPLE_RATE, format="MP3")
+    return file.getvalue()
+
+
+def _read(name: str) -> bytes:
+    return (files("lit_genre.serve") / name).read_bytes()

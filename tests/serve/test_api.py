@@ -1,25 +1,42 @@
+"""What a well-meaning client gets, and how mistakes are explained."""
+
 import json
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 import soundfile
-from starlette.testclient import TestClient
 
 from lit_genre import load_model
-from lit_genre.serve.api import build_api
-from lit_genre.serve.hearing import Hearing
+from lit_genre.data.audio import AudioError
+from lit_genre.serve.limits import Limits
+from lit_genre.serve.page import Page
+from lit_genre.serve.service import InferenceService, StoppedError
+from tests.serve.servers import HOST, PATIENCE, serve
 
 Run = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
-def client(trained: Path) -> Iterator[TestClient]:
-    hearing = Hearing(load_model(trained), max_bytes=1_000_000, max_seconds=20)
-    with TestClient(build_api(hearing, "127.0.0.1"), base_url="http://127.0.0.1:7860") as client:
-        yield client
+def service(trained: Path) -> Iterator[InferenceService]:
+    service = InferenceService(load_model(trained), Limits(max_bytes=1_000_000, max_seconds=20))
+    yield service
+    service.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("uploads")
+
+
+@pytest.fixture(scope="module")
+def url(service: InferenceService, folder: Path) -> Iterator[str]:
+    with serve(service, folder) as port:
+        yield f"http://{HOST}:{port}/"
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +44,42 @@ def song(fma: Path) -> bytes:
     return (fma / "fma_small" / "000" / "000001.mp3").read_bytes()
 
 
-def test_it_answers_as_classify_does(client: TestClient, song: bytes, trained: Path, fma: Path, run: Run) -> None:
+def post(url: str, content: object, **options: object) -> requests.Response:
+    return requests.post(f"{url}classify", data=content, timeout=PATIENCE, **options)  # type: ignore[arg-type]
+
+
+def test_it_answers_as_classify_does(url: str, song: bytes, trained: Path, fma: Path, run: Run) -> None:
     run("classify", trained, fma / "fma_small" / "000" / "000001.mp3", "--output", "one.jsonl", "--over_time")
-    answer = client.post("/classify?over_time=true", content=song)
+    answer = post(url, song, params={"over_time": "true"})
     assert answer.status_code == 200
     expected = json.loads(Path("one.jsonl").read_text())
     del expected["path"]
     assert answer.json() == expected
-    assert len(client.post("/classify?top=5", content=song).json()["genres"]) == 5
+    assert len(post(url, song, params={"top": 5}).json()["genres"]) == 5
+
+
+def test_the_page_gets_a_picture_and_all_segments(url: str, song: bytes) -> None:
+    answer = post(url, song, params={"top": 1000, "over_time": "true", "spectrogram": "true"}).json()
+    assert answer["spectrogram"].startswith("data:image/png;base64,iVBOR")
+    assert len(answer["over_time"]) == 2
+    assert all(len(segment["genres"]) == 8 for segment in answer["over_time"])
+
+
+def test_the_spectrogram_shows_a_tone_in_its_band_and_when_it_begins(service: InferenceService, tmp_path: Path) -> None:
+    rate, seconds = service.model.sample_rate, 4.0
+    time = np.arange(int(rate * seconds)) / rate
+    soundfile.write(tmp_path / "tone.wav", 0.5 * np.sin(2 * np.pi * 1000 * time) * (time > seconds / 2), rate)
+    cancelled = threading.Event()
+    with service.decode(tmp_path / "tone.wav", cancelled) as decoded:
+        picture = service.compute_spectrogram(decoded, cancelled)
+    assert picture.min() == 0
+    assert picture.max() == 1
+    loudest, columns = picture.max(1).argmax(), picture.shape[1]
+    # Slaney's scale: 1 kHz is 15 mel, and above it grows by 6.4 to the power of 1/27 a mel. Bands are spaced evenly.
+    highest = 15 + 27 * np.log(rate / 2 / 1000) / np.log(6.4)
+    assert abs(loudest - (15 / highest * (len(picture) + 1) - 1)) <= 1
+    assert picture[loudest, : columns // 2 - 2].max() == 0
+    assert picture[loudest, columns // 2 + 2 :].min() > 0.9
 
 
 @pytest.mark.parametrize(
@@ -43,28 +88,76 @@ def test_it_answers_as_classify_does(client: TestClient, song: bytes, trained: P
         (b"", 422, "an empty file"),
         (b"kein Lied" * 100, 422, "no audio that can be decoded"),
         (bytes(1_000_001), 413, "larger than 1 MB"),
+        (iter([bytes(600_000)] * 2), 413, "larger than 1 MB"),  # in chunks, so that no length is announced
     ],
 )
-def test_what_it_cannot_answer_it_explains(client: TestClient, content: bytes, status: int, reason: str) -> None:
-    answer = client.post("/classify", content=content)
+def test_what_it_cannot_answer_it_explains(url: str, content: object, status: int, reason: str) -> None:
+    answer = post(url, content)
     assert answer.status_code == status
     assert reason in answer.json()["error"]
 
 
-def test_too_long_a_song_is_refused(client: TestClient, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("parameters", "reason"), [({"top": "many"}, "top: "), ({"over_time": "[<b>]"}, "over_time: ")]
+)
+def test_wrong_parameters_are_explained(url: str, song: bytes, parameters: dict[str, str], reason: str) -> None:
+    answer = post(url, song, params=parameters)
+    assert answer.status_code == 422
+    assert reason in answer.json()["error"]
+    assert "<b>" not in answer.text
+
+
+def test_too_long_a_song_is_refused(url: str, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "long.flac", np.tile(np.arange(-99, 99, dtype=np.int16), 5000), 22050)
-    answer = client.post("/classify", content=(tmp_path / "long.flac").read_bytes())
+    answer = post(url, (tmp_path / "long.flac").read_bytes())
     assert answer.status_code == 422
     assert "longer than 20 s" in answer.json()["error"]
 
 
-def test_many_at_once_lose_nothing(client: TestClient, song: bytes) -> None:
+def test_chunked_bodies_are_files_too(url: str, song: bytes) -> None:
+    whole = post(url, song).json()
+    assert post(url, (song[start : start + 999] for start in range(0, len(song), 999))).json() == whole
+
+
+def test_many_at_once_lose_nothing_and_leave_nothing(url: str, song: bytes, folder: Path) -> None:
     bodies = [b"kein Lied" if number % 10 == 3 else song for number in range(40)]
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda body: client.post("/classify", content=body), bodies))
+        answers = list(pool.map(lambda body: post(url, body), bodies))
     assert [answer.status_code for answer in answers] == [422 if body == b"kein Lied" else 200 for body in bodies]
     assert len({answer.text for answer in answers if answer.status_code == 200}) == 1
+    assert not list(folder.iterdir())
 
 
-def test_another_name_for_this_machine_is_refused(client: TestClient, song: bytes) -> None:
-    assert client.post("/classify", content=song, headers={"Host": "evil.example"}).status_code == 400
+def test_a_request_that_nobody_waits_for_is_not_computed(
+    service: InferenceService, song: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "upload"
+    path.write_bytes(song)
+    cancelled = threading.Event()
+    with service.decode(path, cancelled) as decoded:
+        cancelled.set()
+        with pytest.raises(StoppedError):
+            service.predict(decoded, cancelled)
+        with pytest.raises(StoppedError):
+            service.compute_spectrogram(decoded, cancelled)
+    with pytest.raises(StoppedError), service.decode(path, cancelled):
+        pass
+
+
+def test_a_reason_survives_the_way_from_the_decoder(service: InferenceService, tmp_path: Path) -> None:
+    (tmp_path / "upload").touch()
+    with pytest.raises(AudioError, match="an empty file"), service.decode(tmp_path / "upload", threading.Event()):
+        pass
+
+
+def test_examples_are_those_that_the_model_has_genres_for(url: str) -> None:
+    answer = requests.get(f"{url}examples/hip-hop.mp3", timeout=PATIENCE)
+    assert answer.headers["Content-Type"] == "audio/mpeg"
+    assert post(url, answer.content).status_code == 200
+    page = Page("CRNN", ("Rock", "<b>Folk</b>", "blues"), Limits())
+    assert page.find_example("rock.mp3")
+    assert page.find_example("folk.mp3") is None
+    html = page.start.content.decode()
+    assert "rock.mp3" in html
+    assert "<b>" not in html
+    assert b"mp3" not in Page("CRNN", ("blues",), Limits()).start.content
