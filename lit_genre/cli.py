@@ -1,6 +1,5 @@
 """GenreCLI: wires data, model and trainer from YAML and options; the only module where data and model meet."""
 
-import argparse
 import json
 import logging
 import os
@@ -19,6 +18,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lit_genre.allocator import keep_freed_memory
+from lit_genre.arguments import asks_for_help, check_names, defaults_for, take, take_configs, take_model_class, texts_in
 from lit_genre.callbacks import leaves_files
 from lit_genre.callbacks.checkpoint import selection
 from lit_genre.callbacks.defaults import with_default_callbacks
@@ -29,7 +29,7 @@ from lit_genre.errors import LitGenreError
 from lit_genre.logger import finish_wandb
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import HEADLINE
-from lit_genre.parser import GenreParser, check_names, named
+from lit_genre.parser import GenreParser, find_model_class, named
 from lit_genre.plugins import backbones
 from lit_genre.preemption import preemptible
 from lit_genre.restore import (
@@ -40,7 +40,6 @@ from lit_genre.restore import (
     check_resumable,
     data_of,
     restore,
-    texts_in,
 )
 from lit_genre.run_folder import (
     AUTO,
@@ -54,9 +53,13 @@ from lit_genre.run_folder import (
     training_lock,
     write_recipe,
 )
+from lit_genre.trust.arguments import parameters_of
 from lit_genre.trust.recipe import SECTIONS
 
 CLI = TypeVar("CLI", bound="GenreCLI")
+
+_USER_ERRORS: Final = ("Early stopping conditioned on metric", "When using the learning rate finder")
+"""How Lightning begins to report what the user's options lack, by exceptions of other types than its own."""
 
 _MISFIT: Final = "Error(s) in loading state_dict"
 """How torch begins to say that weights do not fit a model."""
@@ -141,30 +144,39 @@ class GenreCLI(LightningCLI):
     ) -> None:
         # Before the parsers are built, which takes longer.
         self._read_words(*args)
-        super().__init__(model_class, datamodule_class, args=args, **options)
+        self._defaults: list[str] = []
+        if not issubclass(self.restored.model_class, GenreClassifier):
+            # Their defaults of the model are those of GenreClassifier, and a parser refuses what it does not know.
+            parser_kwargs = options["parser_kwargs"]
+            (path,) = parser_kwargs[self.command].pop("default_config_files")
+            self._defaults = [defaults_for(path, parameters_of(self.restored.model_class))]
+        super().__init__(self.restored.model_class, datamodule_class, args=args, **options)
 
     def _read_words(self, command: str, *words: str) -> None:
         """Find the checkpoint that the words name, and read what it stores."""
         self.command = command
         trust, options = "--trust" in words, [word for word in words if word != "--trust"]
-        self.configs, options = _take_configs(options)
+        self.configs, options = take_configs(options)
         for config in self.configs:
             check_names(config)
-        asked, options = _take(options, "--ckpt_path")
-        if asked is None and command != "fit" and not _asks_for_help(options):
+        class_path, self.configs, options = take_model_class(self.configs, options)
+        asked, options = take(options, "--ckpt_path")
+        if asked is None and command != "fit" and not asks_for_help(options):
             raise LitGenreError("which checkpoint? Say --ckpt_path PATH, or best, or last, of the newest run.")
         if asked == AUTO and command != "fit":
             raise LitGenreError(f"--ckpt_path {AUTO} is for fit. Say best, or last, of the newest run, or a path.")
         if asked == AUTO:
-            self.checkpoint = begun(_take(options, "--trainer.default_root_dir")[0])
+            self.checkpoint = begun(take(options, "--trainer.default_root_dir")[0])
         else:
             self.checkpoint = find_checkpoint(asked) if asked else None
         self.goes_on = asked == AUTO
-        self.restored = Restored()
+        asked_class = find_model_class(class_path) if class_path else None
+        self.restored = Restored(model_class=asked_class or GenreClassifier)
         if self.checkpoint is not None:
             # A test has the model of the checkpoint, and a trainer of its own.
             sections = () if self.goes_on else SECTIONS if command == "fit" else ("data",)
-            self.restored = restore(self.checkpoint, trust, texts_in(self.configs, options), sections)
+            texts = texts_in(self.configs, options)
+            self.restored = restore(self.checkpoint, trust, texts, sections, asked_class)
             options += ["--ckpt_path", str(self.checkpoint)]
         self.options = options
 
@@ -174,8 +186,16 @@ class GenreCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Let the data follow what the model hears, and the model know the names of the data's genres."""
-        parser.link_arguments("model.sample_rate", "data.init_args.sample_rate")
-        parser.link_arguments("model.clip_seconds", "data.init_args.clip_seconds")
+        arguments = parameters_of(self.restored.model_class)
+        for name in ("sample_rate", "clip_seconds"):
+            if name in arguments:
+                parser.link_arguments(f"model.{name}", f"data.init_args.{name}")
+        parser.add_argument(
+            "--model_class",
+            type=str | None,
+            help="class of the model: a subclass of lit_genre.GenreClassifier, or any LightningModule, by its import "
+            "path; model.class_path says the same. Its arguments are those of model",
+        )
         parser.add_argument(
             "--select_by",
             type=str | None,
@@ -196,9 +216,10 @@ class GenreCLI(LightningCLI):
             "they name: this can run any code, so add it for files of people whom you trust only",
         )
         # Music of anyone's has no genres of its own: then they are those of the checkpoint.
-        parser.link_arguments("data", "model.classes", self._classes_of, apply_on="instantiate")
-        parser.link_arguments("data", "model.task", self._task_of, apply_on="instantiate")
-        parser.link_arguments("data", "model.class_counts", _class_counts_of, apply_on="instantiate")
+        linked = {"classes": self._classes_of, "task": self._task_of, "class_counts": _class_counts_of}
+        for name, compute in linked.items():
+            if name in arguments:
+                parser.link_arguments("data", f"model.{name}", compute, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Put what a checkpoint says of itself in front of the user's arguments, which override it.
@@ -208,11 +229,14 @@ class GenreCLI(LightningCLI):
         """
         command, configs, options = self.command, self.configs, self.options
         known = self._known(command, configs, options)
-        configs = [json.dumps(known), *configs]
+        configs = [*self._defaults, json.dumps(known), *configs]
         self.config = parser.parse_args([command, *(f"--config={config}" for config in configs), *options])
         self.config[command].pop("trust", None)
+        if self.restored.model_class is not GenreClassifier:
+            model_class = self.restored.model_class
+            self.config[command].model_class = f"{model_class.__module__}.{model_class.__qualname__}"
         if self.checkpoint is not None:
-            check_backbone(self.config[command].model.backbone, self.trained["backbone"], self.checkpoint)
+            check_backbone(self.config[command].model, self.restored)
             check_places(self.config[command].data, self.restored)
             if command == "fit" and self.restored.written:
                 check_optimization(self.config[command].model, self.restored)
@@ -236,9 +260,16 @@ class GenreCLI(LightningCLI):
             return recipe | {"model": recipe["model"] | backbone}
         known = {"model": self.trained} if self.trained else {}
         if recipe:
-            return known | data_of(recipe, _take(options, "--data")[0], configs)
+            return known | data_of(recipe, take(options, "--data")[0], configs)
         several = self.trained.get("task", "single") != "single"
         return known | ({"data": {"init_args": {"task": self.trained["task"]}}} if several else {})
+
+    @property
+    def _network_name(self) -> str:
+        """Name of the backbone, or of a model that has none."""
+        backbone = self.config[self.subcommand].model.get("backbone")
+        class_path = getattr(backbone, "class_path", self.restored.model_class.__name__)
+        return str(class_path.rpartition(".")[2])
 
     def _classes_of(self, data: LightningDataModule) -> Any:
         classes = getattr(data, "classes", None) or self.trained.get("classes")
@@ -253,8 +284,8 @@ class GenreCLI(LightningCLI):
         """Name the run's folder."""
         config = self.config[self.subcommand]
         resumed = self.checkpoint and run_folder_of(self.checkpoint)
-        backbone = config.model.backbone.class_path.rpartition(".")[2]
-        self.folder = Path(config.trainer.default_root_dir or resumed or new_run_folder(backbone)).expanduser()
+        folder = config.trainer.default_root_dir or resumed or new_run_folder(self._network_name)
+        self.folder = Path(folder).expanduser()
         if self.subcommand == "fit" and resumed and self.folder.resolve() != resumed.resolve():
             raise LitGenreError(
                 f"{self.checkpoint} is of the run in {resumed}, which goes on there: leave out "
@@ -289,7 +320,7 @@ class GenreCLI(LightningCLI):
             if init_args.get("save_dir") == ".":
                 init_args["save_dir"] = str(self.folder)
             if getattr(logger, "class_path", "") == "lit_genre.logger.wandb_logger":
-                _name_run(init_args, config)
+                _name_run(init_args, config, self._network_name)
         super().instantiate_classes()
         if self.subcommand == "fit" and self.checkpoint is not None:
             check_resumable(self.checkpoint, self.datamodule, config.trainer.max_epochs)
@@ -310,6 +341,8 @@ class GenreCLI(LightningCLI):
         except (LitGenreError, MisconfigurationException, OSError, SIGTERMException):
             raise
         except Exception as error:
+            if any(str(error).startswith(text) for text in _USER_ERRORS):
+                raise LitGenreError(str(error)) from error
             if self.checkpoint is None or self.first_step.is_done or _MISFIT in str(error):
                 raise
             reason = " ".join(str(error).split()) or "no reason is given"
@@ -346,13 +379,12 @@ def _class_counts_of(data: LightningDataModule) -> Any:
     return getattr(data, "class_counts", None)
 
 
-def _name_run(init_args: Any, config: Namespace) -> None:
+def _name_run(init_args: Any, config: Namespace, network: str) -> None:
     """Name, group and tag a run of W&B by backbone and data, where the configuration does not."""
-    backbone = config.model.backbone.class_path.rpartition(".")[2]
     places = [config.data.init_args.get(name) for name in ("root", "path", "csv", "subset")]
     data = [str(place) for place in places if place is not None]
-    tags = [backbone, *(Path(part).name for part in data)]
-    for name, value in {"name": " ".join(tags), "group": backbone, "tags": tags}.items():
+    tags = [network, *(Path(part).name for part in data)]
+    for name, value in {"name": " ".join(tags), "group": network, "tags": tags}.items():
         if init_args.get(name) is None:
             init_args[name] = value
 
@@ -364,29 +396,6 @@ def without_home(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_home(item) for item in value]
     return str(value).replace(str(Path.home()), "~") if isinstance(value, str | os.PathLike) else value
-
-
-def _take(options: list[str], name: str) -> tuple[str | None, list[str]]:
-    """Take an option out of the options."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument(name, dest="value")
-    found, rest = parser.parse_known_args(options)
-    return found.value, rest
-
-
-def _take_configs(options: list[str]) -> tuple[list[str], list[str]]:
-    """Take the configurations out of the options."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("-c", "--config", action="append", default=[])
-    try:
-        found, rest = parser.parse_known_args(options)
-    except argparse.ArgumentError:  # The last of them has no name; jsonargparse says so.
-        return [], options
-    return found.config, rest
-
-
-def _asks_for_help(options: list[str]) -> bool:
-    return any(option.startswith(("-h", "--help", "--print_config")) or ".help" in option for option in options)
 
 
 def run(args: Sequence[str]) -> None:
@@ -426,10 +435,22 @@ def start(cli: type[CLI], args: Sequence[str]) -> CLI:
         )
     except MisconfigurationException as error:
         raise LitGenreError(str(error)) from error
+    except (ImportError, ValueError) as error:
+        if (missing := _missing_package(error)) is None:
+            raise
+        reason = " ".join(str(missing).split())
+        raise LitGenreError(f"{reason} Install the package that is missing, or leave out what needs it.") from error
     except RuntimeError as error:
         if _MISFIT not in str(error):
             raise
         raise LitGenreError(f"The checkpoint does not fit the model that the options ask for. {error}") from error
+
+
+def _missing_package(error: BaseException | None) -> ImportError | None:
+    """Find an ImportError in a chain of errors: jsonargparse wraps those of constructors in its own."""
+    while error is not None and not isinstance(error, ImportError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _quieten() -> None:

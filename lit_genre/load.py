@@ -1,6 +1,7 @@
 """Builds a trained model from a checkpoint, or from a folder that `lit-genre export --format hub` wrote."""
 
 import argparse
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,7 @@ from lightning.pytorch.cli import instantiate_module
 
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
+from lit_genre.parser import find_model_class
 from lit_genre.run_folder import find_checkpoint, own_texts, read_checkpoint
 from lit_genre.trust.classes import Source, find_class
 from lit_genre.trust.hyperparameters import check_hyperparameters, check_weights, read_hyperparameters
@@ -17,6 +19,7 @@ from lit_genre.trust.plain import check_links, read_json
 
 WEIGHTS: Final = "model.safetensors"
 CONFIG: Final = "config.json"
+_GENRE_CLASSIFIER: Final = "lit_genre.model.classifier.GenreClassifier"
 
 
 def load_model(source: str | Path, trust: bool = False, device: str | torch.device = "cpu") -> GenreClassifier:
@@ -42,19 +45,24 @@ def build_trained(source: str | Path, trust: bool) -> GenreClassifier:
     """Build a trained model as its constructor leaves it, in training mode; see `load_model`."""
     path = Path(source).expanduser()
     if path.is_dir():
-        hyperparameters, weights = _read_hub_folder(path, trust)
+        hyperparameters, weights, content = _read_hub_folder(path, trust)
         own: frozenset[str] = frozenset()
     else:
         path = find_checkpoint(str(source))
         content = read_checkpoint(path)
-        hyperparameters, weights = read_hyperparameters(path, content["hyper_parameters"]), content.get("state_dict")
+        hyperparameters, weights = (
+            read_hyperparameters(path, content.get("hyper_parameters")),
+            content.get("state_dict"),
+        )
         own = own_texts(path)
     check_weights(weights, path)
+    origin = Source(path, own=own)
+    model_class = trained_class(content, origin, trust)
     if not trust:
-        check_hyperparameters(hyperparameters, Source(path, own=own))
+        check_hyperparameters(hyperparameters, origin, model_class)
     try:
-        model = instantiate_module(GenreClassifier, hyperparameters) if trust else _build(hyperparameters, path, own)
-        assert isinstance(model, GenreClassifier)
+        build = instantiate_module if trust else partial(_build, origin)
+        model: GenreClassifier = build(model_class, hyperparameters)
         model.load_state_dict(weights)
     except LitGenreError:
         raise
@@ -66,6 +74,23 @@ def build_trained(source: str | Path, trust: bool) -> GenreClassifier:
         ) from error
     model.hparams.update(hyperparameters)
     return model
+
+
+def trained_class(content: Mapping[str, Any], source: Source, trust: bool) -> type[GenreClassifier]:
+    """Return the class of the model that a checkpoint names: GenreClassifier, or a subclass of it.
+
+    Raises:
+        LitGenreError: The class is not trusted, cannot be imported, or is no such class.
+    """
+    class_path = content.get("model_class", _GENRE_CLASSIFIER)
+    if not isinstance(class_path, str):
+        raise LitGenreError(f"{source.path} is damaged: it names {class_path!r} as the class of its model.")
+    found: Any = None if trust else find_class(class_path, "model", source)
+    found = found or find_model_class(class_path)
+    if not issubclass(found, GenreClassifier):
+        raise LitGenreError(f"{source.path} names {class_path} as the class of its model, which is no GenreClassifier.")
+    known: type[GenreClassifier] = found
+    return known
 
 
 def find_device(name: str) -> torch.device:
@@ -106,7 +131,7 @@ def add_trust_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _read_hub_folder(folder: Path, trust: bool) -> tuple[dict[str, Any], Any]:
+def _read_hub_folder(folder: Path, trust: bool) -> tuple[dict[str, Any], Any, dict[str, Any]]:
     try:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -130,17 +155,16 @@ def _read_hub_folder(folder: Path, trust: bool) -> tuple[dict[str, Any], Any]:
     if "hyper_parameters" not in described:
         raise LitGenreError(f"{folder} is no model of lit-genre: {CONFIG} has no hyper_parameters.")
     try:
-        return read_hyperparameters(config, described["hyper_parameters"]), load_file(weights)
+        return read_hyperparameters(config, described["hyper_parameters"]), load_file(weights), described
     except (SafetensorError, ValueError, KeyError) as error:
         raise LitGenreError(f"{folder} is no model of lit-genre: {WEIGHTS}: {error}") from error
 
 
-def _build(hyperparameters: dict[str, Any], path: Path, own: frozenset[str]) -> GenreClassifier:
+def _build(source: Source, model_class: type[GenreClassifier], hyperparameters: dict[str, Any]) -> GenreClassifier:
     """Call the installed classes that a file names, with plain data."""
-    source = Source(path, own=own)
     named = [part for part in ("backbone", "frontend") if part in hyperparameters]
     factories = {part: _factory(hyperparameters[part], part, source) for part in named}
-    return GenreClassifier(**(hyperparameters | factories))
+    return model_class(**(hyperparameters | factories))
 
 
 def _factory(described: dict[str, Any], part: str, source: Source) -> Any:

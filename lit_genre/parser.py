@@ -4,10 +4,9 @@ import difflib
 import inspect
 import re
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Final, NoReturn
 
-import yaml
+from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lit_genre.errors import LitGenreError
@@ -34,38 +33,6 @@ class GenreParser(LightningArgumentParser):
         super().error(printable(message), ex)
 
 
-def check_names(config: str) -> None:
-    """Refuse a configuration in which a name stands twice: PyYAML would silently take the last of its values.
-
-    Args:
-        config: Path of a YAML file; anything else is left to the parser.
-
-    Raises:
-        LitGenreError: A name stands twice; says which, and in which lines.
-    """
-    path = Path(config).expanduser()
-    if not path.is_file():
-        return
-    try:
-        waiting = [yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)]
-    except (ValueError, yaml.YAMLError):  # The parser will report it.
-        return
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, yaml.SequenceNode):
-            waiting += node.value
-        elif isinstance(node, yaml.MappingNode):
-            lines: dict[str, int] = {}
-            for name, value in node.value:
-                line = name.start_mark.line + 1
-                if (first := lines.setdefault(str(name.value), line)) != line:
-                    raise LitGenreError(
-                        f"{path}, line {line}: {name.value} stands in line {first} already, and only one of the two "
-                        "would be read. Put them together."
-                    )
-                waiting.append(value)
-
-
 def _alternatives(message: str, options: list[str]) -> str:
     if found := _UNKNOWN_ARGUMENT.search(message):
         return _close(found[1], _arguments_of(found[2]))
@@ -87,6 +54,26 @@ def named(class_path: str) -> Any:
     """Import what a class path, such as lit_genre.FMADataModule, names."""
     module, _, name = class_path.rpartition(".")
     return getattr(import_module(module), name)
+
+
+def find_model_class(class_path: str) -> type[LightningModule]:
+    """Import the class of a model that the user names.
+
+    Raises:
+        LitGenreError: It cannot be imported, or is no LightningModule.
+    """
+    if "." not in class_path:
+        class_path = f"lit_genre.{class_path}"
+    try:
+        found = named(class_path)
+    except (AttributeError, ImportError, ValueError) as error:
+        raise LitGenreError(
+            f"The class of the model {class_path} cannot be imported: {error}. Is its module installed, or in a folder "
+            "of PYTHONPATH?"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, LightningModule)):
+        raise LitGenreError(f"{class_path} is no LightningModule: name a subclass of lit_genre.GenreClassifier.")
+    return found
 
 
 def _arguments_of(class_path: str) -> list[str]:

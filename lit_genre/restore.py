@@ -1,21 +1,22 @@
 """What a checkpoint and its run folder put in front of the user's command line, as far as they may."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from jsonargparse import Namespace
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import LightningDataModule, LightningModule
 
+from lit_genre.arguments import data_class_in
 from lit_genre.data.datamodule import TrackDataModule, trained_tracks
 from lit_genre.errors import LitGenreError
+from lit_genre.load import trained_class
+from lit_genre.model.classifier import GenreClassifier
 from lit_genre.run_folder import check_run_folder, own_texts, read_checkpoint, read_recipe, run_folder_of
 from lit_genre.trust.classes import Source
 from lit_genre.trust.hyperparameters import check_hyperparameters, check_weights, read_hyperparameters
-from lit_genre.trust.plain import texts_of
 from lit_genre.trust.recipe import check_recipe, unnamed_places
 
 _PLACES: Final = frozenset(("root", "path", "csv"))
@@ -27,12 +28,14 @@ class Restored:
 
     Attributes:
         checkpoint: The file.
+        model_class: Class of the model.
         hyperparameters: Arguments of the model.
         recipe: Configuration of the run, as far as it may be followed; empty for a checkpoint that lies elsewhere.
         written: The same as it stands in the file.
     """
 
     checkpoint: Path | None = None
+    model_class: type[LightningModule] = GenreClassifier
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     written: dict[str, Any] = field(default_factory=dict)
@@ -42,6 +45,8 @@ class Restored:
 
         A pretrained backbone is restored without the files that it was made from.
         """
+        if "backbone" not in self.hyperparameters:
+            return {}
         arguments = self.written["model"]["backbone"].get("init_args", {})
         return {
             name: (value, arguments[name])
@@ -50,7 +55,13 @@ class Restored:
         }
 
 
-def restore(checkpoint: Path, trust: bool, named: frozenset[str], sections: Sequence[str]) -> Restored:
+def restore(
+    checkpoint: Path,
+    trust: bool,
+    named: frozenset[str],
+    sections: Sequence[str],
+    model_class: type[LightningModule] | None = None,
+) -> Restored:
     """Read a checkpoint and the configuration of its run, and check what they ask for.
 
     Args:
@@ -58,39 +69,30 @@ def restore(checkpoint: Path, trust: bool, named: frozenset[str], sections: Sequ
         trust: Whether to follow whatever they ask for.
         named: Texts in the user's own words.
         sections: What is taken from the configuration of the run: `model`, `data`, `trainer` and so on.
+        model_class: Class of the model that the user names; None for that of the checkpoint.
 
     Raises:
         LitGenreError: They are damaged, or ask for something that is not trusted.
     """
-    content = read_checkpoint(checkpoint)
-    hyperparameters = read_hyperparameters(checkpoint, content["hyper_parameters"])
-    check_weights(content.get("state_dict"), checkpoint)
     folder = run_folder_of(checkpoint)
     if folder and not trust:
         check_run_folder(folder)
+    content = read_checkpoint(checkpoint)
+    check_weights(content.get("state_dict"), checkpoint)
+    source = Source(checkpoint, named, own_texts(checkpoint))
+    model_class = model_class or trained_class(content, source, trust)
     written = read_recipe(checkpoint)
-    if folder and not isinstance((written.get("model") or {}).get("backbone"), dict):
-        raise LitGenreError(f"{folder / 'config.yaml'} is damaged: it does not name the backbone of a model.")
     recipe = {name: value for name, value in written.items() if name in sections}
-    if not trust:
-        source = Source(checkpoint, named, own_texts(checkpoint))
-        check_hyperparameters(hyperparameters, source)
-        if folder is not None:
-            about_run = Source(folder / "config.yaml", named, source.own)
-            recipe = check_recipe(recipe, about_run)
-    return Restored(checkpoint, hyperparameters, recipe, written)
-
-
-def texts_in(configs: Iterable[str], options: Iterable[str]) -> frozenset[str]:
-    """Collect the texts in the user's configurations and options."""
-    texts: set[str] = set()
-    for option in options:
-        texts |= {option, option.partition("=")[2]}
-        texts |= texts_of(_loaded(option.partition("=")[2]))
-    for config in configs:
-        path = Path(config).expanduser()
-        texts |= texts_of(_loaded(path.read_text(encoding="utf-8")) if path.is_file() else _loaded(config))
-    return frozenset(texts)
+    hyperparameters: dict[str, Any] = {}
+    if issubclass(model_class, GenreClassifier):
+        hyperparameters = read_hyperparameters(checkpoint, content.get("hyper_parameters"))
+        if folder and not isinstance((written.get("model") or {}).get("backbone"), dict):
+            raise LitGenreError(f"{folder / 'config.yaml'} is damaged: it does not name the backbone of a model.")
+        if not trust:
+            check_hyperparameters(hyperparameters, source, model_class)
+    if folder is not None and not trust:
+        recipe = check_recipe(recipe, Source(folder / "config.yaml", named, source.own))
+    return Restored(checkpoint, model_class, hyperparameters, recipe, written)
 
 
 def data_of(recipe: dict[str, Any], asked: str | None, configs: list[str]) -> dict[str, Any]:
@@ -99,7 +101,7 @@ def data_of(recipe: dict[str, Any], asked: str | None, configs: list[str]) -> di
     Where the user names the class that it has, the data may lie elsewhere: its places are left out.
     """
     data = recipe["data"]
-    names = [asked] if asked else [name for config in configs if (name := _data_class_in(config))]
+    names = [asked] if asked else [name for config in configs if (name := data_class_in(config))]
     if names and names[-1].rpartition(".")[2] != data["class_path"].rpartition(".")[2]:
         return {}
     if asked:
@@ -108,12 +110,15 @@ def data_of(recipe: dict[str, Any], asked: str | None, configs: list[str]) -> di
     return {"data": data}
 
 
-def check_backbone(asked: Namespace, trained: dict[str, Any], checkpoint: Path) -> None:
+def check_backbone(model: Namespace, restored: Restored) -> None:
     """Refuse a checkpoint of another backbone than the one that is asked for."""
-    names = [path.rpartition(".")[2] for path in (asked.class_path, trained["class_path"])]
+    if "backbone" not in restored.hyperparameters:
+        return
+    paths = (model.backbone.class_path, restored.hyperparameters["backbone"]["class_path"])
+    names = [path.rpartition(".")[2] for path in paths]
     if names[0] != names[1]:
         raise LitGenreError(
-            f"{checkpoint} holds a {names[1]}, but the configuration asks for a {names[0]}: "
+            f"{restored.checkpoint} holds a {names[1]}, but the configuration asks for a {names[0]}: "
             "name another checkpoint, or leave out the configuration of the model."
         )
 
@@ -184,22 +189,6 @@ def _epochs_of(content: dict[str, Any]) -> int:
         return int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
     except (KeyError, TypeError, ValueError):
         return 0
-
-
-def _data_class_in(config: str) -> str | None:
-    try:
-        content = yaml.safe_load(Path(config).expanduser().read_text(encoding="utf-8"))
-        data = content["data"]
-        return data if isinstance(data, str) else str(data["class_path"])
-    except (KeyError, OSError, TypeError, ValueError, yaml.YAMLError):  # The parser will report it.
-        return None
-
-
-def _loaded(text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError):  # The parser will report it.
-        return None
 
 
 def _as_option(value: Any) -> str:

@@ -213,12 +213,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint; nothing in the file is executed.
 
     Raises:
-        LitGenreError: The file is no checkpoint of a GenreClassifier.
+        LitGenreError: The file is no checkpoint.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        if not isinstance(content, dict) or "hyper_parameters" not in content:
-            raise KeyError("hyper_parameters")
+        if not isinstance(content, dict) or "state_dict" not in content:
+            raise KeyError("state_dict")
     except Exception as error:  # torch.load raises half a dozen types for a file that is no checkpoint.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise LitGenreError(f"{path} is no checkpoint of lit-genre: {reason}") from error

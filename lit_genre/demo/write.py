@@ -103,6 +103,7 @@ def write_demo(
         "seconds": float(seconds),
         "seed": seed,
     }
+    root = Path(root).expanduser()
     _claim(root, arguments)
     tracks = _catalogue(artists, tracks_per_artist, seed)
     if (root / "fma_metadata" / "tracks.csv").exists():

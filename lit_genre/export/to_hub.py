@@ -36,6 +36,7 @@ def write_hub(model: GenreClassifier, folder: Path, checkpoint: Path | None, lic
     (folder / WEIGHTS).write_bytes(save(weights, metadata={"format": "pt"}))
     hyperparameters = {name: value for name, value in model.hparams.items() if not name.startswith("_")}
     config = {"library_name": "lit-genre", "lit_genre": __version__, "hyper_parameters": hyperparameters}
+    config |= {"model_class": f"{type(model).__module__}.{type(model).__qualname__}"}
     labels = {"id2label": dict(enumerate(model.classes)), "label2id": {name: i for i, name in enumerate(model.classes)}}
     (folder / CONFIG).write_text(json.dumps(config | labels, indent=2) + "\n", encoding="utf-8")
     write_card(model, folder, checkpoint, license)

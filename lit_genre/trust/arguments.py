@@ -20,6 +20,10 @@ _ESCAPES: Final = re.compile(r"(^|[/\\])\.\.([/\\]|$)|^[/\\~]|^[A-Za-z]:|://|\0"
 """Text that, taken for the name of a file, leads out of the folder that it is meant for, or is an address."""
 
 
+_PASSED_ON: Final = frozenset(("callbacks", "logger", "plugins", "strategy", "profiler"))
+"""Parts whose classes pass further arguments on to other programs, where nothing checks them."""
+
+
 def check_description(description: Any, part: str, source: Source) -> dict[str, Any]:
     """Check what a file describes as a class and its arguments.
 
@@ -47,6 +51,12 @@ def check_description(description: Any, part: str, source: Source) -> dict[str, 
         raise _refused(description["class_path"], "its description", "has other parts than init_args", source)
     init_args = {name: value for arguments in given for name, value in arguments.items()}
     if found is not None:
+        declared, accepted = parameters_of(found), source.named | source.own
+        undeclared = [name for name, value in init_args.items() if name not in declared and texts_of(value) - accepted]
+        if undeclared and part in _PASSED_ON:
+            raise _refused(
+                description["class_path"], ", ".join(sorted(undeclared)), "is no argument of its own", source
+            )
         _check_arguments(found, description["class_path"], init_args, source)
     return description
 
@@ -103,8 +113,8 @@ def _check_arguments(found: Any, class_path: str, init_args: Mapping[str, Any], 
             raise _refused(class_path, name, "describes a class", source)
         if not _admits(value, hints.get(name, parameters[name].annotation if name in parameters else Any)):
             raise _refused(class_path, name, f"is {value!r}, which that argument may take for code", source)
-        if isinstance(value, str) and _ESCAPES.search(value) and not is_judged:
-            raise _refused(class_path, name, f"is {value!r}, which may be taken for a place elsewhere", source)
+        if not is_judged and (escaping := [text for text in texts if _ESCAPES.search(text)]):
+            raise _refused(class_path, name, f"is {escaping[0]!r}, which may be taken for a place elsewhere", source)
 
 
 def _refused(class_path: str, name: str, reason: str, source: Source) -> LitGenreError:
@@ -144,17 +154,21 @@ def _kinds(hint: Any) -> list[Any]:
 
 
 def _admits(value: Any, hint: Any) -> bool:
-    """Check that jsonargparse takes a value for data: text could also be an import path or a file to read."""
+    """Check that jsonargparse takes a value for data: text could also be an import path or a file to read.
+
+    An annotation that could not be evaluated may mean anything, and admits no text.
+    """
     kinds = _kinds(hint)
-    if not isinstance(value, str | dict):
-        return True
-    if any(kind in (type, ModuleType) or kind in (Callable, _CALLABLE) for kind in kinds):
+    if any(kind in (type, ModuleType, _CALLABLE) for kind in kinds) and texts_of(value):
         return False
-    if isinstance(value, dict):
-        return hint in (Any, inspect.Parameter.empty) or any(
-            isinstance(kind, type) and issubclass(kind, Mapping) for kind in kinds
-        )
-    return hint is Any or any(isinstance(kind, type) and issubclass(kind, str | PurePath) for kind in kinds)
+    anything = any(kind in (Any, inspect.Parameter.empty) for kind in kinds)
+    if isinstance(value, dict) and not (anything or any(_is_kind(kind, Mapping) for kind in kinds)):
+        return False
+    return anything or not texts_of(value) or any(_is_kind(kind, str | PurePath) for kind in kinds)
+
+
+def _is_kind(kind: Any, base: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, base)
 
 
 _CALLABLE: Final = get_origin(Callable[[], None])

@@ -1,7 +1,7 @@
 """Decides which classes a file may name, place by place; no module is imported to find out."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -43,8 +43,8 @@ def find_class(class_path: str, part: str, source: Source) -> Any | None:
 
     Args:
         class_path: What the file names, such as `torch.optim.Adam`.
-        part: Where: `backbone`, `frontend`, `augment`, `optimizer`, `scheduler`, `data`, `callbacks`, `logger`,
-            `plugins`, `strategy` or `profiler`.
+        part: Where: `model`, `backbone`, `frontend`, `augment`, `loss`, `optimizer`, `scheduler`, `data`,
+            `callbacks`, `logger`, `plugins`, `strategy` or `profiler`.
         source: The file.
 
     Returns:
@@ -117,6 +117,18 @@ def _is_data(found: Any) -> bool:
     return _subclass_of(LightningDataModule, "lit_genre")(found)
 
 
+def _is_loss(found: Any) -> bool:
+    from lit_genre.model.losses import Loss
+
+    return _subclass_of(Loss, "lit_genre")(found)
+
+
+def _is_model(found: Any) -> bool:
+    from lit_genre.model.classifier import GenreClassifier
+
+    return _subclass_of(GenreClassifier, "lit_genre")(found)
+
+
 def _is_callback(found: Any) -> bool:
     from lightning.pytorch import Callback
 
@@ -141,20 +153,17 @@ _PARTS: Final[dict[str, Callable[[Any], bool]]] = {
     "backbone": _is_backbone,
     "frontend": _is_frontend,
     "augment": _subclass_of(Augmentation, "lit_genre"),
+    "loss": _is_loss,
     "optimizer": _subclass_of(Optimizer, "torch.optim"),
     "scheduler": lambda found: (
         _subclass_of(LRScheduler, "torch.optim", "lit_genre")(found)
         or _subclass_of(ReduceLROnPlateau, "torch.optim", "lightning.pytorch.cli")(found)
     ),
     "data": _is_data,
+    "model": _is_model,
     "callbacks": _is_callback,
     "logger": _is_logger,
     "plugins": _is_trainer_part,
     "strategy": _is_trainer_part,
     "profiler": _is_trainer_part,
 }
-
-
-def known_parts() -> Iterator[str]:
-    """Name the places in which a file may name a class."""
-    yield from _PARTS

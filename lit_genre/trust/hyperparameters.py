@@ -1,6 +1,5 @@
 """Checks what a checkpoint, or a folder in the Hub's format, stores about its model: arguments and weights."""
 
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -11,14 +10,15 @@ from torch import Tensor
 from lit_genre.batch import Task
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.trust.arguments import check_description
+from lit_genre.trust.arguments import check_description, parameters_of
 from lit_genre.trust.classes import Source
 from lit_genre.trust.plain import is_finite_number, mapping
 
-_RECIPE: Final = frozenset(("augment", "label_smoothing", "optimizer", "scheduler", "compile_backbone"))
+_RECIPE: Final = frozenset(
+    ("augment", "label_smoothing", "loss", "optimizer", "scheduler", "scheduler_interval", "compile_backbone")
+)
 """Arguments that belong to the training: a run's configuration has them, a checkpoint does not."""
 
-_EXPECTED: Final = frozenset(inspect.signature(GenreClassifier).parameters) - _RECIPE
 _LONGEST_NAME: Final = 1000
 _SAMPLE_RATES: Final = (100, 1_000_000)
 _LONGEST_CLIP: Final = 86_400.0
@@ -35,6 +35,8 @@ def read_hyperparameters(path: Path, content: Any) -> dict[str, Any]:
     Raises:
         LitGenreError: It is not the description of a GenreClassifier.
     """
+    if content is None:
+        raise LitGenreError(f"{path} is no checkpoint of lit-genre: it stores no arguments of a model.")
     place = f"The description of the model in {path}"
     hyperparameters = {name: value for name, value in mapping(content, place).items() if not str(name).startswith("_")}
     if missing := {"backbone", "classes"} - hyperparameters.keys():
@@ -44,13 +46,20 @@ def read_hyperparameters(path: Path, content: Any) -> dict[str, Any]:
     return hyperparameters
 
 
-def check_hyperparameters(hyperparameters: Mapping[str, Any], source: Source) -> None:
+def check_hyperparameters(
+    hyperparameters: Mapping[str, Any], source: Source, model_class: type[GenreClassifier] = GenreClassifier
+) -> None:
     """Refuse what a file may not name.
+
+    Args:
+        hyperparameters: As `read_hyperparameters` returns them.
+        source: The file.
+        model_class: The class that they are arguments of.
 
     Raises:
         LitGenreError: The backbone or the front-end is not installed for lit-genre, or gets more than plain data.
     """
-    if strange := hyperparameters.keys() - _EXPECTED:
+    if strange := hyperparameters.keys() - (parameters_of(model_class).keys() - _RECIPE):
         raise LitGenreError(
             f"{source.path} asks for {', '.join(sorted(map(str, strange)))}, which no checkpoint of lit-genre has. "
             "If you trust whoever made the file, add --trust (in Python: trust=True)."

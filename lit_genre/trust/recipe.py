@@ -21,7 +21,7 @@ _WORD: Final = re.compile(r"[\w:,+-]*")
 """Such as bf16-mixed, 0,1 or 00:12:00:00; a dot could name a class, a slash a file."""
 
 _NOT_TAKEN: Final = frozenset(("default_root_dir", "model_registry"))
-_MODEL_PARTS: Final = ("backbone", "frontend", "optimizer", "scheduler")
+_MODEL_PARTS: Final = ("backbone", "frontend", "loss", "optimizer", "scheduler")
 
 
 def check_recipe(recipe: Mapping[str, Any], source: Source) -> dict[str, Any]:

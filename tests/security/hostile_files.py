@@ -264,7 +264,20 @@ _hyperparameter(
 )
 
 
-@checkpoint("nested a thousand levels deep")
+def _class_of_model(name: str, class_path: Any) -> None:
+    def spoil(content: Content, _: Canary) -> None:
+        content["model_class"] = class_path
+
+    checkpoint(name)(spoil)
+
+
+_class_of_model("class of the model on the path", f"{MODULE}.Net")
+_class_of_model("class of the model is a function", "os.system")
+_class_of_model("class of the model is another class", "lit_genre.LogMel")
+_class_of_model("class of the model is a number", 3)
+
+
+@checkpoint("nested three hundred levels deep")
 def _deep(content: Content, _: Canary) -> None:
     nested: Any = 0
     for _level in range(300):
@@ -477,6 +490,34 @@ _callback(
 _callback("W&B's files elsewhere", "lit_genre.logger.wandb_logger", save_dir=lambda c: str(c.target))
 _callback("a logger at an address", "lightning.pytorch.loggers.MLFlowLogger", tracking_uri="http://127.0.0.1:9/")
 _callback("an average by a function", f"{_CALLBACKS}.StochasticWeightAveraging", swa_lrs=0.1, avg_fn=f"{MODULE}.make")
+
+
+_callback("W&B at an address", "lightning.pytorch.loggers.WandbLogger", settings={"base_url": "http://127.0.0.1:9"})
+_callback("a logger that passes arguments on", "lightning.pytorch.loggers.TensorBoardLogger", save_dir=".", log_dir="w")
+_setting(
+    "model.scheduler",
+    "scheduler that calls functions of a list",
+    lambda _: {"class_path": "torch.optim.lr_scheduler.LambdaLR", "init_args": {"lr_lambda": [f"{MODULE}.make"]}},
+)
+_setting("model.loss", "loss of a module on the path", _module)
+_setting(
+    "data",
+    "music of a folder elsewhere, for predict",
+    lambda c: {"class_path": "lit_genre.AudioFolder", "init_args": {"path": str(c.folder)}},
+)
+_setting(
+    "data",
+    "places among undeclared arguments of the data",
+    lambda c: {"class_path": "lit_genre.FMADataModule", "init_args": {}, "dict_kwargs": {"store_root": str(c.target)}},
+)
+_setting(
+    "trainer.strategy",
+    "strategy with a configuration elsewhere",
+    lambda c: {
+        "class_path": "lightning.pytorch.strategies.DeepSpeedStrategy",
+        "init_args": {"config": str(c.folder / "conf.yaml")},
+    },
+)
 
 
 @config("configuration and checkpoint for a reader with code")

@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from lit_genre.callbacks import dashboard, pictures
+from lit_genre.callbacks import pictures, track_tables
 from lit_genre.callbacks.curves import Chosen, draw_curves
 from lit_genre.callbacks.track_report import _write
 from lit_genre.export.card import write_card
@@ -123,11 +123,11 @@ def test_a_model_card(tmp_path: Path, license: str) -> None:
 
 
 def test_tables_of_weights_and_biases_have_each_column_once() -> None:
-    row = dashboard._columns(CLASSES, "sound", "spectrogram")
+    row = track_tables._columns(CLASSES, "sound", "spectrogram")
     assert len(set(row)) == len(row) == 5 + len(NAMES) + 2
     data = SimpleNamespace(track=dict(enumerate(tracks(), start=1)).__getitem__)
     trainer: Any = SimpleNamespace(datamodule=data)
-    table = dashboard._track_table(trainer, scores(), CLASSES)
+    table = track_tables.track_table(trainer, scores(), CLASSES)
     assert_clean(" ".join(map(str, [*table.columns, *(cell for row in table.data for cell in row)])))
 
 
