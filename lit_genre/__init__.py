@@ -18,7 +18,9 @@ Other data sets end in the same data module: folder_datamodule serves anyone's f
 Beside the path, prepare/ fetches the data set, audit/ looks for its faults and demo/ writes a synthetic one; backbones/
 has the networks that ship, report/ what is said over several runs. baseline/ rates what no network should lose to, and
 probe/ a head on a backbone that stays as it is. Behind it, load brings a trained model back, answer/ asks it about
-anyone's music, export/ writes it for other programs and serve/ puts it on a page.
+anyone's music, export/ writes it for other programs and serve/ puts it on a page. trust/ decides what the files of a
+model may make the program do, restore what they put in front of a command line; text and figure show names that anyone
+may have written. training is the Trainer of the command line for Python.
 
 Axes: b batch, t samples of a track, n samples of a clip, m mel bands, f frames, d embedding, c classes.
 """
@@ -44,7 +46,9 @@ if TYPE_CHECKING:
     from lit_genre.model.backbone import Backbone
     from lit_genre.model.classifier import GenreClassifier
     from lit_genre.model.frontend import LogMel
+    from lit_genre.model.losses import BinaryCrossEntropy, CrossEntropy, FocalLoss, Loss
     from lit_genre.model.schedule import OneCycle
+    from lit_genre.training import trainer
 
 __version__ = "0.1.0"
 
@@ -65,8 +69,10 @@ _HOMES = {
     "model.backbone": ["Backbone"],
     "model.classifier": ["GenreClassifier"],
     "model.frontend": ["LogMel"],
+    "model.losses": ["BinaryCrossEntropy", "CrossEntropy", "FocalLoss", "Loss"],
     "model.schedule": ["OneCycle"],
     "load": ["load_model"],
+    "training": ["trainer"],
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -77,23 +83,28 @@ __all__ = [
     "Augmentation",
     "Backbone",
     "Batch",
+    "BinaryCrossEntropy",
     "CNN1DAttention",
     "CNN1DDeep",
     "CNN1DShallow",
     "CNN2DDeep",
     "CNN2DShallow",
     "CRNNStacked",
+    "CrossEntropy",
     "FMADataModule",
     "FilterAugment",
+    "FocalLoss",
     "FolderDataModule",
     "GTZANDataModule",
     "GenreClassifier",
     "LitGenreError",
     "LogMel",
+    "Loss",
     "Mixup",
     "OneCycle",
     "SpecAugment",
     "load_model",
+    "trainer",
     "write_demo",
 ]
 

@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lit_genre.baseline.features import Features
 from lit_genre.errors import LitGenreError
 from lit_genre.threads import in_threads
 
 Kind = Literal["svm", "logistic"]
 
-NAMES: Final[dict[Kind, str]] = {"svm": "MFCC+SVM", "logistic": "MFCC+logistic"}
-"""What a baseline is called in reports."""
+_NAMES: Final[dict[Kind, str]] = {"svm": "SVM", "logistic": "logistic"}
 
 _STRENGTHS: Final[dict[Kind, tuple[float, ...]]] = {
     "svm": (0.5, 1.0, 2.0, 4.0, 8.0),
@@ -54,12 +54,29 @@ class Chosen(NamedTuple):
     temperature: float
 
 
-def choose(kind: Kind, train: Rows, val: Rows | None) -> Chosen:
+def baseline_name(features: Features, kind: Kind, class_weights: bool) -> str:
+    """Name a baseline for reports, which take runs of one name for seeds of one model.
+
+    >>> baseline_name("mfcc", "svm", class_weights=False), baseline_name("mfcc+spectral", "svm", class_weights=True)
+    ('MFCC+SVM', 'MFCC+spectral+SVM, class weights')
+    """
+    name = f"{features.replace('mfcc', 'MFCC')}+{_NAMES[kind]}"
+    return f"{name}, class weights" if class_weights else name
+
+
+def choose(kind: Kind, train: Rows, val: Rows | None, class_weights: bool = False) -> Chosen:
     """Train with several C, and keep what does best on the validation split.
 
     A temperature makes probabilities of decision values, and leaves the most probable genre what it is; it is found on
     the validation split. Without that split C is fixed, and the temperature found on the training split promises too
     much.
+
+    Args:
+        kind: The classifier.
+        train: Rows of the training tracks.
+        val: Rows of the validation tracks.
+        class_weights: Weigh the training tracks so that each genre counts alike, however many it has. C is still chosen
+            by accuracy, of which each track is an equal part.
 
     Raises:
         LitGenreError: The training tracks have one genre only.
@@ -68,7 +85,7 @@ def choose(kind: Kind, train: Rows, val: Rows | None) -> Chosen:
         raise LitGenreError("All training tracks have the same genre, but a classifier needs two at least.")
 
     def trained(strength: float) -> Any:
-        return _pipeline(kind, strength).fit(train.features, train.label)
+        return _pipeline(kind, strength, class_weights).fit(train.features, train.label)
 
     strengths = _STRENGTHS[kind] if val else (_UNCHOSEN[kind],)
     models = in_threads(trained, strengths, "Training", "classifiers")
@@ -84,15 +101,16 @@ def probabilities(chosen: Chosen, features: NDArray[np.float32], n_classes: int)
     return probs
 
 
-def _pipeline(kind: Kind, strength: float) -> Any:
+def _pipeline(kind: Kind, strength: float, class_weights: bool) -> Any:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
+    weight = "balanced" if class_weights else None
     if kind == "svm":
-        return make_pipeline(StandardScaler(), SVC(C=strength, break_ties=True))
-    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000))
+        return make_pipeline(StandardScaler(), SVC(C=strength, break_ties=True, class_weight=weight))
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000, class_weight=weight))
 
 
 def _decide(model: Any, features: NDArray[np.float32]) -> Tensor:

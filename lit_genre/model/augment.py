@@ -89,7 +89,7 @@ class FilterAugment(Augmentation):
 
     def augment(self, mel: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Filter the spectrograms; the targets stay."""
-        gains = torch.randn(len(mel), 1, self.points, device=mel.device) * self.scale
+        gains = torch.randn(len(mel), 1, self.points, device=mel.device, dtype=mel.dtype) * self.scale
         curve = F.interpolate(gains, mel.shape[1], mode="linear", align_corners=True)
         # LogMel's range is -1 .. 1, others have more.
         low, high = mel.amin().clamp(max=-1), mel.amax().clamp(min=1)
@@ -98,6 +98,9 @@ class FilterAugment(Augmentation):
 
 class Mixup(Augmentation):
     """Mixes each clip, and its target, with another of the batch.
+
+    With several processes the other clip is one of the same process: its share of the batch, not the whole batch. Runs
+    on other numbers of processes therefore draw other pairs.
 
     Args:
         alpha: Both parameters of the Beta distribution that the share of the other clip is drawn from; small
@@ -113,6 +116,8 @@ class Mixup(Augmentation):
 
     def augment(self, mel: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Mix spectrograms and targets in the same shares."""
-        share = torch.distributions.Beta(self.alpha, self.alpha).sample((len(mel), 1, 1)).to(mel)
+        # float32 where Lightning makes bfloat16 the default, in which torch draws no such numbers.
+        alpha = torch.tensor(self.alpha, dtype=torch.float32)
+        share = torch.distributions.Beta(alpha, alpha).sample((len(mel), 1, 1)).to(mel)
         other = torch.randperm(len(mel), device=mel.device)
         return mel.lerp(mel[other], share), target.lerp(target[other], share[:, 0])

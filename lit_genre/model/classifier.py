@@ -1,9 +1,9 @@
 """GenreClassifier: the one LightningModule, which trains and scores any backbone."""
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from pydoc import locate
 from typing import Any, Final, Literal
 
@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import LRSchedulerTypeUnion, OptimizerLRScheduler
 from torch import Tensor, nn
 
@@ -19,10 +20,15 @@ from lit_genre.batch import Batch, Task, clip_samples
 from lit_genre.errors import LitGenreError
 from lit_genre.model.augment import Augmentation
 from lit_genre.model.backbone import Backbone, InputShape
+from lit_genre.model.batch_norm import note_on_batch_norm
 from lit_genre.model.changes import Changes
+from lit_genre.model.data_check import check_data
+from lit_genre.model.finite import LossMonitor, check_finite, check_weights_to_save
 from lit_genre.model.frontend import LogMel
+from lit_genre.model.losses import DEFAULT_LOSS, Loss, class_weights_of
 from lit_genre.model.metrics import HEADLINE, TrackAverage, TrackScores, score
-from lit_genre.model.schedule import OneCycle
+from lit_genre.model.precision import keeping_dtype
+from lit_genre.model.schedule import Interval, OneCycle, check_cycle, interval_of
 from lit_genre.model.source_code import source_digest
 
 # A class alone would lose its name in jsonargparse 4.53 where a default configuration file sets options of it.
@@ -30,11 +36,17 @@ PAPERS_ADAM: Final = partial(torch.optim.Adam, weight_decay=2e-3)
 
 _GIVEN_BY: Final = {"mel": "lit_genre.LogMel", "waveform": "torch.nn.Identity"}
 
-_RECIPE: Final = ["augment", "label_smoothing", "optimizer", "scheduler", "compile_backbone"]
+_RECIPE: Final = [
+    *("augment", "label_smoothing", "loss", "optimizer", "scheduler", "scheduler_interval", "compile_backbone"),
+]
+"""Arguments of the training alone, which a checkpoint does not store."""
 
 
 class GenreClassifier(LightningModule):
     """A front-end, a backbone and a linear head, trained by cross-entropy of a softmax, or of a sigmoid for each genre.
+
+    A run whose loss, or whose probabilities of the validation tracks, are not finite stops with an error before the
+    checkpoint of that epoch is written. The front-end computes in float32 whatever the precision of the training is.
 
     Scores are per track: the probabilities of the clips that cover a track are averaged. Weight decay of the
     optimiser applies to weights of the backbone and the head, not to biases, normalisation and the front-end; in
@@ -47,7 +59,8 @@ class GenreClassifier(LightningModule):
         task: "single" for one genre a track, by softmax; "multi" for several, each by a sigmoid. From the command line
             it follows the data, and a value given here is overwritten.
         class_weights: Weigh the loss so that each genre counts alike, however many tracks have it. Where a track has
-            several, it is weighed by the presence of a genre, not by its absence.
+            several, the presence of a genre is weighed, not its absence, by the ratio of the most frequent genre's
+            tracks to its own, but by 100 at most.
         label_smoothing: Part of each target, 0 to 1, that is shared out to all genres alike in training, against
             probabilities that promise too much. For one genre a track.
         class_counts: Training tracks of each class. From the command line they come from the data, and a value given
@@ -59,9 +72,13 @@ class GenreClassifier(LightningModule):
         changes: Let the backbone see each spectrogram twice, as twice as many mel bands: as it is, and each band
             without its mean over the clip. Not for waveforms, nor for weights that were trained on spectrograms alone.
         head_dim: Size of a hidden layer of the head; null for a linear head.
+        loss: Class of the loss, called with the task and label_smoothing; null for lit_genre.CrossEntropy with one
+            genre a track and lit_genre.BinaryCrossEntropy with several. lit_genre.FocalLoss serves both.
         optimizer: Called with the groups of parameters; by default the paper's Adam with L2 of 0.001.
-        scheduler: Called with the optimiser; steps once an epoch, lit_genre.OneCycle with each batch.
-            lightning.pytorch.cli.ReduceLROnPlateau names the metric it watches in `monitor`.
+        scheduler: Called with the optimiser. lightning.pytorch.cli.ReduceLROnPlateau names the metric it watches in
+            `monitor`.
+        scheduler_interval: "step" to step the scheduler with each batch, "epoch" once an epoch; null for step with
+            lit_genre.OneCycle and torch's OneCycleLR and CyclicLR, and for epoch with all others.
         compile_backbone: Let torch.compile translate the backbone, which takes a minute at the start.
 
     Shape:
@@ -69,8 +86,9 @@ class GenreClassifier(LightningModule):
         - Output: logits, (b, c)
 
     Raises:
-        LitGenreError: clip_seconds, sample_rate or label_smoothing is out of range, backbone or frontend is no class,
-            or the backbone cannot be built or does not take what the front-end gives.
+        LitGenreError: clip_seconds, sample_rate or label_smoothing is out of range, there is one class only, backbone
+            or frontend is no class, the backbone cannot be built or does not take what the front-end gives, or the
+            loss does not fit the task or has weights of its own.
     """
 
     def __init__(
@@ -87,14 +105,17 @@ class GenreClassifier(LightningModule):
         augment: Sequence[Augmentation] = (),
         changes: bool = False,
         head_dim: int | None = None,
+        loss: Callable[[Task, float], Loss] | None = None,
         optimizer: OptimizerCallable = PAPERS_ADAM,
         scheduler: LRSchedulerCallable | None = None,
+        scheduler_interval: Interval | None = None,
         compile_backbone: bool = False,
     ) -> None:
         super().__init__()
         self.clip_samples = clip_samples(clip_seconds, sample_rate)
         if not 0 <= label_smoothing < 1:
             raise LitGenreError(f"label_smoothing is {label_smoothing}, but must be at least 0 and below 1.")
+        _check_classes(classes, task)
         self.save_hyperparameters(ignore=_RECIPE)
         if "_instantiator" not in self.hparams:
             # Not from the command line, whose configuration is plain already.
@@ -106,8 +127,7 @@ class GenreClassifier(LightningModule):
         self.classes = list(classes)
         self.task: Task = task
         self.sample_rate = sample_rate
-        self.label_smoothing = label_smoothing
-        self.optimizer, self.scheduler = optimizer, scheduler
+        self.optimizer, self.scheduler, self.scheduler_interval = optimizer, scheduler, scheduler_interval
         self.seed = torch.initial_seed()
         self._validated = -1
 
@@ -121,11 +141,13 @@ class GenreClassifier(LightningModule):
             self.backbone.compile()
         self.head = _head(self.backbone.embedding_dim, head_dim, len(classes))
 
-        weights = _class_weights(class_counts, task) if class_weights else None
+        self.loss = _build_loss(loss, task, label_smoothing)
+        weights = class_weights_of(class_counts, task) if class_weights else None
         self.loss_weights: Tensor | None
         # It follows from the arguments.
         self.register_buffer("loss_weights", weights, persistent=False)
         self.averages = nn.ModuleDict({split: TrackAverage() for split in ("val", "test", "predict")})
+        self._losses = {split: LossMonitor(split) for split in ("train", "val", "test")}
         self.track_scores: TrackScores | None = None
 
     def _build_backbone(self, factory: Callable[[InputShape], Backbone], input_shape: InputShape) -> Backbone:
@@ -176,13 +198,67 @@ class GenreClassifier(LightningModule):
         return json.dumps(determining, default=str), self.input_shape
 
     def answer(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        """Map waveforms, shape (b, n), to probabilities, shape (b, c), and to the backbone's embeddings, (b, d)."""
-        embedding: Tensor = self.backbone(self.views(self.spectrogram(waveform)))
-        return self.probabilities(self.head(embedding).float()), embedding
+        """Map waveforms, shape (b, n), to probabilities, shape (b, c), and to the backbone's embeddings, (b, d).
+
+        Raises:
+            LitGenreError: A probability is not finite.
+        """
+        embedding = self._embed(self.spectrogram(waveform))
+        probs = self.probabilities(self.head(embedding).float())
+        check_finite(probs, "The model's probabilities")
+        return probs, embedding
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Map logits to probabilities, shapes (b, c), which add up to 1 where a track has one genre only."""
         return logits.sigmoid() if self.task == "multi" else logits.softmax(-1)
+
+    @classmethod
+    def for_data(cls, data: Any, backbone: Callable[[InputShape], Backbone], **arguments: Any) -> "GenreClassifier":
+        """Build a model for a data module: with its classes, task, class counts, sample rate and length of a clip.
+
+        Args:
+            data: A data module of lit-genre, such as FMADataModule.
+            backbone: Class of the network, or `functools.partial(Class, option=value)`.
+            **arguments: Further arguments of the class.
+        """
+        of_data = {
+            "classes": data.classes,
+            "task": data.task,
+            "class_counts": data.class_counts,
+            "sample_rate": data.sample_rate,
+            "clip_seconds": data.clip_samples / data.sample_rate,
+        }
+        return cls(backbone, **of_data | arguments)
+
+    def setup(self, stage: str) -> None:
+        """Refuse data that the model was not built for."""
+        check_data(self, getattr(self.trainer, "datamodule", None))
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls,
+        checkpoint_path: str | Path,
+        map_location: Any = "cpu",
+        weights_only: bool = True,
+        trust: bool = False,
+    ) -> "GenreClassifier":
+        """Build a trained model as `lit_genre.load_model` does; Lightning's own would import what the file names.
+
+        Args:
+            checkpoint_path: The file.
+            map_location: Device of the model.
+            weights_only: Read data alone; nothing else is possible.
+            trust: Import any class that the file names.
+
+        Raises:
+            LitGenreError: As `lit_genre.load_model`, or weights_only is false.
+        """
+        if not weights_only:
+            raise LitGenreError("weights_only is false, but a checkpoint of lit-genre is read as data alone.")
+        # It imports this module.
+        from lit_genre.load import build_trained
+
+        return build_trained(checkpoint_path, trust).to(map_location)
 
     @property
     def headline(self) -> str:
@@ -218,7 +294,9 @@ class GenreClassifier(LightningModule):
         for augment in self.augment:
             mel, target = augment(mel, target)
         logits = self._logits(mel)
-        scores = {f"{split}/loss": self._loss(logits, target)}
+        loss: Tensor = self.loss(logits, target, self.loss_weights)
+        self._losses[split].add(loss)
+        scores = {f"{split}/loss": loss}
         if self.task == "single":
             # What a mixed clip has most of counts.
             accuracy = (logits.argmax(-1) == target.argmax(-1)).float().mean()
@@ -226,20 +304,37 @@ class GenreClassifier(LightningModule):
         self.log_dict(scores, on_step=False, on_epoch=True, batch_size=len(batch.label), sync_dist=True)
         if split != "train":
             self._average(split).update(batch.track_id, self.probabilities(logits.detach()), batch.label)
-        return scores[f"{split}/loss"]
+        return loss
 
     def _mel(self, batch: Batch) -> Tensor:
         return self.spectrogram(batch.waveform) if batch.mel is None else batch.mel.float()
 
-    def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        if self.task == "multi":
-            return F.binary_cross_entropy_with_logits(logits, target, pos_weight=self.loss_weights)
-        smoothing = self.label_smoothing if self.training else 0.0
-        return F.cross_entropy(logits, target, weight=self.loss_weights, label_smoothing=smoothing)
-
     def _logits(self, mel: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.backbone(self.views(mel)))
+        logits: Tensor = self.head(self._embed(mel))
         return logits.float()
+
+    def _embed(self, mel: Tensor) -> Tensor:
+        # The front-end stays in float32 where the network is in another precision.
+        embedding: Tensor = self.backbone(self.views(mel).to(next(self.head.parameters()).dtype))
+        return embedding
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "GenreClassifier":
+        """Move and convert all parts, but leave the front-end and the class weights in float32."""
+        frontend, weights, convert = self.frontend, self.loss_weights, keeping_dtype(fn)
+        # A stand-in, so that the order of the parts stays the same.
+        self.frontend = nn.Identity()
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.frontend = frontend._apply(convert, recurse)  # type: ignore[no-untyped-call]
+        self.loss_weights = None if weights is None else convert(weights)
+        return self
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin to collect losses."""
+        self._losses["val"].start()
+
+    def on_test_epoch_start(self) -> None:
+        """Begin to collect losses."""
+        self._losses["test"].start()
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores over tracks."""
@@ -256,6 +351,8 @@ class GenreClassifier(LightningModule):
         self._score_tracks("predict")
 
     def _score_tracks(self, split: Literal["val", "test", "predict"]) -> None:
+        if split != "predict":
+            self._losses[split].check(self.trainer)
         average = self._average(split)
         if split == "predict" and not average.update_called:
             self.track_scores = None  # None of the files could be read.
@@ -263,7 +360,9 @@ class GenreClassifier(LightningModule):
         self.track_scores = average.scores()
         average.reset()
         if split != "predict":
-            scores = {f"{split}/{name}": value for name, value in score(self.track_scores, self.classes).items()}
+            rated = score(self.track_scores, self.classes)
+            # The F1 of a genre without a track is NaN.
+            scores = {f"{split}/{name}": value for name, value in rated.items() if value.isfinite()}
             self.log_dict(scores, sync_dist=False, rank_zero_only=False)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -276,19 +375,28 @@ class GenreClassifier(LightningModule):
             return optimizer
         scheduler = self.scheduler(optimizer)
         monitor = scheduler.monitor if isinstance(scheduler, ReduceLROnPlateau) else None
-        every = "step" if isinstance(scheduler, OneCycle) else "epoch"
+        interval = interval_of(scheduler, self.scheduler_interval)
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": every, "monitor": monitor, "strict": False},
+            "lr_scheduler": {"scheduler": scheduler, "interval": interval, "monitor": monitor, "strict": False},
         }
 
+    def on_fit_start(self) -> None:
+        """Print a line where batch normalisation depends on the number of processes."""
+        if note := note_on_batch_norm(self, self.trainer):
+            self.print(note)
+
     def on_train_start(self) -> None:
-        """Tell one cycle how long it is: no sooner, for to ask loads the data, which must know where it goes on."""
+        """Set the length of one cycle: no sooner, for to ask loads the data, which must know where it goes on."""
         for config in self.trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, OneCycle):
-                config.scheduler.total_steps = self.trainer.estimated_stepping_batches
-                if config.scheduler.total_steps == math.inf:
-                    raise LitGenreError("OneCycle needs to know where training ends: set trainer.max_epochs.")
+                change = config.scheduler.set_total_steps(self.trainer.estimated_stepping_batches)
+                if change is not None:
+                    self.print(change)
+
+    def on_train_epoch_start(self) -> None:
+        """Begin to collect losses."""
+        self._losses["train"].start()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Start the step's random numbers from (seed, epoch, rank, step), so that a resumed run draws the same."""
@@ -299,11 +407,17 @@ class GenreClassifier(LightningModule):
         if self.device.type != "cpu":
             torch.get_device_module(self.device).manual_seed(seed)
 
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Check the losses of the epoch behind its last batch, before the validation, and now and then before."""
+        if self._losses["train"].is_due or self.trainer.is_last_batch:
+            self._losses["train"].check(self.trainer)
+
     def on_train_epoch_end(self) -> None:
-        """Step a scheduler that watches a score, before the epoch's checkpoint is written.
+        """Check the losses, and step a scheduler that watches a score, before the epoch's checkpoint is written.
 
         Lightning 2.6 does so after it, and a resumed run would have one such step less.
         """
+        self._losses["train"].check(self.trainer)
         for config in self.trainer.lr_scheduler_configs:
             monitor = config.monitor or ""
             value = self.trainer.callback_metrics.get(monitor)
@@ -318,14 +432,21 @@ class GenreClassifier(LightningModule):
             super().lr_scheduler_step(scheduler, metric)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the seed."""
+        """Keep the seed.
+
+        Raises:
+            LitGenreError: The weights are not finite.
+        """
+        check_weights_to_save(checkpoint.get("state_dict", {}))
         checkpoint["seed"] = self.seed
+        # A subclass is restored as what it is.
+        checkpoint["model_class"] = f"{type(self).__module__}.{type(self).__qualname__}"
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the hyperparameters as plain data, and in a resumed run the seed.
 
         Raises:
-            LitGenreError: The labels of the checkpoint mean other genres.
+            LitGenreError: The labels of the checkpoint mean other genres, or a resumed run cannot be prolonged.
         """
         trained = checkpoint["hyper_parameters"]["classes"]
         if trained != self.classes:
@@ -333,15 +454,17 @@ class GenreClassifier(LightningModule):
                 f"The checkpoint knows the genres {', '.join(trained)}, but the data has {', '.join(self.classes)}: "
                 "name the data that it was trained on."
             )
+        if self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING:
+            check_cycle(checkpoint, self._trainer.max_epochs, self._trainer.max_steps)
         self.hparams.update(checkpoint["hyper_parameters"])
         if self._trainer is not None:
             self.seed = checkpoint["seed"]
 
 
 def _to_float(waveform: Tensor) -> Tensor:
-    """Bring integer PCM to full scale 1."""
+    """Bring integer PCM to full scale 1, float32."""
     if waveform.is_floating_point():
-        return waveform
+        return waveform.float()
     return waveform.float() / -torch.iinfo(waveform.dtype).min
 
 
@@ -351,12 +474,24 @@ def _head(embedding_dim: int, head_dim: int | None, n_classes: int) -> nn.Module
     return nn.Sequential(nn.Linear(embedding_dim, head_dim), nn.ReLU(), nn.Linear(head_dim, n_classes))
 
 
-def _class_weights(counts: list[int] | None, task: Task) -> Tensor:
-    if counts is None:
-        raise LitGenreError("class_weights needs class_counts, the training tracks of each class.")
-    tracks = torch.tensor(counts, dtype=torch.float32).clamp(min=1)
-    # Of mean 1 over the training tracks; or each genre's presence like that of the most frequent genre.
-    return tracks.max() / tracks if task == "multi" else tracks.sum() / (len(counts) * tracks)
+def _check_classes(classes: Sequence[str], task: Task) -> None:
+    if len(classes) < 2 and task == "single":
+        raise LitGenreError(
+            f"The data has one genre only, {', '.join(map(repr, classes))}: a classifier needs tracks of two or more."
+        )
+
+
+def _build_loss(factory: Callable[[Task, float], Loss] | None, task: Task, label_smoothing: float) -> Loss:
+    loss = (factory or DEFAULT_LOSS[task])(task, label_smoothing)
+    name = type(loss).__name__
+    if not isinstance(loss, Loss):
+        raise LitGenreError(f"{name} is no subclass of lit_genre.Loss, as model.loss must be.")
+    if weights := list(loss.state_dict()):
+        raise LitGenreError(
+            f"The loss {name} has weights of its own, {', '.join(weights)}, which no checkpoint stores: compute it "
+            "without parameters, and register its buffers with persistent=False."
+        )
+    return loss
 
 
 def _check_takes(name: str, backbone: Any, input_shape: InputShape) -> None:

@@ -16,6 +16,7 @@ from torchmetrics.functional.classification import (
 from torchmetrics.utilities import dim_zero_cat
 
 from lit_genre.batch import Task
+from lit_genre.model.finite import check_finite
 
 HEADLINE: Final[dict[Task, str]] = {"single": "accuracy", "multi": "average_precision_macro"}
 """The metric that a model is chosen by."""
@@ -24,6 +25,7 @@ BINS: Final = 10
 """Bins of probability of the reliability diagram and of its error."""
 
 _DRAWS: Final = 200
+_LISTED: Final = 3
 
 
 class TrackScores(NamedTuple):
@@ -61,8 +63,13 @@ class TrackAverage(Metric):
             getattr(self, name).append(value)
 
     def scores(self) -> TrackScores:
-        """Average over the clips of each track."""
+        """Average over the clips of each track.
+
+        Raises:
+            LitGenreError: A probability is not finite.
+        """
         track_id, probs, label = self.compute()
+        _check_probs(track_id.reshape(-1), probs)
         # torchmetrics makes a scalar of what has one element, as a column of a single track has.
         return TrackScores(track_id.reshape(-1), probs, label.reshape(len(probs), *label.shape[1:]))
 
@@ -79,11 +86,24 @@ class TrackAverage(Metric):
 def score(scores: TrackScores, classes: list[str]) -> dict[str, Tensor]:
     """Rate tracks, each figure 0 to 1.
 
-    With one genre a track `accuracy`, `f1_macro` and the F1 of each class, `f1/<class>`. With several the mean average
-    precision and the area under the ROC curve: `average_precision_macro`, the mean over genres,
-    `average_precision_micro`, over all pairs of track and genre at once, `roc_auc_macro` and `roc_auc_micro`. Genres
-    that no track has, or all, have neither and are left out of the means over genres.
+    With one genre a track `accuracy`, the F1 of each class, `f1/<class>`, and `f1_macro`: their mean over the genres
+    that at least one track has. A genre without a track has no F1: its figure is NaN, and it is left out of the mean.
+
+    With several genres the mean average precision and the area under the ROC curve: `average_precision_macro`, the
+    mean over genres, `average_precision_micro`, over all pairs of track and genre at once, `roc_auc_macro` and
+    `roc_auc_micro`. Genres that no track has, or all, have neither and are left out of the means over genres.
+
+    Args:
+        scores: Of t tracks, at least one.
+        classes: Class names.
+
+    Returns:
+        Each figure, a scalar, by its name.
+
+    Raises:
+        LitGenreError: A probability is not finite, so that no genre is the most probable one.
     """
+    _check_probs(scores.track_id, scores.probs)
     return _score_multi(scores) if scores.several else _score_single(scores, classes)
 
 
@@ -127,6 +147,14 @@ def _present(label: Tensor) -> Tensor:
     return (positives > 0) & (positives < len(label))
 
 
+def _check_probs(track_id: Tensor, probs: Tensor) -> None:
+    # argmax takes NaN for the greatest number, and the first class for that of a track of nothing else.
+    broken = ~probs.isfinite().all(1)
+    if broken.any():
+        ids = ", ".join(map(str, track_id[broken][:_LISTED].tolist()))
+        check_finite(probs, f"The probabilities of {int(broken.sum()):,} of {len(probs):,} tracks, such as {ids},")
+
+
 def _score_multi(scores: TrackScores) -> dict[str, Tensor]:
     present = _present(scores.label)
     if not present.any():
@@ -134,16 +162,18 @@ def _score_multi(scores: TrackScores) -> dict[str, Tensor]:
     probs, label = scores.probs[:, present], scores.label[:, present]
     figures = {}
     for name, rate in (("average_precision", multilabel_average_precision), ("roc_auc", multilabel_auroc)):
-        figures[f"{name}_macro"] = rate(probs, label, label.shape[1], average="macro")
-        figures[f"{name}_micro"] = rate(scores.probs, scores.label, len(present), average="micro")
+        # Unchecked, for torchmetrics refuses a single genre, though it computes the same figures of it.
+        figures[f"{name}_macro"] = rate(probs, label, label.shape[1], average="macro", validate_args=False)
+        figures[f"{name}_micro"] = rate(scores.probs, scores.label, len(present), average="micro", validate_args=False)
     return figures
 
 
 def _score_single(scores: TrackScores, classes: list[str]) -> dict[str, Tensor]:
     probs, label, n_classes = scores.probs, scores.label, len(classes)
     f1 = multiclass_f1_score(probs, label, n_classes, average="none")
+    has_tracks = label.bincount(minlength=n_classes) > 0
     return {
         "accuracy": multiclass_accuracy(probs, label, n_classes, average="micro"),
-        "f1_macro": multiclass_f1_score(probs, label, n_classes, average="macro"),
-        **{f"f1/{name}": value for name, value in zip(classes, f1, strict=True)},
+        "f1_macro": f1[has_tracks].mean(),
+        **{f"f1/{name}": value for name, value in zip(classes, f1.where(has_tracks, torch.nan), strict=True)},
     }

@@ -1,10 +1,16 @@
-"""Learning rates that know how long the training is."""
+"""Learning rates over the course of training, and how often each scheduler steps."""
 
 import math
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
+from lightning.pytorch.cli import ReduceLROnPlateau
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
+
+from lit_genre.errors import LitGenreError
+
+Interval = Literal["epoch", "step"]
 
 _BEGIN: Final = 0.04
 """Part of the peak to begin with: torch's OneCycleLR has the same."""
@@ -13,8 +19,13 @@ _BEGIN: Final = 0.04
 class OneCycle(LRScheduler):
     """Rises to the optimiser's learning rate, and falls to nothing by the end of training, along half cosines.
 
-    Steps with each batch. torch's OneCycleLR has the same course, but must be told the number of steps, which nobody
-    knows before the data: GenreClassifier tells it to this one.
+    Steps with each batch. torch's OneCycleLR has the same course, but needs the number of steps as an argument, which
+    follows from the data: GenreClassifier sets it here.
+
+    A run that was interrupted resumes the cycle where it was. A cycle that is over cannot be prolonged: its rate is
+    nothing, and a longer cycle would jump back to most of the peak. Resuming such a run with more epochs is refused. A
+    run that is resumed inside its cycle with another length moves on to the course of the new length, and a line says
+    from which rate to which.
 
     Args:
         optimizer: Its learning rate is the peak.
@@ -22,6 +33,7 @@ class OneCycle(LRScheduler):
 
     Attributes:
         total_steps: Steps of the whole training; set before the first.
+        planned_steps: The same when the run was saved, in a run that is resumed.
 
     Reference:
         L. N. Smith and N. Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large Learning
@@ -31,20 +43,95 @@ class OneCycle(LRScheduler):
     def __init__(self, optimizer: Optimizer, rise: float = 0.3) -> None:
         self.rise = rise
         self.total_steps = math.inf
+        self.planned_steps = math.inf
         super().__init__(optimizer)
 
     def get_lr(self) -> list[float | Any]:
         """Compute the rate of each group of parameters for the coming step."""
-        place = min(1.0, self.last_epoch / max(1, self.total_steps - 1))
-        if place < self.rise:
-            share = _BEGIN + (1 - _BEGIN) * _half_cosine(place / self.rise)
-        else:
-            share = _half_cosine((1 - place) / (1 - self.rise)) if self.rise < 1 else 1.0
-        return [peak * share for peak in self.base_lrs]
+        return [peak * self._share(self.total_steps) for peak in self.base_lrs]
+
+    def set_total_steps(self, total_steps: float) -> str | None:
+        """Set the length of the cycle.
+
+        Args:
+            total_steps: Steps of the whole training.
+
+        Returns:
+            A line about the change, where a run is resumed with another length; None otherwise.
+
+        Raises:
+            LitGenreError: There is no end.
+        """
+        if total_steps == math.inf:
+            raise LitGenreError("OneCycle needs to know where training ends: set trainer.max_epochs.")
+        self.total_steps = total_steps
+        before = self.planned_steps
+        if before in (math.inf, total_steps):
+            return None
+        peak = self.base_lrs[0]
+        rates = f"{peak * self._share(before):.2g} to {peak * self._share(total_steps):.2g}"
+        return (
+            f"OneCycle: the run was planned for {before:,.0f} steps and now has {total_steps:,.0f}, so the learning "
+            f"rate changes from {rates} here."
+        )
 
     def state_dict(self) -> dict[str, Any]:
-        """Leave out what a run that goes on knows by itself, and may know better."""
-        return {name: value for name, value in super().state_dict().items() if name not in ("total_steps", "rise")}
+        """Return the state; a resumed run sets the length of its cycle anew, and compares it to this one's."""
+        state = {name: value for name, value in super().state_dict().items() if name not in ("total_steps", "rise")}
+        return state | {"planned_steps": self.total_steps}
+
+    def _share(self, total_steps: float) -> float:
+        """Compute the part of the peak, 0 to 1, that the coming step has in a cycle of so many steps."""
+        place = min(1.0, self.last_epoch / max(1, total_steps - 1))
+        if place < self.rise:
+            return _BEGIN + (1 - _BEGIN) * _half_cosine(place / self.rise)
+        return _half_cosine((1 - place) / (1 - self.rise)) if self.rise < 1 else 1.0
+
+
+def check_cycle(checkpoint: Mapping[str, Any], max_epochs: int | None, max_steps: int) -> None:
+    """Refuse to prolong a run whose OneCycle is over.
+
+    Args:
+        checkpoint: What the run stores.
+        max_epochs: Epochs that are asked for now; None or -1 for no end.
+        max_steps: Steps that are asked for now; -1 for no end.
+
+    Raises:
+        LitGenreError: The cycle is over, and more steps are asked for.
+    """
+    states = [state for state in checkpoint.get("lr_schedulers", ()) if "planned_steps" in state]
+    if not any(state["last_epoch"] >= state["planned_steps"] for state in states):
+        return
+    steps = checkpoint["global_step"]
+    epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    if (max_epochs is None or not 0 <= max_epochs <= epochs) and not 0 <= max_steps <= steps:
+        raise LitGenreError(
+            f"This run ended its OneCycle after {epochs} epochs and {steps:,} steps. Its learning rate is 0, so more "
+            "epochs cannot improve it. To train longer, start a new run: leave out --ckpt_path, and set "
+            "--trainer.max_epochs to the new number of epochs."
+        )
+
+
+def interval_of(scheduler: Any, asked: Interval | None) -> Interval:
+    """Return how often a scheduler steps.
+
+    Args:
+        scheduler: The scheduler.
+        asked: What the user chose; None for "step" with lit_genre.OneCycle and with torch's OneCycleLR and CyclicLR,
+            whose arguments count steps, and "epoch" otherwise.
+
+    Raises:
+        LitGenreError: The scheduler cannot step so.
+    """
+    if isinstance(scheduler, ReduceLROnPlateau) and asked == "step":
+        raise LitGenreError(
+            "scheduler_interval is step, but ReduceLROnPlateau watches a score of an epoch: set it to epoch."
+        )
+    if isinstance(scheduler, OneCycle) and asked == "epoch":
+        raise LitGenreError(
+            "scheduler_interval is epoch, but lit_genre.OneCycle steps with each batch: set it to step."
+        )
+    return asked or ("step" if isinstance(scheduler, OneCycle | OneCycleLR | CyclicLR) else "epoch")
 
 
 def _half_cosine(place: float) -> float:

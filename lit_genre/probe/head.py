@@ -23,6 +23,8 @@ STRENGTHS: Final[dict[Kind, tuple[float, ...]]] = {
 """C of the logistic regression, where less is more regularised; alpha of the MLP, where more is."""
 
 _UNCHOSEN: Final[dict[Kind, float]] = {"linear": 0.01, "mlp": 1.0}
+"""Without a validation split; C is then of tracks, not of clips."""
+
 _EPOCHS: Final = 60
 """Of the MLP; behind each the validation split says whether it was the best so far."""
 
@@ -47,8 +49,12 @@ def fit_head(kind: Kind, head_dim: int, train: Clips, val: Clips | None, seed: i
     """Train heads of several strengths, and keep the one by which the tracks of the validation split are most likely.
 
     Their accuracy, of a few dozen tracks, would say less, and nothing of whether the probabilities can be believed. An
-    MLP is kept as it was behind the epoch that did best there. Without that split strength and epochs are fixed. A
-    track counts as one, however many clips it has: genres of long tracks are not the likelier ones.
+    MLP is kept as it was behind the epoch that did best there. A track counts as one, however many clips it has: genres
+    of long tracks are not the likelier ones.
+
+    Without that split strength and epochs are fixed. The C of the logistic regression then applies to the sum of the
+    losses of tracks, so that it regularises alike however many clips a track is cut into; with the split, where C is
+    chosen, it applies to the sum over clips.
 
     Raises:
         LitGenreError: The training tracks have one genre only.
@@ -93,8 +99,12 @@ def track_scores(probs: Tensor, clips: Clips) -> TrackScores:
 def _fit_linear(strength: float, train: Clips, val: Clips | None) -> tuple[Any, float]:
     from sklearn.linear_model import LogisticRegression
 
+    weight = track_weights(train)
+    if val is None:
+        # To a sum of one a track: scikit-learn weighs the sum of the losses, not their mean, against the penalty.
+        weight *= len(np.unique(train.track_id)) / len(weight)
     classifier = LogisticRegression(C=strength, max_iter=300)
-    classifier.fit(train.embedding, train.label, sample_weight=track_weights(train))
+    classifier.fit(train.embedding, train.label, sample_weight=weight)
     return classifier, _likelihood(classifier, val)
 
 

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import librosa
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from lit_genre.baseline.classifier import Kind, Rows, choose
 from lit_genre.baseline.features import N_MFCC, MFCCStatistics, statistics
+from lit_genre.baseline.spectral import contrast, spectral_shape
 from lit_genre.report.runs import read_run
 from tests.conftest import WriteFMA, tone
 from tests.runs import QUIET, SMALL, Run, folder
@@ -18,6 +21,9 @@ STEADY = 0.05
 
 ROUNDING = 0.1
 """What rounding to 16 bits adds to the MFCCs of quiet noise, dB."""
+
+FLOAT32 = 0.01
+"""How far decibels of a frame are apart that are computed in float32 and in float64."""
 
 SHORTENED = 1e-5
 """What eight probabilities of six decimals may be beside 1."""
@@ -71,6 +77,71 @@ def test_a_track_is_heard_whole_in_blocks_however_short_it_is() -> None:
     # The frames at the ends of a block hear it mirrored.
     assert blocks[0, 0] == pytest.approx(hear(noise())[0, 0], abs=0.5)
     assert np.isfinite(statistics_of([pcm[:100]])).all()
+
+
+def test_contrast_and_centroid_are_those_of_librosa() -> None:
+    rate, waveform = 22050, noise() * np.linspace(0, 1, 200 * 1024) + 0.3 * tone(440.0, 200 * 1024 / 22050)
+    magnitude = np.abs(librosa.stft(waveform, n_fft=2048, hop_length=1024, pad_mode="reflect"))
+    found = spectral_shape(torch.from_numpy(waveform).float(), rate, 2048, 1024)
+    expected = librosa.feature.spectral_contrast(S=magnitude, sr=rate)
+    assert contrast(found.peaks, found.valleys).numpy() == pytest.approx(expected, abs=FLOAT32)
+    assert found.centroid.numpy() == pytest.approx(librosa.feature.spectral_centroid(S=magnitude, sr=rate), rel=1e-4)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100])
+def test_bands_follow_the_sample_rate_as_librosas_do(rate: int) -> None:
+    waveform = torch.from_numpy(noise()).float()
+    found = spectral_shape(waveform, rate, 2048, 1024)
+    n_octaves = 5 if rate == 8000 else 6
+    magnitude = np.abs(librosa.stft(waveform.numpy(), n_fft=2048, hop_length=1024, pad_mode="reflect"))
+    expected = librosa.feature.spectral_contrast(S=magnitude, sr=rate, n_bands=n_octaves)
+    assert contrast(found.peaks, found.valleys).numpy() == pytest.approx(expected, abs=FLOAT32)
+
+
+def test_the_centroid_of_a_tone_is_its_frequency_and_that_of_silence_is_0() -> None:
+    sound = torch.from_numpy(np.concatenate([tone(1000.0, 2.0), np.zeros(3 * 22050, np.float32)]))
+    centroid = spectral_shape(sound, 22050, 2048, 1024).centroid[0]
+    assert centroid[5:35].numpy() == pytest.approx(1000, abs=22050 / 2048)
+    assert (centroid[50:] == 0).all()
+
+
+def test_spectral_statistics_come_after_those_of_mfccs() -> None:
+    both = MFCCStatistics(22050, "mfcc+spectral")([as_pcm(noise())]).reshape(7, 2 * N_MFCC + 7 + 1)
+    assert np.array_equal(both[:, : 2 * N_MFCC], hear(noise()).reshape(7, -1))
+    # The mean frequency of white noise is half of the highest one.
+    assert both[0, -1] == pytest.approx(22050 / 4, rel=0.05)
+    # Ten times as loud, the spectrum has the same shape.
+    quiet = MFCCStatistics(22050, "mfcc+spectral")([as_pcm(noise() / 10)]).reshape(7, -1)
+    assert quiet[0, 2 * N_MFCC :] == pytest.approx(both[0, 2 * N_MFCC :], rel=0.01)
+    parts = MFCCStatistics(22050, "mfcc+spectral")(np.split(as_pcm(noise()), 4)).reshape(7, -1)
+    # As above, the frames at the ends of a block are others.
+    assert parts[0, 2 * N_MFCC :] == pytest.approx(both[0, 2 * N_MFCC :], rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["svm", "logistic"])
+def test_class_weights_let_a_rare_genre_count_alike(kind: Kind) -> None:
+    random = np.random.default_rng(0)
+    label = np.repeat([0, 1], [190, 10])
+    features = (random.normal(size=(200, 2)) + label[:, None]).astype(np.float32)
+    rows = Rows(features, label, np.arange(200))
+
+    def recall_of_rare(class_weights: bool) -> float:
+        chosen = choose(kind, rows, None, class_weights)
+        return float((chosen.model.predict(features)[label == 1] == 1).mean())
+
+    assert recall_of_rare(False) < 0.3
+    assert recall_of_rare(True) > 0.6
+
+
+def test_a_baseline_of_other_features_or_weights_has_a_name_of_its_own(
+    run: Run, fma: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("baseline", f"--data.root={fma}", "--features=mfcc+spectral", "--class_weights", "--folder=out")
+    name = "MFCC+spectral+SVM, class weights"
+    assert f"{name}: 336 features of 8 training tracks" in " ".join(capsys.readouterr().out.split())
+    assert read_run(Path("out")).model == name
+    with pytest.raises(SystemExit, match="2"):
+        run("baseline", "--features=chroma")
 
 
 @pytest.mark.parametrize("classifier", ["svm", "logistic"])

@@ -1,6 +1,9 @@
+import math
+
 import pytest
 import torch
 
+from lit_genre.errors import LitGenreError
 from lit_genre.model.metrics import TrackAverage, TrackScores, average_precision_of, score
 
 CLASSES = ["Folk", "Pop", "Rock"]
@@ -38,6 +41,28 @@ def test_scores_by_hand() -> None:
     assert scored == pytest.approx(expected, abs=1e-6)
 
 
+def test_a_genre_without_a_track_has_no_f1_and_is_left_out_of_the_mean() -> None:
+    # Predicted 0, 2, 1 of true 0, 1, 1: one track is taken for the genre that none has.
+    scores = TrackScores(torch.arange(3), torch.eye(3)[[0, 2, 1]], torch.tensor([0, 1, 1]))
+    rated = {name: float(value) for name, value in score(scores, CLASSES).items()}
+    assert math.isnan(rated.pop("f1/Rock"))
+    assert rated == pytest.approx({"accuracy": 2 / 3, "f1/Folk": 1, "f1/Pop": 2 / 3, "f1_macro": 5 / 6})
+
+
+@pytest.mark.parametrize("label", [torch.tensor([0, 1, 0]), torch.tensor([[1, 0], [0, 1], [1, 1]])])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_probabilities_that_are_not_finite_are_not_rated(label: torch.Tensor, value: float) -> None:
+    average, probs = TrackAverage(), torch.full((3, 2), 0.5)
+    probs[1] = value
+    track_id = torch.tensor([7, 8, 9])
+    average.update(track_id, probs, label)
+    message = "The probabilities of 1 of 3 tracks, such as 8, are not finite"
+    with pytest.raises(LitGenreError, match=message):
+        average.scores()
+    with pytest.raises(LitGenreError, match=message):
+        score(TrackScores(track_id, probs, label), ["Folk", "Pop"])
+
+
 def several(probs: list[list[float]], label: list[list[int]]) -> TrackScores:
     return TrackScores(torch.arange(len(probs)), torch.tensor(probs), torch.tensor(label))
 
@@ -56,6 +81,14 @@ def test_scores_of_several_genres_by_hand() -> None:
     assert average_precision_of(scores)[:2].tolist() == pytest.approx([folk, pop])
     assert average_precision_of(scores)[2].isnan()
     assert 0 < rated["average_precision_micro"] < 1
+
+
+def test_one_genre_that_tracks_differ_in_is_rated() -> None:
+    # Every track has the second genre, so the means are those of the first.
+    scores = several([[0.9, 0.5], [0.8, 0.5], [0.1, 0.5]], [[1, 1], [0, 1], [1, 1]])
+    rated = {name: float(value) for name, value in score(scores, ["Folk", "Pop"]).items()}
+    assert rated["average_precision_macro"] == pytest.approx((1 + 2 / 3) / 2)
+    assert rated["roc_auc_macro"] == pytest.approx(1 / 2)
 
 
 def test_clips_of_a_track_of_several_genres_are_averaged() -> None:
