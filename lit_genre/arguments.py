@@ -118,11 +118,45 @@ def take_model_class(configs: list[str], options: list[str]) -> tuple[str | None
     return chosen, flat, [option.replace("--model.init_args.", "--model.", 1) for option in options]
 
 
-def defaults_for(path: str, arguments: Iterable[str]) -> str:
-    """Return the defaults of a file as JSON, without arguments that a model does not have."""
+def fitting_defaults(path: str, arguments: Iterable[str], configs: list[str], options: list[str]) -> str | None:
+    """Return the defaults that fit what the user names, as JSON; None where all of a file's defaults fit.
+
+    Left out are arguments that the model does not have, and the options of an optimiser or a scheduler of which the
+    user names another class: jsonargparse would hand Adam's weight decay on to it.
+
+    Args:
+        path: YAML file of the defaults.
+        arguments: Names of the arguments of the model.
+        configs: The user's configurations.
+        options: The user's options.
+    """
     defaults = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    defaults["model"] = {name: value for name, value in defaults["model"].items() if name in set(arguments)}
-    return json.dumps(defaults)
+    known, kept = set(arguments), {}
+    for name, value in defaults["model"].items():
+        asked = _class_of("model", name, configs, options)
+        same = asked is None or asked.rpartition(".")[2] == value["class_path"].rpartition(".")[2]
+        if name in known and same:
+            kept[name] = value
+    if kept == defaults["model"]:
+        return None
+    return json.dumps({**defaults, "model": kept})
+
+
+def _class_of(section: str, name: str, configs: list[str], options: list[str]) -> str | None:
+    """Return the class that the user names for a part, by its last mention: options come after configurations."""
+    chosen = None
+    for config in configs:
+        path = Path(config).expanduser()
+        content = _loaded(path.read_text(encoding="utf-8") if path.is_file() else config)
+        part = ((content.get(section) if isinstance(content, dict) else None) or {}).get(name)
+        described = part.get("class_path") if isinstance(part, dict) else part
+        chosen = described if isinstance(described, str) else chosen
+    for option in (f"--{section}.{name}", f"--{section}.{name}.class_path"):
+        value = take(options, option)[0]
+        described = _loaded(value) if value else None
+        described = described.get("class_path") if isinstance(described, dict) else described
+        chosen = described if isinstance(described, str) else chosen
+    return chosen
 
 
 def _loaded(text: str) -> Any:

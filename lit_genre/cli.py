@@ -18,11 +18,20 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lit_genre.allocator import keep_freed_memory
-from lit_genre.arguments import asks_for_help, check_names, defaults_for, take, take_configs, take_model_class, texts_in
+from lit_genre.arguments import (
+    asks_for_help,
+    check_names,
+    fitting_defaults,
+    take,
+    take_configs,
+    take_model_class,
+    texts_in,
+)
 from lit_genre.callbacks import leaves_files
 from lit_genre.callbacks.checkpoint import selection
 from lit_genre.callbacks.defaults import with_default_callbacks
 from lit_genre.callbacks.first_step import FirstStepCallback
+from lit_genre.callbacks.other_loggers import mlflow_refusal
 from lit_genre.data.folder import AudioFolder
 from lit_genre.data.music_files import report_unreadable
 from lit_genre.errors import LitGenreError
@@ -144,12 +153,13 @@ class GenreCLI(LightningCLI):
     ) -> None:
         # Before the parsers are built, which takes longer.
         self._read_words(*args)
-        self._defaults: list[str] = []
-        if not issubclass(self.restored.model_class, GenreClassifier):
-            # Their defaults of the model are those of GenreClassifier, and a parser refuses what it does not know.
-            parser_kwargs = options["parser_kwargs"]
-            (path,) = parser_kwargs[self.command].pop("default_config_files")
-            self._defaults = [defaults_for(path, parameters_of(self.restored.model_class))]
+        parser_kwargs = options["parser_kwargs"][self.command]
+        (path,) = parser_kwargs["default_config_files"]
+        arguments = parameters_of(self.restored.model_class)
+        fitting = fitting_defaults(path, arguments, self.configs, self.options)
+        self._defaults = [fitting] if fitting else []
+        if fitting:
+            del parser_kwargs["default_config_files"]
         super().__init__(self.restored.model_class, datamodule_class, args=args, **options)
 
     def _read_words(self, command: str, *words: str) -> None:
@@ -436,6 +446,8 @@ def start(cli: type[CLI], args: Sequence[str]) -> CLI:
     except MisconfigurationException as error:
         raise LitGenreError(str(error)) from error
     except (ImportError, ValueError) as error:
+        if refusal := mlflow_refusal(error):
+            raise LitGenreError(refusal) from error
         if (missing := _missing_package(error)) is None:
             raise
         reason = " ".join(str(missing).split())

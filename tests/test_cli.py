@@ -107,6 +107,39 @@ def test_a_checkpoint_of_another_backbone_is_refused(run: Run, fma: Path) -> Non
     assert "holds a RNN, but the configuration asks for a CRNN" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("words", "optimizer", "expected"),
+    [
+        (["--model.optimizer=torch.optim.SGD"], "torch.optim.SGD", {"lr": 0.001, "weight_decay": 0}),
+        (["--model.optimizer=torch.optim.Adadelta"], "torch.optim.Adadelta", {"lr": 1.0, "weight_decay": 0}),
+        (["--config=sgd.yaml"], "torch.optim.SGD", {"lr": 0.1, "weight_decay": 0}),
+        (["--config=recipe.yaml"], "torch.optim.AdamW", {"lr": 0.002, "weight_decay": 0.05}),
+        (["--model.optimizer=torch.optim.Adam"], "torch.optim.Adam", {"lr": 0.001, "weight_decay": 0.002}),
+        (["--model.optimizer.lr=0.01"], "torch.optim.Adam", {"lr": 0.01, "weight_decay": 0.002}),
+    ],
+)
+def test_another_optimiser_does_not_inherit_the_options_of_adam(
+    run: Run, capsys: pytest.CaptureFixture[str], words: list[str], optimizer: str, expected: dict[str, float]
+) -> None:
+    Path("sgd.yaml").write_text("model:\n  optimizer: {class_path: torch.optim.SGD, init_args: {lr: 0.1}}\n")
+    Path("recipe.yaml").write_text((CONFIGS / "recipes" / "modern.yaml").read_text())
+    with pytest.raises(SystemExit, match="0"):
+        run("fit", *SMALL, *words, "--print_config")
+    described = yaml.safe_load(capsys.readouterr().out)["model"]["optimizer"]
+    assert described["class_path"] == optimizer
+    assert {name: described["init_args"][name] for name in expected} == expected
+
+
+def test_another_scheduler_does_not_inherit_the_options_of_the_plateau(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        run("fit", *SMALL, "--model.scheduler=torch.optim.lr_scheduler.StepLR", "--model.scheduler.step_size=3",
+            "--print_config")  # fmt: skip
+    described = yaml.safe_load(capsys.readouterr().out)["model"]["scheduler"]
+    assert (described["init_args"]["step_size"], described["init_args"]["gamma"]) == (3, 0.1)
+
+
 def test_what_the_trainer_refuses_is_one_message(run: Run, fma: Path) -> None:
     with pytest.raises(SystemExit) as error:
         run("fit", *SMALL, f"--data.root={fma}", "--trainer.limit_train_batches=-1")

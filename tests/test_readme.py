@@ -18,7 +18,7 @@ import lit_genre
 from lit_genre.__main__ import COMMANDS, main
 from tests.runs import README, ROOT
 
-STEEPER = 200
+STEEPER = 20
 """How many times the weights of a head are multiplied that has been trained for two epochs only."""
 
 SAME = 0.0005
@@ -63,7 +63,7 @@ def decided(trained: Path, tmp_path: Path) -> Path:
 def write_loud_song(path: Path) -> None:
     """Write a square wave almost at full scale; resampled, it is beyond full scale behind each edge."""
     moments = np.arange(2 * 44100) / 44100
-    soundfile.write(path, 0.99 * np.sign(np.sin(2 * np.pi * 220 * moments)), 44100, format="MP3")
+    soundfile.write(path, 0.99 * np.sign(np.sin(2 * np.pi * 2000 * moments)), 44100, format="MP3")
 
 
 @pytest.mark.parametrize("is_loud", [False, True])

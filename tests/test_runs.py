@@ -201,11 +201,20 @@ def test_without_an_account_wandb_is_offline_and_holds_the_run(run: Run, fma: Pa
 
 # Lightning's own, on what cannot be selected without validation.
 @pytest.mark.filterwarnings("ignore:Total length of", "ignore:.*val/accuracy")
-def test_a_data_set_of_one_track_trains(run: Run, write_fma: WriteFMA, capsys: pytest.CaptureFixture[str]) -> None:
-    root = write_fma({2: ("training", "Hip-Hop", tone(220, 1.5))})
+def test_a_single_training_track_trains(run: Run, write_fma: WriteFMA, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write_fma({2: ("training", "Hip-Hop", tone(220, 1.5)), 3: ("test", "Rock", tone(440, 1.5))})
     run("fit", *SMALL, QUIET, f"--data.root={root}", "--trainer.max_steps=1")
-    assert "not validated" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "not validated" in said
+    assert "Genres without a track in a split: Hip-Hop (test), Rock (train)." in said
     assert torch.load(folder() / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 1
+
+
+def test_data_of_one_genre_is_refused_at_the_start(run: Run, write_fma: WriteFMA) -> None:
+    root = write_fma({2: ("training", "Rock", tone(220, 1.5)), 3: ("test", "Rock", tone(440, 1.5))})
+    with pytest.raises(SystemExit, match="one genre|one class"):
+        run("fit", *SMALL, QUIET, f"--data.root={root}")
+    assert not Path("runs").exists()
 
 
 def test_fast_dev_run_leaves_nothing(run: Run, fma: Path) -> None:

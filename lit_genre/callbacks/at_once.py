@@ -1,8 +1,10 @@
 """What a run without epochs leaves: the files of any other, so that it can stand beside them in a report."""
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -11,12 +13,22 @@ from lit_genre.callbacks.track_report import report_test
 from lit_genre.model.metrics import TrackScores, score
 from lit_genre.run_folder import write_recipe
 
+Result = TypeVar("Result")
+
+
+def timed(function: Callable[[], Result]) -> tuple[Result, float]:
+    """Call a function; return its result and the time that it took, seconds."""
+    began = time.perf_counter()
+    result = function()
+    return result, time.perf_counter() - began
+
 
 def write_run(
     folder: Path,
     classes: list[str],
     scores: dict[str, TrackScores],
     seconds: float,
+    feature_seconds: float | None,
     config: dict[str, Any],
     summary: dict[str, Any],
 ) -> None:
@@ -26,7 +38,9 @@ def write_run(
         folder: Where it goes.
         classes: Class names.
         scores: Of each split that there is, "test" among them.
-        seconds: That training took.
+        seconds: Training time: fitting the classifiers and choosing one of them on validation.
+        feature_seconds: Time of computing the features or embeddings of the training and validation tracks; None where
+            they were computed by an earlier run.
         config: All that determined the run.
         summary: What reports are to know of it.
     """
@@ -37,4 +51,5 @@ def write_run(
         [{"epoch": 0, "seconds": round(seconds, 3), "memory_gb": round(peak_memory() / 1e9, 3), **rated}], folder
     )
     report_test(scores["test"], classes, folder)
+    summary = summary | {"feature_seconds": None if feature_seconds is None else round(feature_seconds, 3)}
     (folder / "summary.json").write_text(json.dumps(summary) + "\n", encoding="utf-8")

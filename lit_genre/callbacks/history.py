@@ -105,7 +105,8 @@ class History(FirstStepCallback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Draw the curves of a run that was stopped, and say how to go on with it."""
-        if not (trainer.training or trainer.validating):
+        # Of what the user has to mend there is one message, the error's own.
+        if isinstance(exception, LitGenreError) or not (trainer.training or trainer.validating):
             return
         self._draw(trainer)
         last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"

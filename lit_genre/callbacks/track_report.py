@@ -105,8 +105,8 @@ def report_test(scores: TrackScores, classes: list[str], folder: Path) -> None:
 
 def scores_of(trainer: Trainer, pl_module: LightningModule) -> TrackScores | None:
     """Hand out the scores of the last evaluation, on the CPU; None in a process that writes nothing."""
-    assert isinstance(pl_module, GenreClassifier)
-    scores = pl_module.track_scores
+    # Another LightningModule has no scores of tracks.
+    scores = getattr(pl_module, "track_scores", None)
     if scores is None or not leaves_files(trainer):
         return None
     return TrackScores(*(column.cpu() for column in scores))
@@ -175,7 +175,9 @@ def _print(scores: TrackScores, classes: list[str], split: str) -> None:
     counts = scores.label.bincount(minlength=len(classes))
     table = Table("genre", "F1", "tracks", title=f"{split}: {_accuracy(scores, classes)}", title_justify="left")
     for name, count in zip(classes, counts.tolist(), strict=True):
-        table.add_row(one_line(name), f"{rated[f'f1/{name}']:.3f}", str(count))
+        table.add_row(one_line(name), f"{rated[f'f1/{name}']:.3f}" if count else "no track", str(count))
     table.add_section()
-    table.add_row("f1_macro", f"{rated['f1_macro']:.3f}", str(len(scores.label)))
+    absent = counts.tolist().count(0)
+    mean = "mean over genres" + (f" with a track ({len(classes) - absent} of {len(classes)})" if absent else "")
+    table.add_row(mean, f"{rated['f1_macro']:.3f}", str(len(scores.label)))
     console.print(table)

@@ -3,10 +3,10 @@
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
@@ -20,16 +20,18 @@ from lit_genre.console import console
 from lit_genre.data.compressed import open_compressed
 from lit_genre.data.dataset import ClipDataset
 from lit_genre.data.drop import read_drop_lists
-from lit_genre.data.labels import balanced_weights, class_counts, class_names, label_array
+from lit_genre.data.labels import balanced_weights, class_counts, class_names, genres_of, label_array
 from lit_genre.data.lost import report_lost
 from lit_genre.data.mel_cache import MelCache
 from lit_genre.data.resident import ResidentPCM
 from lit_genre.data.sampler import DENSE, Clip, EvenClips, RandomClips
 from lit_genre.data.store import AudioSource, store_folder
 from lit_genre.data.store_builder import Decoder, build_store
-from lit_genre.data.track import Split, Track
+from lit_genre.data.track import SPLITS, Split, Track
 from lit_genre.errors import LitGenreError, check_at_least
 from lit_genre.text import one_line
+
+_LISTED: Final = 8
 
 
 class TrackDataModule(LightningDataModule, ABC):
@@ -191,10 +193,20 @@ class TrackDataModule(LightningDataModule, ABC):
             self.seed = self.trainer.strategy.broadcast(self.seed)
 
     def _report(self, lost: dict[int, str], says: bool) -> None:
-        for note in self.notes if says else []:
+        for note in [*self.notes, *self._absent_genres()] if says else []:
             console.print(one_line(note))
         index = self.store_folder / "index.csv"
         report_lost(self.tracks, lost, self.name_of, self.audio_folder, index, self.max_lost, self.remedy, says)
+
+    def _absent_genres(self) -> Iterator[str]:
+        """Report genres without a track in a split: a model cannot learn them, or they cannot be scored."""
+        present = {(genre, track.split) for track in self.tracks for genre in genres_of(track, self.task)}
+        # A data set may do without a validation split at all.
+        splits = [split for split in SPLITS if any(track.split == split for track in self.tracks)]
+        absent = [f"{genre} ({split})" for genre in self.classes for split in splits if (genre, split) not in present]
+        if absent:
+            more = f" and {len(absent) - _LISTED:,} more" if len(absent) > _LISTED else ""
+            yield f"Genres without a track in a split: {', '.join(absent[:_LISTED])}{more}."
 
     def teardown(self, stage: str) -> None:
         """Put on the disk what is to be kept there."""

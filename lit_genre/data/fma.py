@@ -33,6 +33,9 @@ _COLUMNS: Final = {
 }
 _OPTIONAL: Final = {("track", "genres"): "genres", ("album", "id"): "album_id"}
 _NUMBERS: Final = {"track_id": r"[0-9]{1,9}", "artist_id": r"-?[0-9]{1,9}", "album_id": r"-?[0-9]{1,9}"}
+_SHOWN: Final = 40
+"""Characters of a wrong line that an error shows."""
+
 _GENRE_IDS: Final = re.compile(r"\[([0-9]{1,9}(, *[0-9]{1,9})*)?\]")
 
 
@@ -60,8 +63,8 @@ def load_tracks(root: Path, subset: Subset = "small") -> list[Track]:
             (106,574 tracks, 161 genres; holds medium) or "full" (the same tracks, untrimmed).
 
     Raises:
-        LitGenreError: The file is not there or no text, or has no such columns or no rows; or a row has an unknown
-            split, subset or genre, an id that another has, a number that is none, or, in small and medium, no
+        LitGenreError: The file is not there or no text, or lacks a header line, a column or rows; or a row has an
+            unknown split, subset or genre, an id that another has, a number that is none, or, in small and medium, no
             genre_top.
     """
     path = tracks_path(root)
@@ -94,12 +97,14 @@ def _read_columns(path: Path) -> pd.DataFrame:
         with path.open(encoding="utf-8", newline="") as file:
             header = csv.reader(file)
             columns = list(zip(next(header, []), next(header, []), strict=False))
+            index_names = next(header, [])
         missing = [".".join(column) for column in _COLUMNS if column not in columns]
         if missing:
             raise LitGenreError(
                 f"{path} has no column {', '.join(missing)}: FMA's tracks.csv opens with three header lines "
                 "(group, field, track_id). Fetch fma_metadata.zip again."
             )
+        _check_index_names(index_names, path)
         wanted = _COLUMNS | {column: name for column, name in _OPTIONAL.items() if column in columns}
         positions = {0: "track_id"} | {columns.index(column): name for column, name in wanted.items()}
         # As wide as the header says: by themselves, pandas would take the width of the first row, which may be cut.
@@ -125,6 +130,18 @@ def _read_columns(path: Path) -> pd.DataFrame:
             )
         table[name] = table[name].astype("int64")
     return table.set_index("track_id")
+
+
+def _check_index_names(row: list[str], path: Path) -> None:
+    """Refuse a table whose third line is not the third header line: as a header, its first track would be lost.
+
+    pandas leaves that line out when it writes a table whose index has no name.
+    """
+    if not row or row[0].strip().isdecimal() or any(row[1:]):
+        raise LitGenreError(
+            f"{path} lacks its third header line, which holds track_id and empty fields: line 3 is "
+            f"{','.join(row)[:_SHOWN]!r}. Insert the line track_id,,, before it, or fetch fma_metadata.zip again."
+        )
 
 
 def _check_rows(table: pd.DataFrame, path: Path, genres: Genres | None) -> None:

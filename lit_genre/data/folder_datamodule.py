@@ -14,7 +14,7 @@ from lit_genre.data.lock import locked
 from lit_genre.data.music_files import readable
 from lit_genre.data.song_list import Song, read_songs
 from lit_genre.data.songs import decode_any
-from lit_genre.data.splits import GroupBy, absences, artist_key, leaks, split_songs
+from lit_genre.data.splits import GroupBy, artist_key, leaks, split_songs
 from lit_genre.data.track import SPLITS, Track
 from lit_genre.errors import LitGenreError, check_at_least
 
@@ -151,8 +151,6 @@ def _faults_of(songs: list[Song]) -> Iterator[str]:
     """Say what may be wrong with a split that was given."""
     if leaking := [f"{artist} ({', '.join(splits)})" for artist, splits in leaks(songs).items()]:
         yield f"Artists in more than one split, by which scores may be too high: {_some(leaking)}."
-    if absent := [f"{genre} ({split})" for genre, split in absences(songs)]:
-        yield f"Genres without a song in a split: {_some(absent)}."
 
 
 def _some(names: list[str]) -> str:

@@ -1,15 +1,15 @@
 """The command `probe`: a head on the embeddings of a frozen backbone, as a run that other commands can go on with."""
 
 import argparse
-import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
 from lightning.pytorch import Trainer
 
-from lit_genre.callbacks.at_once import write_run
+from lit_genre.callbacks.at_once import timed, write_run
 from lit_genre.callbacks.checkpoint import DurableCheckpointIO
 from lit_genre.console import console
 from lit_genre.data.datamodule import TrackDataModule, trained_tracks
@@ -38,15 +38,16 @@ def run(args: Sequence[str]) -> None:
     data, model = settings.build()
     origin = _take_weights(model, data, settings.checkpoint)
     model.eval().requires_grad_(False).to(find_device(options.device))
-    began = time.perf_counter()
     embeddings = Embeddings(model, data, options.embeddings)
-    clips = {split: embeddings.of(split) for split in SPLITS if split != "val" or data.has_val}
+    splits = [split for split in SPLITS if split != "val" or data.has_val]
+    computed = {split: timed(partial(embeddings.of, split)) for split in splits}
+    clips = {split: of_split for split, (of_split, _) in computed.items()}
     _say(backbone, kind, clips, embeddings)
     model.cpu()
-    fitted = fit_head(kind, options.head_dim, clips["train"], clips.get("val"), int(settings.asked.seed_everything))
+    seed = int(settings.asked.seed_everything)
+    fitted, seconds = timed(partial(fit_head, kind, options.head_dim, clips["train"], clips.get("val"), seed))
     write_head(fitted, model.head)
     scores: dict[str, TrackScores] = {split: _scores(model, its) for split, its in clips.items()}
-    seconds = time.perf_counter() - began
     _save(model, data, folder / "checkpoints" / f"{BEST}.ckpt")
     config = {name: part for name, part in settings.plain().items() if name in ("seed_everything", "model", "data")}
     summary = {
@@ -55,7 +56,8 @@ def run(args: Sequence[str]) -> None:
         "strength": fitted.strength,
         "backbone_data": origin,
     }
-    write_run(folder, data.classes, scores, seconds, config, summary)
+    feature_seconds = _feature_seconds({split: seconds for split, (_, seconds) in computed.items()}, embeddings)
+    write_run(folder, data.classes, scores, seconds, feature_seconds, config, summary)
 
 
 def _take_weights(model: GenreClassifier, data: TrackDataModule, checkpoint: Path | None) -> Any:
@@ -91,6 +93,15 @@ def _say(backbone: str, kind: Kind, clips: dict[Split, Clips], embeddings: Embed
     )
     if "val" not in clips:
         console.print("No track is in the val split: how strongly the head is regularised is not chosen, but fixed.")
+
+
+def _feature_seconds(seconds: dict[Split, float], embeddings: Embeddings) -> float | None:
+    """Add up the time of the training and validation tracks; None where an earlier run computed embeddings of them."""
+    # The test split is part of neither time, as in the training of a network.
+    splits = [split for split in seconds if split != "test"]
+    if not set(splits) <= set(embeddings.computed) - set(embeddings.partial):
+        return None
+    return sum(seconds[split] for split in splits)
 
 
 def _scores(model: GenreClassifier, clips: Clips) -> TrackScores:

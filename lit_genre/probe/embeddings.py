@@ -50,13 +50,15 @@ class Embeddings:
         folder: Where they are kept; None for `embeddings` beside the store.
 
     Attributes:
-        computed: Splits of which tracks had to be heard.
+        computed: Splits of which tracks had to be computed.
+        partial: Those of them of which some tracks were kept from before.
     """
 
     def __init__(self, model: GenreClassifier, data: TrackDataModule, folder: Path | None = None) -> None:
         self.model, self.data = model, data
         self.folder = folder or data.store_folder.parent / "embeddings"
         self.computed: list[Split] = []
+        self.partial: list[Split] = []
         self._identity = _identity(model)
 
     def of(self, split: Split) -> Clips:
@@ -71,6 +73,8 @@ class Embeddings:
         heard = parts.read()
         if missing := set(dataset.track_ids.tolist()) - heard.keys():
             self.computed.append(split)
+            if heard.keys() & set(dataset.track_ids.tolist()):
+                self.partial.append(split)
             fresh: dict[int, NDArray[np.float32]] = {}
             try:
                 for track_id, rows in self._hear(split, missing):

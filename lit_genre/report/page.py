@@ -14,11 +14,11 @@ import pandas as pd
 from lit_genre import __version__
 from lit_genre.report.runs import Run
 from lit_genre.report.significance import Difference
-from lit_genre.report.tables import LOSES, difference_rows, paper_table, results
+from lit_genre.report.tables import LOSES, TIMES, difference_rows, paper_table, results
 from lit_genre.text import one_line
 
 _PERCENT: Final = ("best_val_accuracy", "train_accuracy", "gap", "test_accuracy", "test_f1_macro")
-_DIGITS: Final = {"training_seconds": 0, "test_calibration_error": 3, "peak_memory_gb": 2}
+_DIGITS: Final = {"feature_seconds": 1, "training_seconds": 1, "test_calibration_error": 3, "peak_memory_gb": 2}
 
 
 def write_page(
@@ -35,7 +35,9 @@ def write_page(
     """
     by_model = list(map(list, zip(*paper_table(runs, with_papers), strict=True)))
     by_model[0][0] = "model"
-    sections = [_section("Models", "Mean and standard deviation over seeds. A heading sorts.", _table(by_model))]
+    sections = [
+        _section("Models", f"Mean and standard deviation over seeds. A heading sorts. {TIMES}", _table(by_model))
+    ]
     if found:
         words = (
             "Differences of test accuracy, percentage points, over the same tracks; the interval is a bootstrap over "

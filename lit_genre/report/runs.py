@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import UnionType
 from typing import Any, Final
 
 import pandas as pd
@@ -40,7 +41,10 @@ class Run:
         seed: Seed of everything.
         backbone: Class of its backbone.
         parameters: Number of parameters of the backbone.
-        seconds: Seconds of training, validation included.
+        feature_seconds: Time of computing features or embeddings of the training and validation tracks before training;
+            0 for a network, which computes them in training; None where an earlier run computed them. Seconds.
+        seconds: Training time: epochs with their validation, or fitting classifiers and choosing one of them on
+            validation. Seconds. Decoding before training and the test are part of neither time.
         epochs: Number of epochs.
         best_val: Best validation accuracy per track, 0 to 1.
         epoch: Number of the epoch that was chosen and tested, from 1.
@@ -63,6 +67,7 @@ class Run:
     seed: int | None = None
     backbone: str = ""
     parameters: int | None = None
+    feature_seconds: float | None = None
     seconds: float | None = None
     epochs: int | None = None
     best_val: float | None = None
@@ -111,6 +116,8 @@ def read_run(folder: Path) -> Run:
             run.is_baseline, run.model = bool(summary.get("baseline")), _typed(summary, "name", str) or run.model
         if (path := folder / "metrics.csv").exists():
             _read_history(run, pd.read_csv(path).apply(pd.to_numeric), _typed(summary, "epoch", int))
+            # A network computes its features in training, and its summary does not mention them.
+            run.feature_seconds = _typed(summary, "feature_seconds", int | float) if "name" in summary else 0.0
         if (path := folder / "test.csv").exists():
             _read_predictions(run, path)
         if (path := folder / "error.txt").exists():
@@ -122,7 +129,7 @@ def read_run(folder: Path) -> Run:
     return run
 
 
-def _typed(content: dict[str, Any], name: str, kind: type) -> Any:
+def _typed(content: dict[str, Any], name: str, kind: type | UnionType) -> Any:
     """Return a value of a file; None where it is not there."""
     value = content.get(name)
     if value is not None and not isinstance(value, kind):
@@ -197,6 +204,8 @@ def _read_predictions(run: Run, path: Path) -> None:
     run.predictions = pd.DataFrame(dict(zip(_LEADING[1:], columns[1:], strict=True)), index=track_id)
     label = torch.tensor([classes.index(genre) for genre in columns[1]])
     probs = torch.tensor([[float(share) for share in row[3:]] for row in rows])
+    if not probs.isfinite().all():
+        raise ValueError("a probability is not a finite number")
     scores = TrackScores(torch.tensor(track_id), probs, label)
     rated = score(scores, classes)
     run.test, run.f1_macro = float(rated["accuracy"]), float(rated["f1_macro"])

@@ -23,11 +23,22 @@ PAPERS: Final = {
 LOSES: Final = " loses"
 """Mark of a network that does worse than a baseline without any."""
 
+FEATURE_TIME: Final = "feature time, s"
+TRAINING_TIME: Final = "training time, s"
+TIMES: Final = (
+    "Feature time: computing features or embeddings of the training and validation tracks before training. It is 0 for "
+    "a network, which computes them in training, and empty where an earlier run computed them. Training time: epochs "
+    "with their validation, or fitting classifiers and choosing one of them on validation. Neither time includes the "
+    "test, or decoding before training."
+)
+"""Definition of the two times, for every table that has them."""
+
 COLUMNS: Final = {
     "model": "model",
     "backbone": "backbone",
     "seed": "seed",
     "parameters": "parameters",
+    "feature_seconds": "feature_seconds",
     "seconds": "training_seconds",
     "epochs": "epochs",
     "best_val": "best_val_accuracy",
@@ -67,7 +78,7 @@ def models(runs: list[Run]) -> list[str]:
 
 
 def paper_table(runs: list[Run], with_papers: bool) -> list[list[str]]:
-    """Lay out the paper's table: a column a model; training time and accuracies, mean and deviation over seeds.
+    """Lay out the paper's table: a column a model; times and accuracies, mean and deviation over seeds.
 
     Args:
         runs: Those to summarise.
@@ -82,7 +93,8 @@ def paper_table(runs: list[Run], with_papers: bool) -> list[list[str]]:
 
     rows = [
         ["", *names],
-        row("training time, s", "training_seconds", 1, 0),
+        row(FEATURE_TIME, "feature_seconds", 1, 1),
+        row(TRAINING_TIME, "training_seconds", 1, 1),
         row("max validation accuracy, %", "best_val_accuracy", 100, 1),
         row("test accuracy, %", "test_accuracy", 100, 1),
         *_over_baseline(runs, names),
@@ -128,6 +140,7 @@ def difference_rows(found: list[Difference]) -> list[list[str]]:
 
 
 def as_markdown(rows: list[list[str]]) -> str:
-    """Write rows, the first of them the head, as a table in Markdown."""
+    """Write rows, the first of them the head, as a table in Markdown; below, the definition of times in it."""
     head, *body = ["| " + " | ".join(map(markdown, row)) + " |" for row in rows]
-    return "\n".join([head, "|---" * len(rows[0]) + "|", *body]) + "\n"
+    definition = ["", TIMES] if any(row[0] == TRAINING_TIME for row in rows) else []
+    return "\n".join([head, "|---" * len(rows[0]) + "|", *body, *definition]) + "\n"

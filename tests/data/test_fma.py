@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import get_args
 
+import pandas as pd
 import pytest
 
 from lit_genre.data.fma import Subset, clip_path, load_tracks, tracks_path
@@ -163,6 +164,49 @@ def test_missing_column_is_named(tmp_path: Path) -> None:
 def test_what_is_no_tracks_csv_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
     write(tmp_path).write_bytes(content)
     assert said in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("third", [ROWS[0], "2", ""])
+def test_a_missing_third_header_line_is_named_and_no_track_is_lost(
+    tmp_path: Path, third: str, end: str, mark: str
+) -> None:
+    path = write(tmp_path)
+    path.write_bytes((mark + end.join([*HEADER[:2], third, *ROWS[1:]]) + end).encode())
+    said = refusal(tmp_path)
+    assert "lacks its third header line" in said
+    assert f"line 3 is '{third[:4]}" in said
+
+
+def test_a_table_that_pandas_wrote_without_the_name_of_its_index_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, *ROWS)
+    table = pd.read_csv(path, header=[0, 1], index_col=0, skiprows=[2])
+    table.rename_axis(index="track_id").to_csv(path)
+    assert [track.track_id for track in load_tracks(tmp_path)] == [2, 10]
+    table.rename_axis(index=None).to_csv(path)
+    assert "lacks its third header line" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("header", [HEADER[:1], HEADER[1:2], HEADER[1:], [HEADER[0], HEADER[2]], []])
+def test_fewer_header_lines_are_refused(tmp_path: Path, header: list[str]) -> None:
+    write(tmp_path, *ROWS, header=header)
+    assert "opens with three header lines (group, field, track_id)" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_blank_lines_behind_the_header_change_nothing(tmp_path: Path, end: str) -> None:
+    path = write(tmp_path, *ROWS)
+    expected = load_tracks(tmp_path, "full")
+    lines = [*HEADER, "", "   ", *(part for row in ROWS for part in (row.replace("\n", " "), "")), "", ""]
+    path.write_bytes(end.join(lines).encode())
+    assert load_tracks(tmp_path, "full") == expected
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_a_blank_line_within_the_header_is_refused(tmp_path: Path, position: int) -> None:
+    write(tmp_path, *ROWS, header=[*HEADER[:position], "", *HEADER[position:]])
+    assert "header line" in refusal(tmp_path)
 
 
 def test_absent_file_is_said(tmp_path: Path) -> None:

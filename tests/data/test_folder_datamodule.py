@@ -232,7 +232,7 @@ def test_a_list_with_splits_is_taken_at_its_word(music: Path, capsys: pytest.Cap
     assert [(track.title, track.genre_top, track.split, track.artist) for track in data.tracks] == songs
     said = capsys.readouterr().out
     assert "Artists in more than one split, by which scores may be too high: Ann (train, val)." in said
-    assert "Genres without a song in a split: Bop (test), Swing (val)." in said
+    assert "Genres without a track in a split: Bop (test), Swing (val)." in said
 
 
 def test_a_list_without_splits_is_split_by_its_artists(music: Path) -> None:
