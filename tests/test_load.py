@@ -49,7 +49,7 @@ def test_a_checkpoint_without_weights_says_so(trained: Path, tmp_path: Path) -> 
     content = torch.load(trained, weights_only=True)
     del content["state_dict"]
     torch.save(content, tmp_path / "empty.ckpt")
-    with pytest.raises(LitGenreError, match="cannot be brought back"):
+    with pytest.raises(LitGenreError, match="is no checkpoint of lit-genre.*holds no weights"):
         load_model(tmp_path / "empty.ckpt")
 
 

@@ -54,7 +54,7 @@ def test_stopped_in_any_step_it_ends_as_if_it_had_not_been(fma: Path, run: Run, 
     saved = torch.load(last, weights_only=True)
     # It was saved behind the step; behind the last of an epoch, when that was validated.
     assert saved["global_step"] == saved_steps
-    run("fit", "--ckpt_path", last, QUIET, "--trainer.enable_progress_bar=false")
+    run("fit", "--ckpt_path", last, "--trust", QUIET, "--trainer.enable_progress_bar=false")
     assert_same_weights(Path("whole/checkpoints/last.ckpt"), last)
     whole, stopped = metrics(Path("whole")), metrics(Path("stopped"))
     assert [row["epoch"] for row in stopped] == ["0", "1", "2"]
@@ -69,7 +69,7 @@ def test_the_rate_of_one_cycle_goes_on_where_it_was(fma: Path, run: Run, step: i
     fit(run, fma, "whole", *modern)
     assert stop(run, fma, "stopped", step, signal.SIGTERM, *modern) == 143
     last = Path("stopped/checkpoints/last.ckpt")
-    run("fit", "--ckpt_path", last, QUIET, "--trainer.enable_progress_bar=false")
+    run("fit", "--ckpt_path", last, "--trust", QUIET, "--trainer.enable_progress_bar=false")
     assert_same_weights(Path("whole/checkpoints/last.ckpt"), last)
     whole, stopped = ([row["lr"] for row in metrics(Path(name))] for name in ("whole", "stopped"))
     assert stopped == whole
@@ -79,14 +79,14 @@ def test_it_stops_behind_a_step_of_the_optimiser(fma: Path, run: Run) -> None:
     fit(run, fma, "whole", "--trainer.accumulate_grad_batches=2")
     assert stop(run, fma, "stopped", 2, signal.SIGTERM, "--trainer.accumulate_grad_batches=2") == 143
     last = Path("stopped/checkpoints/last.ckpt")
-    run("fit", "--ckpt_path", last, QUIET, "--trainer.enable_progress_bar=false")
+    run("fit", "--ckpt_path", last, "--trust", QUIET, "--trainer.enable_progress_bar=false")
     assert_same_weights(Path("whole/checkpoints/last.ckpt"), last)
 
 
 def test_inside_an_epoch_the_batches_stay_as_large(fma: Path, run: Run) -> None:
     assert stop(run, fma, "stopped", 5) == 143
     with pytest.raises(SystemExit) as ended:
-        run("fit", "--ckpt_path", "stopped/checkpoints/last.ckpt", QUIET, "--data.batch_size=4")
+        run("fit", "--ckpt_path", "stopped/checkpoints/last.ckpt", "--trust", QUIET, "--data.batch_size=4")
     assert "2 clips a step, and would go on with 4" in str(ended.value)
 
 

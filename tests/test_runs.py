@@ -28,6 +28,7 @@ def test_fit_test_and_predict(run: Run, fma: Path, capsys: pytest.CaptureFixture
         "summary.json",
         "curves.png",
         "checkpoints",
+        ".lock",
     }
     assert {path.name for path in (where / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     rows = metrics(where)
@@ -45,7 +46,8 @@ def test_fit_test_and_predict(run: Run, fma: Path, capsys: pytest.CaptureFixture
     right = sum(track["genre"] == track["predicted"] for track in tracks)
     assert len(tracks) == 8
     assert f"accuracy {right / 8:.1%} of 8 tracks" in said
-    assert all(name in said for name in ("Hip-Hop", "f1_macro", "best.ckpt", "curves.png", "confusion.png", str(where)))
+    names = ("Hip-Hop", "mean over genres", "best.ckpt", "curves.png", "confusion.png", str(where))
+    assert all(name in said for name in names)
     assert (where / "confusion.png").exists()
 
     # Elsewhere it needs only the data.

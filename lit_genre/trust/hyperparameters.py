@@ -76,7 +76,7 @@ def check_weights(weights: Any, path: Path) -> dict[str, Tensor]:
         LitGenreError: They are something else.
     """
     if not isinstance(weights, dict) or not weights:
-        raise LitGenreError(f"The model in {path} cannot be brought back: the file holds no weights.")
+        raise LitGenreError(f"{path} is no checkpoint of lit-genre: it holds no weights.")
     for name, tensor in weights.items():
         if not (isinstance(name, str) and isinstance(tensor, Tensor)):
             raise LitGenreError(f"The model in {path} cannot be brought back: {name!r} holds no weights.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from PIL import Image
 
 from lit_genre.__main__ import main
 from tests.runs import ROOT
@@ -36,7 +37,9 @@ def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Canary]:
     with Canary(tmp_path / "elsewhere") as canary:
         monkeypatch.syspath_prepend(canary.folder)
         # Drawing takes most of the time of a test; a file is written all the same.
-        monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda self, path, **_: Path(path).write_bytes(b"PNG"))
+        monkeypatch.setattr(
+            "matplotlib.figure.Figure.savefig", lambda self, path, **_: Image.new("L", (1, 1)).save(path)
+        )
         # The server itself has its own tests.
         monkeypatch.setattr("lit_genre.serve.command.start_decoders", lambda _: nullcontext())
         monkeypatch.setattr("lit_genre.serve.command.build_server", lambda *_, **__: Mock())

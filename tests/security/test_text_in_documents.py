@@ -87,11 +87,18 @@ def test_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     # The only difference is which cells are long.
     assert page.tags - {("td", ("class",))} <= plain.tags
     table = Markdown((tmp_path / "out" / "table.md").read_text(encoding="utf-8"))
-    assert table.kinds == {*(f"{part}_{end}" for part in TABLE for end in ("open", "close")), "inline", "text"}
+    assert table.kinds == {
+        *(f"{part}_{end}" for part in TABLE for end in ("open", "close")),
+        "inline",
+        "text",
+        *SENTENCE,
+    }
     assert set(map(str.strip, map(one_line, NAMES))) <= set(table.texts)
 
 
 TABLE = ("table", "thead", "tbody", "tr", "th", "td")
+SENTENCE = ("paragraph_open", "paragraph_close")
+"""Below the table of models stands what its times mean."""
 
 
 def test_the_pairs_of_a_comparison() -> None:

@@ -1,0 +1,131 @@
+"""What a GPU makes of the seven baseline networks on a data set of FMA small's size: seconds an epoch, and peak memory.
+
+    python benchmarks/gpu.py [--tracks 8000] [--seconds 30] [--epochs 4] [--precisions 32-true bf16-mixed]
+
+The music is noise in FMA small's shape: 80, 10 and 10 % of the tracks for training, validation and test, one clip of
+the whole track an epoch in training, the decoded audio of the training split in the memory of the GPU. The first
+epoch, in which libraries warm up, is left out; the median of the others is printed, validation and checkpoints
+included, and what 70 epochs of all seven come to. Accuracy means nothing here. --folder names a disk with 11 GB.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from lit_genre import GenreClassifier, trainer
+from lit_genre.data.datamodule import TrackDataModule
+from lit_genre.data.track import Split, Track
+from lit_genre.parser import named
+
+NETWORKS = ("CNN1DShallow", "CNN1DDeep", "CNN2DShallow", "CNN2DDeep", "RNN", "CRNN", "CRNNStacked")
+GENRES = ("Electronic", "Experimental", "Folk", "Hip-Hop", "Instrumental", "International", "Pop", "Rock")
+PAPERS_EPOCHS = 70
+
+
+def noise(path: Path, sample_rate: int, seconds: float) -> NDArray[np.int16]:
+    """Make the samples of a track, shape (t,), which its number alone determines."""
+    random = np.random.default_rng(int(path.stem))
+    return random.integers(-8000, 8000, int(seconds * sample_rate), dtype=np.int16)
+
+
+class NoiseDataModule(TrackDataModule):
+    """Noise in the shape of FMA small.
+
+    Args:
+        root: Folder for the decoded audio.
+        n_tracks: Number of tracks.
+        seconds: Length of each, s.
+        **options: Those of TrackDataModule.
+    """
+
+    store_name = "noise"
+    title = "noise"
+
+    def __init__(self, root: Path, n_tracks: int, seconds: float, **options: Any) -> None:
+        super().__init__(root, **options)
+        self.n_tracks = n_tracks
+        self.decoder = partial(noise, seconds=seconds)
+
+    def read_tracks(self) -> list[Track]:
+        """List the tracks, whose files hold nothing but have to be there."""
+        splits: list[Split] = ["train"] * 8 + ["val", "test"]
+        tracks = []
+        for number in range(1, self.n_tracks + 1):
+            # In blocks of ten, so that each genre is in each split.
+            genre = GENRES[number // 10 % len(GENRES)]
+            tracks.append(Track(number, splits[number % 10], genre, (genre,), f"{number}", -1, "", -1))
+            path = self.file_of(tracks[-1])
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"0")
+        return tracks
+
+    def file_of(self, track: Track) -> Path:
+        """Return the file of a track."""
+        return self.root / "files" / f"{track.track_id:06d}.raw"
+
+
+def measure(data: NoiseDataModule, network: str, precision: str, epochs: int, folder: Path) -> tuple[float, float]:
+    """Train a network for some epochs.
+
+    Returns:
+        Median seconds of an epoch after the first, and peak memory, GB.
+    """
+    model = GenreClassifier.for_data(data, named(f"lit_genre.{network}"))
+    run = trainer(
+        folder, max_epochs=epochs, precision=precision, logger=False, enable_progress_bar=False, num_sanity_val_steps=0
+    )
+    run.fit(model, data)
+    table = pd.read_csv(folder / "metrics.csv")
+    return statistics.median(table["seconds"][1:]), float(table["memory_gb"].max())
+
+
+def main() -> None:
+    """Measure all networks in each precision, and print a table in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tracks", type=int, default=8000)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--precisions", nargs="+", default=["32-true", "bf16-mixed"])
+    parser.add_argument("--folder", type=Path)
+    options = parser.parse_args()
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
+        root = Path(temporary)
+        data = NoiseDataModule(
+            root,
+            options.tracks,
+            options.seconds,
+            residence="device" if torch.cuda.is_available() else "disk",
+            clip_seconds=options.seconds,
+            num_workers=0 if device == "CPU" else 4,
+        )
+        began = time.perf_counter()
+        data.prepare_data()
+        print(f"{device}, torch {torch.__version__}; {options.tracks:,} tracks of {options.seconds:g} s")
+        print(f"store written in {time.perf_counter() - began:.0f} s", flush=True)
+        heads = [f"{precision}: s/epoch | GB" for precision in options.precisions]
+        rows = ["| | " + " | ".join(heads) + " |", "|---" * (2 * len(heads) + 1) + "|"]
+        totals = dict.fromkeys(options.precisions, 0.0)
+        for network in NETWORKS:
+            cells = []
+            for precision in options.precisions:
+                seconds, memory = measure(data, network, precision, options.epochs, root / f"{network}-{precision}")
+                totals[precision] += PAPERS_EPOCHS * seconds
+                cells.append(f"{seconds:.2f} | {memory:.2f}")
+            rows.append(f"| {network} | " + " | ".join(cells) + " |")
+            print("\n".join(rows), flush=True)
+        for precision, total in totals.items():
+            print(f"{precision}: {len(NETWORKS)} x {PAPERS_EPOCHS} epochs come to {total / 60:.1f} minutes")
+
+
+if __name__ == "__main__":
+    main()
