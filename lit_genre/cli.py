@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import torch
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -30,7 +30,7 @@ from lit_genre.arguments import (
 from lit_genre.callbacks import leaves_files
 from lit_genre.callbacks.checkpoint import selection
 from lit_genre.callbacks.defaults import with_default_callbacks
-from lit_genre.callbacks.first_step import FirstStepCallback
+from lit_genre.callbacks.first_step import FirstStep, FirstStepCallback
 from lit_genre.callbacks.other_loggers import mlflow_refusal
 from lit_genre.data.folder import AudioFolder
 from lit_genre.data.music_files import report_unreadable
@@ -62,6 +62,7 @@ from lit_genre.run_folder import (
     training_lock,
     write_recipe,
 )
+from lit_genre.text import printable
 from lit_genre.trust.arguments import parameters_of
 from lit_genre.trust.recipe import SECTIONS
 
@@ -101,33 +102,6 @@ class RunConfig(FirstStepCallback, SaveConfigCallback):
         write_recipe(Path(trainer.default_root_dir), self.parser.dump(self.config, skip_none=False))
         for logger in trainer.loggers:
             logger.log_hyperparams(without_home(self.config.as_dict()))
-
-
-class FirstStep(Callback):
-    """Notes that a batch has been computed: until then, an error of a restored run is one of its checkpoint.
-
-    Attributes:
-        is_done: Whether it has.
-    """
-
-    def __init__(self) -> None:
-        self.is_done = False
-
-    def on_train_batch_end(self, *args: Any) -> None:
-        """Note a step of training."""
-        self.is_done = True
-
-    def on_validation_batch_end(self, trainer: Trainer, *args: Any) -> None:
-        """Note a step of validation, but not of the check before training, which the optimiser has no part in."""
-        self.is_done = not trainer.sanity_checking
-
-    def on_test_batch_end(self, *args: Any) -> None:
-        """Note a step of a test."""
-        self.is_done = True
-
-    def on_predict_batch_end(self, *args: Any) -> None:
-        """Note a step of a prediction."""
-        self.is_done = True
 
 
 class GenreCLI(LightningCLI):
@@ -479,6 +453,10 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", message=r"Be aware that when using `ckpt_path`, callbacks used to create")
     # A frozen encoder stays in eval.
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode at the start of training")
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
-        lambda record: not record.getMessage().startswith(("💡", "TPU available"))
-    )
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_shorten_log)
+
+
+def _shorten_log(record: logging.LogRecord) -> bool:
+    """Drop hints of Lightning, and print what may be in a path without control characters."""
+    record.msg, record.args = printable(record.getMessage()), ()
+    return not record.msg.startswith(("💡", "TPU available"))

@@ -1,4 +1,4 @@
-"""What a run changes in its folder when its first step has succeeded, and not before.
+"""The first step of a run: what changes in its folder when that has succeeded, and not before.
 
 A run that is refused, because its checkpoint does not fit or its options are wrong, leaves the folder as it was.
 """
@@ -37,3 +37,30 @@ class FirstStepCallback(Callback):
         if not self._is_begun:
             self._is_begun = True
             self.on_first_step(trainer, pl_module)
+
+
+class FirstStep(Callback):
+    """Notes that a batch has been computed: until then, an error of a restored run is one of its checkpoint.
+
+    Attributes:
+        is_done: Whether it has.
+    """
+
+    def __init__(self) -> None:
+        self.is_done = False
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Note a step of training."""
+        self.is_done = True
+
+    def on_validation_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        """Note a step of validation, but not of the check before training, which the optimiser has no part in."""
+        self.is_done = not trainer.sanity_checking
+
+    def on_test_batch_end(self, *args: Any) -> None:
+        """Note a step of a test."""
+        self.is_done = True
+
+    def on_predict_batch_end(self, *args: Any) -> None:
+        """Note a step of a prediction."""
+        self.is_done = True
