@@ -18,6 +18,7 @@ from lit_genre.report.plots import draw_curves, draw_overfit
 from lit_genre.report.runs import Run, check_task, read_run, tell_apart
 from lit_genre.report.significance import differences
 from lit_genre.report.tables import as_markdown, difference_rows, paper_table, write_results
+from lit_genre.trust.plain import read_json
 
 FMA_SMALL_TEST_TRACKS = 800
 
@@ -178,7 +179,7 @@ def _check_baseline(run_folder: Path, words: list[str]) -> None:
 
 def _check_note(run_folder: Path, settings: dict[str, object]) -> None:
     note = run_folder / "compare.json"
-    if note.exists() and json.loads(note.read_text(encoding="utf-8")) != settings:
+    if note.exists() and read_json(note) != settings:
         raise LitGenreError(
             f"{run_folder} was made with other settings, {note} tells which: "
             "name another --folder, or delete that run's folder to train it anew."

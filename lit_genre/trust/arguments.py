@@ -96,7 +96,8 @@ def _check_arguments(found: Any, class_path: str, init_args: Mapping[str, Any], 
     forbidden, accepted = places(found, init_args), source.named | source.own
     unsafe: Callable[[Mapping[str, Any]], dict[str, str]] = getattr(found, "unsafe_args", lambda _: {})
     for name, reason in unsafe(init_args).items():
-        if init_args.get(name) not in accepted:
+        value = init_args.get(name)
+        if not (isinstance(value, str) and value in accepted):
             raise _refused(class_path, name, reason, source)
     # A class that says which of its arguments are unsafe has judged the others.
     is_judged = "unsafe_args" in vars(found)

@@ -212,6 +212,11 @@ _hyperparameter(
 )
 _hyperparameter(
     "backbone",
+    "transformers' encoder with code, by a list",
+    lambda canary: _transformers(model=[str(canary.folder)], trust_remote_code=[1]),
+)
+_hyperparameter(
+    "backbone",
     "transformers' feature extractor is another object",
     lambda _: _transformers(
         restored={"config": {"model_type": "wav2vec2"}, "extractor": {"feature_extractor_type": "pipeline"}}
