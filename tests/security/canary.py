@@ -1,5 +1,6 @@
 """A canary: a folder that nothing may touch, and a module that nothing may import; both notice it."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -28,6 +29,10 @@ class Canary:
             f"open({str(self.marker)!r}, 'w').close()\n"
             "import lit_genre\nclass Net(lit_genre.CRNN): pass\ndef make(*args, **options): ...\n"
         )
+        # What makes transformers run that module, if it is told to trust the folder.
+        for name, part in {"config": "AutoConfig", "preprocessor_config": "AutoFeatureExtractor"}.items():
+            described = {"model_type": MODULE, "auto_map": {part: f"{MODULE}.Net"}}
+            (folder / f"{name}.json").write_text(json.dumps(described))
         self._before = {path.name for path in folder.iterdir()}
 
     @property

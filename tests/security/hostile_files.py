@@ -202,28 +202,31 @@ def _transformers(**init_args: Any) -> Content:
     return {"class_path": "lit_genre_transformers.TransformersBackbone", "init_args": init_args}
 
 
-_hyperparameter(
-    "backbone",
+def _encoder(title: str, value: Callable[[Canary], Any]) -> None:
+    """Declare a kind of encoder on waveforms, with the front-end that it goes with."""
+
+    def spoil(content: Content, canary: Canary) -> None:
+        content["hyper_parameters"] |= {"backbone": value(canary), "frontend": {"class_path": "torch.nn.Identity"}}
+
+    checkpoint(title)(spoil)
+
+
+_encoder(
     "transformers' encoder with code of its own",
     lambda canary: _transformers(model=str(canary.folder), trust_remote_code=True),
 )
-_hyperparameter(
-    "backbone", "transformers' encoder from a folder elsewhere", lambda c: _transformers(model=str(c.folder))
-)
-_hyperparameter(
-    "backbone",
+_encoder("transformers' encoder from a folder elsewhere", lambda c: _transformers(model=str(c.folder)))
+_encoder(
     "transformers' encoder with code, by a list",
     lambda canary: _transformers(model=[str(canary.folder)], trust_remote_code=[1]),
 )
-_hyperparameter(
-    "backbone",
+_encoder(
     "transformers' feature extractor is another object",
     lambda _: _transformers(
         restored={"config": {"model_type": "wav2vec2"}, "extractor": {"feature_extractor_type": "pipeline"}}
     ),
 )
-_hyperparameter(
-    "backbone",
+_encoder(
     "transformers' configuration names code",
     lambda canary: _transformers(
         restored={

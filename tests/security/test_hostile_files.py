@@ -2,17 +2,19 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 from PIL import Image
 
+from lit_genre import LitGenreError, load_model
 from lit_genre.__main__ import main
 from tests.runs import ROOT
-from tests.security.canary import Canary
+from tests.security.canary import MODULE, Canary
 from tests.security.hostile_files import COMMANDS, KINDS, Kind, table
 
 _ONE_OF_EACH_WAY = ("fit", "classify", "compare")
@@ -36,6 +38,9 @@ def good(trained: Path, fma: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Canary]:
     with Canary(tmp_path / "elsewhere") as canary:
         monkeypatch.syspath_prepend(canary.folder)
+        # What was imported before would not be noticed again.
+        monkeypatch.delitem(sys.modules, MODULE, raising=False)
+        monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "hf_modules"))
         # Drawing takes most of the time of a test; a file is written all the same.
         monkeypatch.setattr(
             "matplotlib.figure.Figure.savefig", lambda self, path, **_: Image.new("L", (1, 1)).save(path)
@@ -74,6 +79,26 @@ def commands_for(kind: Kind) -> list[str]:
     others = [command for command in commands if command not in _ONE_OF_EACH_WAY]
     chosen = {*_ONE_OF_EACH_WAY, others[KINDS.index(kind) % len(others)]}
     return [command for command in commands if command in chosen]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "front-end is subprocess.getoutput",
+        "backbone of a module on the path",
+        "transformers' encoder with code of its own",
+        "class of the model on the path",
+    ],
+)
+def test_the_canary_notices_what_trust_allows(name: str, good: Path, canary: Canary, tmp_path: Path) -> None:
+    (kind,) = (kind for kind in KINDS if kind.name == name)
+    path = kind.make(good, tmp_path, canary)
+    with suppress(LitGenreError):
+        load_model(path, trust=True)
+    assert f"executed: {canary.marker.name}" in canary.check()
+    with pytest.raises(LitGenreError):
+        load_model(path)
+    assert canary.check() == []
 
 
 def test_the_security_policy_lists_every_kind() -> None:
