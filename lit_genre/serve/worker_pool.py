@@ -32,6 +32,10 @@ class _Worker(NamedTuple):
     connection: Connection
 
 
+_UNREAD: Final = (ConnectionResetError, BrokenPipeError)
+"""What the connection raises where the other process ended before it had read all that was sent."""
+
+
 class WorkerPool:
     """A pool of worker processes, each of which makes one call at a time.
 
@@ -85,12 +89,20 @@ class WorkerPool:
             PoolClosedError: The pool was closed.
             Exception: Whatever the function raises.
         """
-        worker = self._take()
-        try:
-            succeeded, value = self._call(worker, (function, args, kwargs))
-        except BaseException:
-            self._discard(worker)
-            raise
+        for is_last in (False, True):
+            worker = self._take()
+            try:
+                succeeded, value = self._call(worker, (function, args, kwargs))
+                break
+            except _UNREAD as error:
+                # The process had died while it was idle, and has not begun with the call: another one takes it.
+                self._discard(worker)
+                self._check_open()
+                if is_last:
+                    raise WorkerError(f"the {self.name} crashed") from error
+            except BaseException:
+                self._discard(worker)
+                raise
         with self._changed:
             self._idle.append(worker)
             self._changed.notify()
@@ -124,9 +136,10 @@ class WorkerPool:
                     self._n_started += 1
                     break
                 worker = self._idle.pop()
-            if worker.process.is_alive():
+            # The system may kill a process that does nothing, to regain its memory. The end of its connection can be
+            # read at once; that the process has ended is known later, by way of the fork server.
+            if worker.process.is_alive() and not worker.connection.poll():
                 return worker
-            # The system may kill a process that does nothing, to regain its memory.
             self._discard(worker)
         # Outside of the lock, so that `close` need not wait for it.
         return self._start()
@@ -158,7 +171,7 @@ class WorkerPool:
             if not worker.connection.poll(self.seconds):
                 raise WorkerError(f"the {self.name} was stopped after {self.seconds:g} s")
             answer: tuple[bool, Any] = worker.connection.recv()
-        except (EOFError, ConnectionError) as error:
+        except EOFError as error:
             self._check_open()
             raise WorkerError(f"the {self.name} crashed") from error
         return answer
