@@ -1,6 +1,7 @@
 """What a GPU makes of the seven baseline networks on a data set of FMA small's size: seconds an epoch, and peak memory.
 
     python benchmarks/gpu.py [--tracks 8000] [--seconds 30] [--epochs 4] [--precisions 32-true bf16-mixed]
+    python benchmarks/gpu.py --epochs 0     the front-end alone
 
 The music is noise in FMA small's shape: 80, 10 and 10 % of the tracks for training, validation and test, one clip of
 the whole track an epoch in training, the decoded audio of the training split in the memory of the GPU. The first
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from lit_genre import GenreClassifier, trainer
 from lit_genre.data.datamodule import TrackDataModule
 from lit_genre.data.track import Split, Track
+from lit_genre.model.frontend import LogMel
 from lit_genre.parser import named
 
 NETWORKS = ("CNN1DShallow", "CNN1DDeep", "CNN2DShallow", "CNN2DDeep", "RNN", "CRNN", "CRNNStacked")
@@ -88,6 +90,26 @@ def measure(data: NoiseDataModule, network: str, precision: str, epochs: int, fo
     return statistics.median(table["seconds"][1:]), float(table["memory_gb"].max())
 
 
+def measure_frontend(seconds: float, device: str) -> None:
+    """Print the milliseconds of both engines of LogMel for 32 clips, the median of 20, and how they differ."""
+    waveform = torch.rand(32, round(seconds * 22050), device=device) - 0.5
+    spectrograms = []
+    for engine in ("nnaudio", "fft"):
+        frontend = LogMel(22050, engine=engine).to(device)
+        times = []
+        for _ in range(23):
+            began = time.perf_counter()
+            with torch.no_grad():
+                spectrogram = frontend(waveform)
+            if device != "cpu":
+                torch.cuda.synchronize()
+            times.append(1000 * (time.perf_counter() - began))
+        spectrograms.append(spectrogram)
+        # The first three warm up.
+        print(f"front-end {engine}: {statistics.median(times[3:]):.2f} ms for 32 clips of {seconds:g} s", flush=True)
+    print(f"largest difference, of a range of 2: {float((spectrograms[0] - spectrograms[1]).abs().max()):.1g}")
+
+
 def main() -> None:
     """Measure all networks in each precision, and print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -98,6 +120,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    print(f"{device}, torch {torch.__version__}")
+    measure_frontend(options.seconds, "cuda" if torch.cuda.is_available() else "cpu")
+    if not options.epochs:
+        return
     with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
         root = Path(temporary)
         data = NoiseDataModule(
@@ -110,7 +136,7 @@ def main() -> None:
         )
         began = time.perf_counter()
         data.prepare_data()
-        print(f"{device}, torch {torch.__version__}; {options.tracks:,} tracks of {options.seconds:g} s")
+        print(f"{options.tracks:,} tracks of {options.seconds:g} s")
         print(f"store written in {time.perf_counter() - began:.0f} s", flush=True)
         heads = [f"{precision}: s/epoch | GB" for precision in options.precisions]
         rows = ["| | " + " | ".join(heads) + " |", "|---" * (2 * len(heads) + 1) + "|"]

@@ -18,7 +18,7 @@ Other data sets end in the same data module: folder_datamodule serves anyone's f
 Beside the path, prepare/ fetches the data set, audit/ looks for its faults and demo/ writes a synthetic one; backbones/
 has the networks that ship, report/ what is said over several runs. baseline/ rates what no network should lose to, and
 probe/ a head on a backbone that stays as it is. Behind it, load brings a trained model back, answer/ asks it about
-anyone's music, export/ writes it for other programs and serve/ puts it on a page. trust/ decides what the files of a
+a user's music, export/ writes it for other programs and serve/ puts it on a page. trust/ decides what the files of a
 model may make the program do, restore what they put in front of a command line; text and figure show names that anyone
 may have written. training is the Trainer of the command line for Python.
 

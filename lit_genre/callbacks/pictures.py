@@ -99,7 +99,7 @@ def draw_reliability(scores: TrackScores, classes: list[str], path: Path) -> Non
     with figure(path, 6, 7) as drawn:
         above, below = drawn.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         above.bar(centres[filled], accuracy[filled], width=0.9 / BINS, color="tab:blue", label="found")
-        above.plot((0, 1), (0, 1), color="grey", linestyle=":", label="what the probability promises")
+        above.plot((0, 1), (0, 1), color="grey", linestyle=":", label="accuracy equal to the probability")
         above.set(ylabel="accuracy", ylim=(0, 1.02), title=title)
         above.legend(frameon=False)
         below.bar(centres, count, width=0.9 / BINS, color="tab:grey")

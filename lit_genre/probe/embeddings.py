@@ -132,7 +132,7 @@ class _Parts:
                         pairs = zip(keys, np.split(arrays["embedding"], ends[:-1]), strict=True)
                         found |= {key[0]: rows for key, rows in pairs if self._key_of.get(key[0]) == key}
             except (BadZipFile, EOFError, KeyError, OSError, ValueError):
-                console.print(f"{path} is damaged: its tracks are heard anew.")
+                console.print(f"{path} is damaged: the embeddings of its tracks are computed again.")
         return found
 
     def keep(self, heard: dict[int, NDArray[np.float32]]) -> None:
