@@ -1,4 +1,4 @@
-"""Anyone's music as a LightningDataModule, for `lit-genre predict`."""
+"""A user's own music as a LightningDataModule, for `lit-genre predict`."""
 
 import os
 from functools import cached_property
@@ -8,7 +8,9 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from lit_genre.batch import Batch, clip_samples
-from lit_genre.data.music_files import find_songs
+from lit_genre.console import console
+from lit_genre.data.decoding.track_audio import TrackStatus
+from lit_genre.data.music_files import Scan, describe_left_out, find_audio
 from lit_genre.data.songs import SongClips
 from lit_genre.errors import check_at_least
 
@@ -16,8 +18,9 @@ from lit_genre.errors import check_at_least
 class AudioFolder(LightningDataModule):
     """A folder with audio files, or one file: heard from beginning to end in clips, as a test hears its tracks.
 
-    Any format that libsndfile reads, and what FFmpeg reads where it is installed; any length; folders within, too.
-    Files that cannot be read are left out and reported at the end. `lit-genre classify` does the same in fewer words.
+    Any format that libsndfile or FFmpeg decodes; any length; folders within, too. Files that are left out by their
+    names are reported at the beginning, files that cannot be read at the end. `lit-genre classify` does the same in
+    fewer words.
 
     Args:
         path: The folder or file.
@@ -47,15 +50,23 @@ class AudioFolder(LightningDataModule):
         self.batch_size = batch_size
         self.num_workers = num_workers or os.cpu_count() or 1
         self.failures: dict[int, str] = {}
+        self.statuses: dict[int, TrackStatus] = {}
+        self.seconds: dict[int, float] = {}
 
     @cached_property
     def files(self) -> list[Path]:
         """The files, in the order of their numbers in the predictions."""
-        return find_songs([self.path])
+        return self._scan.files
+
+    @cached_property
+    def _scan(self) -> Scan:
+        return find_audio([self.path])
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Serve clips that cover each file; of several processes each has files of its own."""
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        for line in describe_left_out(self._scan.left_out) if rank == 0 else []:
+            console.print(line)
         positions = range(rank, len(self.files), world_size) or [rank % len(self.files)]
         clips = SongClips(
             self.files,
@@ -65,5 +76,7 @@ class AudioFolder(LightningDataModule):
             self.num_workers,
             positions,
             failures=self.failures,
+            statuses=self.statuses,
+            seconds=self.seconds,
         )
         return DataLoader(clips, batch_size=None)

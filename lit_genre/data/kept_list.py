@@ -2,25 +2,27 @@
 
 import csv
 import hashlib
-import os
+import io
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
 from lit_genre.data.song_list import Song, read_list
+from lit_genre.files import atomic_write
 
-_COLUMNS: Final = ("path", "genre", "split", "artist", "title", "track_id")
+_COLUMNS: Final = tuple(field.name for field in fields(Song))
 
 
 def write_songs(path: Path, songs: Iterable[Song], numbers: dict[str, int]) -> None:
     """Write a list of songs that `read_songs` takes, with the number of each beside it, as in a run's test.csv."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(_COLUMNS)
-        for song in songs:
-            table.writerow((song.path, song.genre, song.split, song.artist, song.title, numbers[song.path]))
-    part.replace(path)
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow((*_COLUMNS, "track_id"))
+    for song in songs:
+        table.writerow((*(getattr(song, name) for name in _COLUMNS), numbers[song.path]))
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode(errors="surrogateescape"))
 
 
 def read_kept(path: Path) -> list[Song]:

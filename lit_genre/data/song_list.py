@@ -1,4 +1,4 @@
-"""Songs as a table, one a line: path, genre and, as far as it is known, split, artist and title."""
+"""Songs as a table, one a line: path, genre and, as far as they are known, split, artists and title."""
 
 import csv
 import os
@@ -7,17 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
+from lit_genre.data.artists import artist_keys, id_keys
 from lit_genre.data.music_files import readable
 from lit_genre.data.track import SPLITS, Split
 from lit_genre.errors import LitGenreError
 
 _NEEDED: Final = ("path", "genre")
-_OPTIONAL: Final = ("split", "artist", "title")
+_TEXTS: Final = ("artist", "title", "album_artist", "musicbrainz_artistid")
+_OPTIONAL: Final = ("split", *_TEXTS)
 _SPLIT_OF: Final[dict[str, Split]] = {split: split for split in SPLITS} | {
     "training": "train",
     "validation": "val",
     "valid": "val",
 }
+
+
+MIN_GENRES: Final = 2
+"""Fewer cannot be told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +34,10 @@ class Song:
         path: Where it is in the folder of the data set, by /; from the root of the disk where it is elsewhere.
         genre: Name of its genre.
         split: "train", "val" or "test"; None where it is not decided.
-        artist: Name of the artist, "" where unknown.
+        artist: Name of the artist, or of several, separated by a semicolon; "" where unknown.
         title: Its title, "" where unknown.
+        album_artist: Name of the artist of its album, or of several; "" where unknown.
+        musicbrainz_artistid: MusicBrainz ids of all of them, "" where unknown.
     """
 
     path: str
@@ -37,14 +45,21 @@ class Song:
     split: Split | None = None
     artist: str = ""
     title: str = ""
+    album_artist: str = ""
+    musicbrainz_artistid: str = ""
+
+    @property
+    def artist_keys(self) -> frozenset[str]:
+        """Keys of all artists of the song; songs that share one are of one artist."""
+        return artist_keys(self.artist) | artist_keys(self.album_artist) | id_keys(self.musicbrainz_artistid)
 
 
 def read_songs(path: Path, root: Path) -> list[Song]:
     """Read a list of songs.
 
     Args:
-        path: CSV file with the columns path and genre and, if you like, split, artist and title, in any order;
-            separated by comma, semicolon or tab. Other columns are passed over.
+        path: CSV file with the columns path and genre and, if you like, split, artist, title, album_artist and
+            musicbrainz_artistid, in any order; separated by comma, semicolon or tab. Other columns are ignored.
         root: Folder that the paths in it start from.
 
     Raises:
@@ -52,7 +67,7 @@ def read_songs(path: Path, root: Path) -> list[Song]:
     """
     songs = read_list(path, root)
     genres = sorted({song.genre for song in songs})
-    if len(genres) < 2:
+    if len(genres) < MIN_GENRES:
         found = f"all songs are {genres[0]!r}" if genres else "there is no line below the header"
         raise LitGenreError(f"{path}: {found}. Two genres are the least that can be told apart.")
     return songs
@@ -131,8 +146,7 @@ def _song(path: Path, line: int, names: list[str], fields: list[str], root: Path
         row["path"] if root is None else _place_of(path, line, row["path"], root),
         row["genre"],
         _SPLIT_OF.get(split.lower()),
-        row.get("artist", ""),
-        row.get("title", ""),
+        **{name: row.get(name, "") for name in _TEXTS},
     )
 
 

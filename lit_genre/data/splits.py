@@ -7,11 +7,12 @@ Reference: Flexer, "A Closer Look on Artist Filters for Musical Genre Classifica
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
-from lit_genre.data.song_list import Song
+from lit_genre.data.artists import group_by_keys
+from lit_genre.data.song_list import MIN_GENRES, Song
 from lit_genre.data.track import SPLITS, Split
 from lit_genre.errors import LitGenreError
 
@@ -23,8 +24,7 @@ _ABSENT: Final = 10.0
 
 _BY_HAND: Final = "say the split of each song in a list: --data.csv=LIST"
 
-_NOBODY: Final = frozenset(("unknown artist", "unknown", "various artists", "various", "va"))
-"""What programs write where they know no artist, or where there are many."""
+_NAMED: Final = 5
 
 _GAIN: Final = 1e-9
 """Least gain that a group is moved for: rounding errors would move it for ever."""
@@ -33,29 +33,30 @@ _GAIN: Final = 1e-9
 def split_songs(songs: list[Song], group_by: GroupBy, seed: int, kept: Iterable[Song] = ()) -> list[Song]:
     """Give each song a split: 80 % of each genre for training, 10 % for validation, 10 % for test.
 
-    By "artist" all songs of an artist are in one split, and each genre is in all three. A song without an artist is
-    a group of its own. The split follows from the songs and the seed, in whatever order they come.
+    By "artist" all songs that share an artist, themselves or by way of others, are in one split, and each genre is in
+    all three. A song without an artist is a group of its own. The split follows from the songs and the seed, in
+    whatever order they come.
 
     Args:
         songs: The songs.
         group_by: "artist", or "track" to take no notice of artists.
         seed: Another one gives another split.
         kept: Songs whose splits are decided, these and others that are away: songs that come later join their artists,
-            or fill what is short.
+            or fill what is short. Where artists of several splits have become one, by a better spelling or by a song
+            that they share, all songs that are here come to the split that most kept songs of theirs are in.
 
     Raises:
         LitGenreError: A genre has too few artists, or tracks, for three splits.
     """
-    groups: dict[str, list[Song]] = defaultdict(list)
+    kept = list(kept)
+    group_of = _groups(songs, kept, group_by)
+    groups: dict[str, Counter[str]] = defaultdict(Counter)
     for song in songs:
-        groups[_group_of(song, group_by)].append(song)
-    counts = {name: Counter(song.genre for song in members) for name, members in groups.items()}
-    for genre, n_groups in Counter(genre for count in counts.values() for genre in count).items():
-        if n_groups < len(SPLITS):
-            raise LitGenreError(_too_few(genre, n_groups, group_by))
-    decided = {name: split for name, split in _decided(songs, group_by, kept).items() if name in groups}
-    split_of = _Deal(counts, decided).deal(sorted(counts.keys() - decided, key=lambda name: _draw(seed, name)))
-    songs = [replace(song, split=split_of[_group_of(song, group_by)]) for song in songs]
+        groups[group_of[song.path]][song.genre] += 1
+    _check_groups(groups, group_by)
+    decided = {name: split for name, split in _decided(kept, group_of).items() if name in groups}
+    split_of = _Deal(groups, decided).deal(sorted(groups.keys() - decided, key=lambda name: _draw(seed, name)))
+    songs = [replace(song, split=split_of[group_of[song.path]]) for song in songs]
     for genre, split in absences(songs):
         raise LitGenreError(
             f"The {group_by}s of the genre {genre!r} could not be split so that it and all others have tracks in "
@@ -64,20 +65,20 @@ def split_songs(songs: list[Song], group_by: GroupBy, seed: int, kept: Iterable[
     return songs
 
 
-def artist_key(artist: str) -> str:
-    """Bring the spellings of an artist's name together: case and spaces do not matter; "" for what names nobody."""
-    key = " ".join(artist.casefold().split())
-    return "" if key in _NOBODY else key
+def artist_groups(songs: Sequence[Song]) -> list[str]:
+    """Name the group of each song: of all songs that share an artist, themselves or by way of others; "" for nobody."""
+    return group_by_keys([song.artist_keys for song in songs])
 
 
 def leaks(songs: Iterable[Song]) -> dict[str, list[Split]]:
     """Name the artists that are in more than one split, and those splits."""
+    songs = list(songs)
     found: dict[str, set[Split | None]] = defaultdict(set)
     names: dict[str, str] = {}
-    for song in songs:
-        if key := artist_key(song.artist):
-            found[key].add(song.split)
-            names.setdefault(key, song.artist)
+    for song, group in zip(songs, artist_groups(songs), strict=True):
+        if group:
+            found[group].add(song.split)
+            names.setdefault(group, song.artist or song.album_artist or song.musicbrainz_artistid)
     return {names[key]: [split for split in SPLITS if split in used] for key, used in found.items() if len(used) > 1}
 
 
@@ -137,29 +138,55 @@ class _Deal:
         return cost
 
 
-def _group_of(song: Song, group_by: GroupBy) -> str:
-    artist = artist_key(song.artist) if group_by == "artist" else ""
-    return f"artist {artist}" if artist else f"track {song.path}"
+def _groups(songs: Sequence[Song], kept: Sequence[Song], group_by: GroupBy) -> dict[str, str]:
+    """Name the group of each song, by its path; of the kept ones that are here the tags of today count."""
+    all_songs = list({song.path: song for song in (*kept, *songs)}.values())
+    artists = artist_groups(all_songs) if group_by == "artist" else [""] * len(all_songs)
+    return {
+        song.path: f"artist {artist}" if artist else f"track {song.path}"
+        for song, artist in zip(all_songs, artists, strict=True)
+    }
 
 
 def _draw(seed: int, name: str) -> bytes:
     return hashlib.sha256(f"{seed} {name}".encode(errors="surrogateescape")).digest()
 
 
-def _decided(songs: list[Song], group_by: GroupBy, kept: Iterable[Song]) -> dict[str, Split]:
-    """Tell the split that most kept songs of a group are in: two artists may have become one by a better spelling."""
-    now = {song.path: song for song in songs}
+def _decided(kept: Iterable[Song], group_of: dict[str, str]) -> dict[str, Split]:
+    """Return the split that most kept songs of each group are in."""
     votes: dict[str, Counter[Split]] = defaultdict(Counter)
     for song in kept:
         if song.split:
-            votes[_group_of(now.get(song.path, song), group_by)][song.split] += 1
+            votes[group_of[song.path]][song.split] += 1
     return {name: max(SPLITS, key=count.__getitem__) for name, count in votes.items()}
 
 
-def _too_few(genre: str, n_groups: int, group_by: GroupBy) -> str:
-    also = " split without regard to artists by --data.group_by=track," if group_by == "artist" else ""
-    found = f"{n_groups} {group_by}{'s' * (n_groups != 1)}"
-    return (
-        f"The genre {genre!r} has {found}, and must have at least {len(SPLITS)}, one for each of {', '.join(SPLITS)}. "
-        f"Add music, leave the genre out,{also} or {_BY_HAND}."
+def _check_groups(groups: dict[str, Counter[str]], group_by: GroupBy) -> None:
+    """Refuse genres that have fewer groups than there are splits, with the advice that helps in this case."""
+    n_groups = Counter(genre for count in groups.values() for genre in count)
+    n_tracks: Counter[str] = sum(groups.values(), Counter())
+    few = sorted(genre for genre, number in n_groups.items() if number < len(SPLITS))
+    if not few:
+        return
+    advice = ["add music"]
+    least = max(n_tracks[genre] for genre in few) + 1
+    left_out = [genre for genre in sorted(n_tracks) if n_tracks[genre] < least]
+    if len(n_tracks) - len(left_out) >= MIN_GENRES:
+        advice.append(f"leave out {_some(left_out)} by --data.min_tracks_per_genre={least}")
+    if group_by == "artist" and all(n_tracks[genre] >= len(SPLITS) for genre in few):
+        advice.append("split without regard to artists by --data.group_by=track")
+    found = [f"{genre!r} has {_count(n_groups[genre], group_by)}" for genre in few]
+    several = f" ({_count(n_tracks[few[0]], 'track')})" if len(few) == 1 and group_by == "artist" else ""
+    raise LitGenreError(
+        f"The genre {_some(found)}{several}, and must have at least {len(SPLITS)}, one for each of "
+        f"{', '.join(SPLITS)}. Remedies: {', '.join(advice)}, or {_BY_HAND}."
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

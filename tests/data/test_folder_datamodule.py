@@ -8,11 +8,11 @@ import soundfile
 import torch
 
 from lit_genre import FolderDataModule
-from lit_genre.data import ffmpeg
-from lit_genre.data.songs import decode_any
 from lit_genre.data.track import SPLITS
 from lit_genre.errors import LitGenreError
 from tests.conftest import tone
+from tests.data.tagged_files import FORMATS, write_tagged
+from tests.data.tagged_files import RATE as TAGGED_RATE
 from tests.runs import CONFIGS, QUIET, SMALL, Run
 
 RATE = 22050
@@ -98,7 +98,7 @@ def test_nothing_is_written_into_the_music(music: Path) -> None:
     before = sorted(music.rglob("*"))
     opened(music)
     assert sorted(music.rglob("*")) == before
-    assert list(Path("data/pcm").glob("music-*-22050-*/pcm.int16"))
+    assert list(Path("data/pcm").glob("music-*-22050-*/pcm*"))
 
 
 def test_the_list_that_is_kept_gives_the_same_data_again(music: Path) -> None:
@@ -180,18 +180,49 @@ def test_seed_and_grouping_give_splits_of_their_own(music: Path) -> None:
     assert splits[0] != splits[1] != splits[2] != splits[0]
 
 
-def test_songs_without_an_artist_are_said(music: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_songs_without_an_artist_are_said_with_the_reason_and_what_helps(
+    music: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for number in range(3):
         write(music / "Jazz" / f"unknown {number}.wav", 440)
-    (music / "loose.mp3").touch()
+    write(music / "Jazz" / "sampler.wav", 440, "Various Artists")
     (music / "Covers").mkdir()
     (music / "Covers" / "cover.jpg").touch()
-    assert "Covers" not in opened(music).classes
+    data = opened(music)
+    assert "Covers" not in data.classes
+    assert sorted(track.artist_id for track in data.tracks)[:5].count(-1) == 4
     said = capsys.readouterr().out
-    assert "The artist of 3 of the 39 songs is not known" in said
-    assert "scores are too high" in said
-    assert "--data.csv" in said
-    assert "1 of the songs, in" in said
+    assert (
+        "The artist of 4 of the 40 songs is not known: 3 without a tag of an artist, 1 with a tag that names nobody "
+        "('Various Artists')."
+    ) in said
+    assert "scores are too high. What helps: tags of artists in those without, or a column artist in a list" in said
+
+
+def test_tags_that_are_there_are_not_asked_for(music: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(music / "Jazz" / "sampler.wav", 440, "[unknown]")
+    opened(music)
+    said = capsys.readouterr().out
+    assert "1 with a tag that names nobody ('[unknown]')" in said
+    assert "What helps: a column artist in a list, --data.csv=LIST." in said
+
+
+def test_what_is_left_out_is_said_with_the_reason(music: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    song = music / "Jazz" / "0" / "[0].flac"
+    for name in (".Trash-1000/files/a.flac", "Jazz/0/.hidden/a.flac", "Jazz/.a.flac", "Jazz/$RECYCLE.BIN/a.flac",
+                 "lost+found/a.flac", "loose.flac", "Jazz/0/cover.jpg"):  # fmt: skip
+        (music / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(song, music / name)
+    assert len(opened(music).tracks) == 36
+    said = capsys.readouterr().out
+    assert "Left out: 3 files, hidden, or in a hidden folder (3 .flac)" in said
+    assert "Left out: 2 files, in a folder of the system, such as its trash (2 .flac)" in said
+    assert "Left out: 1 file, not in a genre's folder (1 .flac)" in said
+    assert "Left out: 1 file, not audio by the suffix (1 .jpg)" in said
+
+
+def test_a_hidden_folder_that_is_named_is_read(music: Path) -> None:
+    assert len(opened(music.rename(music.parent / ".music")).tracks) == 36
 
 
 def test_what_cannot_be_decoded_is_named_by_its_path(music: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -204,8 +235,56 @@ def test_what_cannot_be_decoded_is_named_by_its_path(music: Path, capsys: pytest
 
 def test_too_few_artists_are_told(music: Path) -> None:
     shutil.copytree(music / "Jazz" / "0", music / "Polka" / "0")
-    with pytest.raises(LitGenreError, match="'Polka' has 1 artist, and must have at least 3"):
+    with pytest.raises(LitGenreError, match=r"'Polka' has 1 artist \(2 tracks\), and must have at least 3"):
         opened(music)
+
+
+def test_small_genres_are_left_out_by_choice(music: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(music / "Polka" / "only.flac", 220, "Someone")
+    with pytest.raises(LitGenreError, match="'Polka' has 1 artist .*by --data.min_tracks_per_genre=2"):
+        opened(music)
+    data = opened(music, min_tracks_per_genre=2)
+    assert data.classes == sorted(HERTZ)
+    assert "Left out by min_tracks_per_genre=2: Polka (1 song)" in capsys.readouterr().out
+    assert opened(music, group_by="track", min_tracks_per_genre=2).classes == sorted(HERTZ)
+    with pytest.raises(LitGenreError, match="min_tracks_per_genre=13 leaves out 4 of the 4 genres.*at most 12, "):
+        opened(music, min_tracks_per_genre=13)
+    songs = [(f"{genre}/0/[0].flac", genre, split, "") for genre, split in zip(HERTZ, SPLITS, strict=True)]
+    given = as_list([*songs, ("Jazz/1/[0].flac", "Jazz", "train", ""), ("Jazz/2/[0].flac", "Bop", "train", "")])
+    with pytest.raises(LitGenreError, match="leaves out 3 of the 4 genres.*at most 1, "):
+        opened(music, given, min_tracks_per_genre=2)
+
+
+def test_artists_that_turn_out_to_be_one_are_said(music: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for artist in range(30):
+        write(music / "Jazz" / f"{artist}.flac", 440, f"Another {artist}")
+    first = opened(music)
+    artists = [next(t.artist for t in first.tracks if t.split == split and t.genre_top == "Jazz") for split in SPLITS]
+    write(music / "Jazz" / "together.flac", 440, "; ".join(artists))
+    capsys.readouterr()
+    again = opened(music)
+    group = [track for track in again.tracks if set(track.artist.split("; ")) & set(artists)]
+    assert {(track.split, track.artist_id) for track in group} == {(group[0].split, group[0].artist_id)}
+    before, after = split_of(first), split_of(again)
+    n_moved = sum(before[number] != after[number] for number in before)
+    said = " ".join(capsys.readouterr().out.split())
+    assert 2 <= n_moved < len(group)
+    assert f"{n_moved} of the songs changed their split: songs of one artist, in any spelling" in said
+
+
+def test_artists_are_numbered_by_their_groups_in_any_order(music: Path) -> None:
+    songs = [
+        (f"Jazz/{n}/[0].flac", "Bop" if n % 2 else "Swing", f"A{n // 2 * '!'}, The" if n % 2 else "the a")
+        for n in range(6)
+    ]
+    ids = []
+    for order in (songs, songs[::-1]):
+        with pytest.raises(LitGenreError, match="has 1 artist"):
+            opened(music, as_list(order, "path,genre,artist"))
+        data = opened(music, as_list(order, "path,genre,artist"), group_by="track")
+        ids.append({track.title: track.artist_id for track in data.tracks})
+    assert ids[0] == ids[1]
+    assert len(set(ids[0].values())) == 1
 
 
 @pytest.mark.parametrize("folder", ["absent", "music/Jazz/0", "music/Jazz"])
@@ -242,16 +321,36 @@ def test_a_list_without_splits_is_split_by_its_artists(music: Path) -> None:
     assert {track.title for track in data.tracks} == {"Song 0", "Song 1"}
 
 
-def test_what_ffmpeg_decodes_is_decoded_once_it_is_installed(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sound = decode_any(music / "Jazz" / "0" / "[0].flac", RATE)
-    (music / "Jazz" / "0" / "more.m4a").write_bytes(b"of a kind that libsndfile does not know")
-    monkeypatch.setattr(ffmpeg.shutil, "which", lambda name: None)
-    with pytest.raises(LitGenreError, match="more.m4a: no audio that libsndfile can decode, and FFmpeg.*not installed"):
-        opened(music)
-    monkeypatch.setattr(ffmpeg, "decode_blocks", lambda path, rate: iter([sound[:9000], sound[9000:]]))
-    data = opened(music)
-    (number,) = (track.track_id for track in data.tracks if data.name_of(track).endswith("more.m4a"))
-    assert (data.waveform(number, 1.0) == sound[:RATE]).all()
+VARIANTS = ("The {}", "{}, The", "{} feat. Guest of {}", "{}; Guest of {}", "{} / Partner of {}")
+"""How the names of an artist are written in the songs of the artist."""
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_no_artist_is_in_two_splits_in_any_format(tmp_path: Path, kind: str) -> None:
+    for genre in ("Jazz", "Rock"):
+        for artist in range(5):
+            # Spelled with accents, quotes and hyphens in two ways each.
+            names = (f"Bjo\u0308rk\u2019s-{genre} n{artist}", f"BJÖRK's\u2010{genre.upper()} N{artist}")
+            for song, variant in enumerate(VARIANTS):
+                name = names[song % 2]
+                path = tmp_path / "music" / genre / f"{artist}-{song}.{kind}"
+                write_tagged(path, tone(440, 0.2, TAGGED_RATE), artist=variant.format(name, name))
+    data = opened(tmp_path / "music")
+    assert len(data.tracks) == 2 * 5 * len(VARIANTS)
+    split_of: dict[str, set[str]] = {}
+    for track in data.tracks:
+        split_of.setdefault(f"{track.genre_top} {data.file_of(track).name.partition('-')[0]}", set()).add(track.split)
+    assert len(split_of) == 10
+    assert {len(splits) for splits in split_of.values()} == {1}
+    assert len({track.artist_id for track in data.tracks}) == 10
+
+
+def test_split_lists_are_checked_by_what_artists_share(music: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    songs = [("Jazz/0/[0].flac", "A", "train", "The X"), ("Jazz/1/[0].flac", "A", "val", "Y feat. X"),
+             ("Jazz/2/[0].flac", "B", "train", "V.A."), ("Jazz/3/[0].flac", "B", "test", "V.A.")]  # fmt: skip
+    data = opened(music, as_list(songs))
+    assert "too high: The X (train, val)." in capsys.readouterr().out
+    assert [track.artist_id == -1 for track in data.tracks] == [False, False, True, True]
 
 
 def test_from_a_folder_to_scores(run: Run, music: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,6 +47,18 @@ def test_paths_may_lie_elsewhere(root: Path) -> None:
     assert [song.path for song in read_songs(path, root / "c")] == [f"{root}/a.wav", "d.wav"]
 
 
+def test_all_artists_of_a_song_are_read(root: Path) -> None:
+    uuid = "aaaaaaaa-0000-4000-8000-000000000001"
+    lines = [
+        "path,genre,Album_Artist,artist,MusicBrainz_ArtistId",
+        f"a.wav,Jazz,Cy,Ann & Bob,{uuid}",
+        "b.wav,Rock,V.A.,,",
+    ]
+    songs = read(root, lines)
+    assert songs[0].artist_keys > {"annbob", "cy", f"mbid:{uuid}"}
+    assert not songs[1].artist_keys
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
@@ -89,7 +101,8 @@ def test_what_is_written_is_what_is_read(root: Path) -> None:
     odd = ['comma, quote " and ; .wav', "line\nbreak.wav", "no\udcffutf8.wav", "naïve.wav"]
     for name in odd:
         (root / name).touch()
-    songs = [*SONGS, *(Song(name, "Rock, Pop", "train", 'The "X"', "a\nb") for name in odd)]
+    artists = ('The "X"', "a\nb", "Y; Z", "aaaaaaaa-0000-4000-8000-000000000001")
+    songs = [*SONGS, *(Song(name, "Rock, Pop", "train", *artists) for name in odd)]
     write_songs(root / "kept.csv", songs, number_songs(song.path for song in songs))
     assert read_songs(root / "kept.csv", root) == songs
     assert read_kept(root / "kept.csv") == songs

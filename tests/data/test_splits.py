@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from lit_genre.data.song_list import Song
-from lit_genre.data.splits import SHARES, absences, leaks, split_songs
+from lit_genre.data.splits import SHARES, GroupBy, absences, artist_groups, leaks, split_songs
 from lit_genre.data.track import SPLITS
 from lit_genre.errors import LitGenreError
 
@@ -57,8 +57,37 @@ def test_spellings_of_an_artist_are_one_artist() -> None:
     assert all(len({song.split for song in done[first : first + 4]}) == 1 for first in range(0, len(done), 4))
 
 
+def test_songs_that_share_an_artist_an_album_artist_or_an_id_come_to_one_side() -> None:
+    names = ("{}", "{} feat. Guest", "The {}", "{}, The", "{} / Other", "{}; Other")
+    songs = [
+        Song(f"{genre}/{artist}/{number}", f"genre {genre}", artist=name.format(f"Artist{genre}-{artist}"))
+        for genre in range(2)
+        for artist in range(20)
+        for number, name in enumerate(names)
+    ]
+    songs = [song if "Guest" not in song.artist and "Other" not in song.artist else _own(song) for song in songs]
+    albums = [
+        Song(f"album {n}", f"genre {n % 2}", artist=f"Solo {n}", album_artist=f"Band {n // 4}") for n in range(80)
+    ]
+    uuid = "aaaaaaaa-0000-4000-8000-0000000000{:02}".format
+    ids = [Song(f"id {n}", f"genre {n % 2}", artist=f"Name {n}", musicbrainz_artistid=uuid(n // 4)) for n in range(80)]
+    done = split_songs([*songs, *albums, *ids], "artist", 0)
+    split_of = splits(done)
+    for group in (songs, albums, ids):
+        size = 6 if group is songs else 4
+        for first in range(0, len(group), size):
+            assert len({split_of[song.path] for song in group[first : first + size]}) == 1
+    assert {song.split for song in done} == set(SPLITS)
+
+
+def _own(song: Song) -> Song:
+    """Give each artist guests of its own."""
+    guest = f"G{song.path.rpartition('/')[0]}".replace("/", "-")
+    return replace(song, artist=song.artist.replace("Guest", guest).replace("Other", guest))
+
+
 def test_what_names_nobody_is_no_artist() -> None:
-    songs = [replace(song, artist="Unknown  Artist") for song in music(2, 10)]
+    songs = [replace(song, artist="Unknown  Artist", album_artist="V.A.") for song in music(2, 10)]
     done = split_songs(songs, "artist", 0)
     assert {song.split for song in done} == set(SPLITS)
     assert not leaks(done)
@@ -87,13 +116,22 @@ def test_artists_of_several_genres_are_shared_out_too() -> None:
 
 def test_too_few_artists_name_the_genre_and_what_to_do() -> None:
     songs = [*music(2, 5), *(Song(f"polka/{n}", "Polka", artist=f"Artist {n % 2}") for n in range(30))]
-    with pytest.raises(LitGenreError, match="'Polka' has 2 artists") as error:
+    with pytest.raises(LitGenreError, match=r"'Polka' has 2 artists \(30 tracks\)") as error:
         split_songs(songs, "artist", 0)
     assert "--data.group_by=track" in str(error.value)
     assert "--data.csv" in str(error.value)
+    assert "min_tracks_per_genre" not in str(error.value)  # It would leave out the others.
     assert not list(absences(split_songs(songs, "track", 0)))
-    with pytest.raises(LitGenreError, match="'Polka' has 2 tracks"):
-        split_songs(songs[:32], "track", 0)
+
+
+@pytest.mark.parametrize("group_by", ["artist", "track"])
+def test_one_song_of_a_genre_gets_advice_that_works(group_by: GroupBy) -> None:
+    songs = [*music(2, 5), Song("polka/1", "Polka", artist="X"), Song("ska/1", "Ska"), Song("ska/2", "Ska")]
+    with pytest.raises(LitGenreError, match=f"'Polka' has 1 {group_by}.*'Ska' has 2 {group_by}s") as error:
+        split_songs(songs, group_by, 0)
+    assert "leave out Polka, Ska by --data.min_tracks_per_genre=3" in str(error.value)
+    assert "group_by=track" not in str(error.value)
+    assert not list(absences(split_songs([song for song in songs if song.genre.startswith("genre")], group_by, 0)))
 
 
 def test_artists_that_cannot_be_parted_are_told() -> None:
@@ -129,3 +167,22 @@ def test_artists_that_turn_out_to_be_one_come_to_one_side() -> None:
     joined = [replace(song, artist="X") if song.artist in artist_in.values() else song for song in first]
     assert leaks(joined) == {"X": list(SPLITS)}
     assert not leaks(split_songs(joined, "artist", 0, first))
+
+
+def test_the_artists_of_songs_that_are_away_join_those_that_are_here() -> None:
+    first = split_songs(music(2, 30), "artist", 0)
+    here = [song for song in first if song.split != "test"]
+    new = [
+        Song(f"new {n}", song.genre, artist=f"{song.artist} feat. Newcomer {n}")
+        for n, song in enumerate(song for song in first if song.split == "test")
+    ]
+    done = split_songs([*here, *new], "artist", 0, first)
+    assert {song.split for song in done if song.path.startswith("new")} == {"test"}
+
+
+def test_leaks_name_artists_by_what_they_share() -> None:
+    songs = [Song("a", "x", "train", "A"), Song("b", "x", "test", "B feat. A"), Song("c", "x", "val", "Various")]
+    assert leaks(songs) == {"A": ["train", "test"]}
+    songs = [replace(song, artist="", album_artist=song.artist) for song in songs]
+    assert leaks(songs) == {"A": ["train", "test"]}
+    assert artist_groups(songs) == ["a", "a", ""]
