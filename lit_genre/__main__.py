@@ -38,7 +38,8 @@ COMMANDS = {
     "backbones": Command("lit_genre.catalogue:list_backbones", "list the installed backbones and what they cost"),
     "new-backbone": Command("lit_genre.new_backbone:new_backbone", "write a package for an architecture of your own"),
     "audit": Command(
-        "lit_genre.audit.command:audit", "look for leaks, duplicates, silence, short clips and doubtful labels"
+        "lit_genre.audit.command:run",
+        "check data for leaks, duplicates, silence, incomplete tracks and doubtful labels",
     ),
     "demo": Command("lit_genre.demo.write:write_demo", "write a small synthetic data set in FMA's format"),
 }

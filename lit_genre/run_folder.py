@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from lit_genre.console import console
 from lit_genre.errors import LitGenreError
+from lit_genre.files import atomic_write
 from lit_genre.trust.plain import check_links, read_json, read_text, read_yaml, texts_of
 from lit_genre.trust.signature import is_signed, sign
 
@@ -132,9 +133,8 @@ def own_texts(checkpoint: Path) -> frozenset[str]:
 def write_recipe(folder: Path, text: str) -> None:
     """Write the configuration of a run, signed by this account."""
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{_CONFIG}.part"
-    part.write_text(sign(text), encoding="utf-8")
-    part.replace(folder / _CONFIG)
+    with atomic_write(folder / _CONFIG) as file:
+        file.write(sign(text).encode())
 
 
 def check_run_folder(folder: Path) -> None:

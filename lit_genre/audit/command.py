@@ -1,118 +1,169 @@
-"""The command `audit`: what is wrong with a data set, as lists of tracks that `--data.drop` takes."""
+"""The command `audit`: checks a data set for errors, and lists tracks for `--data.drop`."""
 
-from dataclasses import dataclass
+import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-from lit_genre.audit.clip_faults import near_silent, short, undecodable
+import pandas as pd
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.cli import instantiate_module
+
+from lit_genre.audit.clip_faults import damaged_samples, incomplete, near_silent, short, undecodable
 from lit_genre.audit.duplicates import digest_files, duplicates
 from lit_genre.audit.findings import Findings, refuse_to_replace, report, write_lists
 from lit_genre.audit.label_noise import accuracy, label_noise, read_predictions
 from lit_genre.audit.leaks import leaks
-from lit_genre.audit.listening import Heard, Listener
 from lit_genre.audit.out_of_fold import out_of_fold
+from lit_genre.audit.track_statistics import TrackAnalyzer, TrackStatistics
 from lit_genre.console import console
-from lit_genre.data.drop import read_drop_lists
-from lit_genre.data.fma import Subset, clip_path, load_tracks
-from lit_genre.data.fma_datamodule import FMADataModule
-from lit_genre.data.lost import require_data
-from lit_genre.data.store import Index, PCMStore, read_index
-from lit_genre.data.store_builder import build_store
-from lit_genre.data.track import Track
+
+# Imported, so that --data takes their names without the path.
+from lit_genre.data import fma_datamodule, folder_datamodule, gtzan  # noqa: F401
+from lit_genre.data.datamodule import TrackDataModule
+from lit_genre.data.store import PCMStore, find_damaged
 from lit_genre.errors import LitGenreError, check_at_least
+from lit_genre.settings import read_settings
+from lit_genre.text import one_line
+
+# It is not built: any whose name stands for the network that is left out.
+_UNUSED_BACKBONE: Final = "CRNN"
 
 
-@dataclass(frozen=True)
-class _Sound:
-    index: Index
-    heard: dict[int, Heard]
-
-
-def audit(
-    root: Path = Path("data"),
-    subset: Subset = "small",
-    output: Path = Path("audit"),
-    drop: list[Path] | None = None,
-    listen: bool = True,
-    silent_db: float = -60.0,
-    silent_share: float = 0.9,
-    short_share: float = 0.9,
-    predictions: Path | None = None,
-    folds: int = 5,
-    seed: int = 0,
-    sample_rate: int = 22050,
-    store_root: Path | None = None,
-) -> None:
-    """Look for leaks between splits, duplicates, silence, short clips and doubtful labels.
-
-    Writes a CSV for each, of tracks that a run can leave out by --data.drop. The audio is decoded into the store that
-    training uses, unless it is there. Of full, which is too large for that, only a store that is there is listened to.
-
-    Args:
-        root: Folder that holds `fma_metadata/` and `fma_small/` or the like.
-        subset: "small", "medium", "large" or "full".
-        output: Folder for the lists; lists that are there already, and may have been edited, are not replaced.
-        drop: Lists of tracks to leave aside: looks at what a run with the same --data.drop would have.
-        listen: Decode and hear the tracks; without, only metadata and files are compared.
-        silent_db: A track or second is next to silent below this root mean square, dB of full scale.
-        silent_share: So is a track of whose seconds this part is, 0 to 1.
-        short_share: A clip is short below this part of 30 s, or of the median length where that is less.
-        predictions: A run's test.csv or predictions.csv, whose probabilities judge the labels of its tracks instead of
-            a simple classifier's. The model must not have been trained on these tracks.
-        folds: Parts that the artists are dealt to; each is judged by a classifier that heard the others.
-        seed: Fixes which artist is in which part.
-        sample_rate: Of the store, Hz.
-        store_root: Folder of the store; null for `pcm/` in root.
-
-    Raises:
-        LitGenreError: The data is not there, an option is out of range, or a list would be replaced.
-    """
-    check_at_least(folds=(folds, 2), seed=(seed, 0), sample_rate=(sample_rate, 1))
-    check_at_least(silent_share=(silent_share, 0), short_share=(short_share, 0))
-    refuse_to_replace(output)
-    # Tells where the decoded audio of a run lies.
-    data = FMADataModule(root, subset, sample_rate=sample_rate, store_root=store_root, decode_once=True)
-    tracks = _tracks(data.root, subset, drop or [])
-    output.mkdir(parents=True, exist_ok=True)
-    files = {track.track_id: clip_path(data.root, subset, track.track_id) for track in tracks}
-    probs = read_predictions(predictions, tracks) if predictions else None
+def run(args: Sequence[str]) -> None:
+    """Run the command."""
+    options, words = _parser().parse_known_args(args)
+    check_at_least(folds=(options.folds, 2), seed=(options.seed, 0))
+    check_at_least(silent_share=(options.silent_share, 0), short_share=(options.short_share, 0))
+    decode = options.decode == "true"
+    if options.verify and not decode:
+        raise LitGenreError("--verify reads the decoded audio: leave out --decode=false.")
+    refuse_to_replace(options.output)
+    data = _data(words)
+    if options.verify and not data.decode_once:
+        raise LitGenreError("--verify needs decoded audio that is kept: set --data.decode_once=true.")
+    tracks = data.tracks
+    for note in data.notes:
+        console.print(one_line(note))
+    predicted = read_predictions(options.predictions, tracks) if options.predictions else None
+    options.output.mkdir(parents=True, exist_ok=True)
     found: Findings = {"artist_leaks": leaks(tracks, "artist_id"), "album_leaks": leaks(tracks, "album_id")}
-    file_digests = digest_files(files)
-    sound = _hear(data, files, silent_db) if listen else _Sound({}, {})
-    found["duplicates"] = duplicates(tracks, file_digests, {i: one.digest for i, one in sound.heard.items()})
-    if sound.heard:
-        found["near_silent"] = near_silent(sound.heard, silent_db, silent_share)
-    if sound.index:
-        found["short"] = short(sound.index, sample_rate, short_share)
-        found["undecodable"] = undecodable(sound.index)
-    if probs is None:
-        probs = out_of_fold(tracks, {i: one.timbre for i, one in sound.heard.items()}, folds, seed)
+    file_digests = digest_files({track.track_id: data.file_of(track) for track in tracks})
+    statistics: dict[int, TrackStatistics] = {}
+    if decode:
+        if options.verify:
+            found["damaged_samples"] = _verify(data)
+        index, missing = data.open_audio().entries, data.missing_tracks
+        found["short"] = short(index, data.sample_rate, options.short_share)
+        found["incomplete"] = incomplete(index, data.sample_rate)
+        found["undecodable"] = undecodable(missing)
+        statistics = _analyze(data, options.silent_db)
+        if statistics:
+            found["near_silent"] = near_silent(statistics, options.silent_db, options.silent_share)
+    found["duplicates"] = duplicates(tracks, file_digests, {i: track.digest for i, track in statistics.items()})
+    timbre = {track_id: track.timbre for track_id, track in statistics.items()}
+    probs = out_of_fold(tracks, timbre, options.folds, options.seed) if predicted is None else predicted
     if not probs.empty:
         found["label_noise"] = label_noise(tracks, probs)
         console.print(
             f"The classifier that judged {len(probs):,} labels agrees with {accuracy(tracks, probs):.0%} of them."
         )
-    report(write_lists(found, tracks, output), len(tracks), output)
+    report(write_lists(found, tracks, options.output, data.name_of), len(tracks), options.output)
 
 
-def _tracks(root: Path, subset: Subset, drop: list[Path]) -> list[Track]:
-    require_data(root, subset)
-    dropped = read_drop_lists(drop)
-    tracks = load_tracks(root, subset)
-    if kept := [track for track in tracks if track.track_id not in dropped]:
-        return kept
-    raise LitGenreError(f"No track of FMA {subset} in {root} is left: the lists drop all {len(tracks):,}.")
+def _data(words: Sequence[str]) -> TrackDataModule:
+    described = read_settings(words, _UNUSED_BACKBONE).plain()["data"]
+    arguments = {**described["init_args"], **described.get("dict_kwargs", {})}
+    data = instantiate_module(LightningDataModule, {"_class_path": described["class_path"], **arguments})
+    if not isinstance(data, TrackDataModule):
+        raise LitGenreError(f"{type(data).__name__} has no tracks with genres and splits: name a data set that has.")
+    return data
 
 
-def _hear(data: FMADataModule, files: dict[int, Path], silent_db: float) -> _Sound:
-    if data.subset == "full":
-        known = read_index(data.store_folder)
-        store = PCMStore(data.store_folder / "pcm.int16", {i: known[i] for i in files if i in known})
-        if len(store.entries) < len(files):
-            console.print(
-                f"The decoded audio of {len(store.entries):,} of the {len(files):,} tracks is in {data.store_folder}. "
-                "The others are not listened to; only their files and metadata are compared.",
-            )
-    else:
-        store = build_store(data.store_folder, files, data.sample_rate)
-    audible = [track_id for track_id, entry in store.entries.items() if not entry.reason]
-    return _Sound(store.entries, Listener(store, data.sample_rate, silent_db).hear_all(audible) if audible else {})
+def _verify(data: TrackDataModule) -> pd.DataFrame:
+    """Compare the samples of all tracks with their checksums, and decode those that differ again."""
+    store = data.open_audio()
+    assert isinstance(store, PCMStore)
+    damaged = find_damaged(store, store.entries, "Verifying the decoded audio")
+    if damaged:
+        del store
+        data.open_audio(redecode=damaged)
+    return damaged_samples(damaged, data.open_audio().entries, data.sample_rate)
+
+
+def _analyze(data: TrackDataModule, silent_db: float) -> dict[int, TrackStatistics]:
+    source = data.open_audio()
+    if not data.decode_once:
+        console.print(
+            "Without decoded audio that is kept, tracks are not searched for silence, equal audio and doubtful labels: "
+            "if there is room for it, add --data.decode_once=true."
+        )
+        return {}
+    usable = [track_id for track_id, entry in source.entries.items() if not entry.reason]
+    return TrackAnalyzer(source, data.sample_rate, silent_db).analyze_all(usable) if usable else {}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lit-genre audit",
+        usage="%(prog)s [OPTIONS] [OPTIONS OF lit-genre fit FOR THE DATA ...]",
+        description="Check the data of a network for leaks between splits, duplicates, silence, short, incomplete and "
+        "undecodable tracks, and doubtful labels. Writes a CSV for each, of tracks that a run can leave out by "
+        "--data.drop. The audio is decoded into the store that training uses, unless it is there. The data is named as "
+        "for lit-genre fit: --data.root=data --data.subset=small, --data=FolderDataModule --data.path=Music, --config "
+        "configs/data/gtzan.yaml and so on; the default is FMA small in data. Options of the model and the trainer are "
+        "ignored.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("audit"),
+        help="folder for the lists; existing lists, which you may have edited, are kept (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--decode",
+        choices=("true", "false"),
+        default="true",
+        help="decode the audio; if false, only metadata and file hashes are checked (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="compare the decoded audio in the store with its checksums; tracks that differ are decoded again",
+    )
+    parser.add_argument(
+        "--silent_db",
+        type=float,
+        default=-60.0,
+        help="a track or second counts as silent below this root mean square, dB of full scale (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--silent_share",
+        type=float,
+        default=0.9,
+        help="a track is listed if this part of its seconds is silent, 0 to 1 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--short_share",
+        type=float,
+        default=0.9,
+        help="a track is short below this part of 30 s, or of the median length if that is less (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        help="test.csv or predictions.csv of a run, whose probabilities judge the labels of its tracks instead of a "
+        "simple classifier's; the model must not have been trained on these tracks",
+    )
+    parser.add_argument(
+        "--folds",
+        type=int,
+        default=5,
+        help="parts that the artists are divided into; each is judged by a classifier trained on the others "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="determines which artist is in which part (default: %(default)s)"
+    )
+    return parser

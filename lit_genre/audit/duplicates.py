@@ -1,4 +1,4 @@
-"""Duplicates: tracks whose files are the same byte for byte, or whose audio is, as behind another ID3 tag."""
+"""Duplicates: tracks whose files are the same byte for byte, or whose audio is, as after another ID3 tag."""
 
 import hashlib
 from collections import Counter, defaultdict

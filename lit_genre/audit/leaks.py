@@ -1,4 +1,4 @@
-"""Leaks: artists and albums that are in more than one split, so that a test hears what training has heard.
+"""Leaks: artists and albums that are in more than one split, so that the test accuracy is inflated.
 
 Reference: A. Flexer, "A Closer Look on Artist Filters for Musical Genre Classification", ISMIR 2007.
 """

@@ -1,4 +1,4 @@
-"""What a simple classifier, that never heard the artist, thinks of each track: probabilities out of fold."""
+"""Class probabilities of each track by a simple classifier that was trained on other artists (out of fold)."""
 
 from collections import Counter, defaultdict
 from typing import Any, Final
@@ -74,11 +74,11 @@ def _fit_and_predict(features: Tensor, label: Tensor, known: Tensor, held_out: T
     bias = torch.zeros(n_classes, dtype=features.dtype, requires_grad=True)
     optimiser: Any = torch.optim.LBFGS([weight, bias], max_iter=_STEPS, line_search_fn="strong_wolfe")
 
-    heard, genre = features[known], label[known]
+    training, genre = features[known], label[known]
 
     def loss() -> Tensor:
         optimiser.zero_grad()
-        value = F.cross_entropy(heard @ weight + bias, genre) + _L2 / 2 * weight.square().sum()
+        value = F.cross_entropy(training @ weight + bias, genre) + _L2 / 2 * weight.square().sum()
         torch.autograd.backward(value)
         return value
 

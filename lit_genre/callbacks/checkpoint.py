@@ -1,6 +1,5 @@
 """Checkpoints that survive: in the run's own folder, whole at any moment, and found again when the folder moves."""
 
-import os
 import signal
 from pathlib import Path
 from types import FrameType
@@ -11,6 +10,8 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from lit_genre.files import atomic_write
 
 LAST_EPOCH: Final = "last"
 """What `select_by` says for no selection at all."""
@@ -130,9 +131,5 @@ class DurableCheckpointIO(TorchCheckpointIO):
         """Save to `path`."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:
+        with atomic_write(path) as file:
             torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)

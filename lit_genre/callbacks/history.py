@@ -1,8 +1,8 @@
 """The history of a run: one row an epoch in metrics.csv, and at its end the curves and summary.json."""
 
 import csv
+import io
 import json
-import os
 import shlex
 import sys
 import time
@@ -19,6 +19,7 @@ from lit_genre.callbacks.curves import Chosen, Row, choose, draw_curves, gap_of,
 from lit_genre.callbacks.first_step import FirstStepCallback
 from lit_genre.console import console
 from lit_genre.errors import LitGenreError
+from lit_genre.files import atomic_write
 from lit_genre.run_folder import BEST
 from lit_genre.text import one_line
 
@@ -186,9 +187,9 @@ def write_rows(rows: list[Row], folder: Path) -> None:
     """Write metrics.csv."""
     folder.mkdir(parents=True, exist_ok=True)
     names = dict.fromkeys(name for row in rows for name in row)
-    part = folder / "metrics.csv.part"
-    with part.open("w", newline="") as file:
-        table = csv.DictWriter(file, fieldnames=list(names), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
-    os.replace(part, folder / "metrics.csv")
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, fieldnames=list(names), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    with atomic_write(folder / "metrics.csv", durable=False) as file:
+        file.write(text.getvalue().encode())

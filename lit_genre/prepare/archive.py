@@ -10,6 +10,7 @@ import requests
 
 from lit_genre.console import byte_progress, console
 from lit_genre.errors import LitGenreError
+from lit_genre.files import atomic_write
 from lit_genre.prepare.download import download
 
 FMA_URL: Final = "https://os.unil.cloud.switch.ch/fma"
@@ -90,7 +91,8 @@ def fetch(archive: Archive, source: str, folder: Path, timeout: float = 30.0) ->
             _download(archive, source, path, timeout)
         else:
             raise LitGenreError(f"There is no {path}: copy it there, or name another place by --base_url.")
-        note.write_text(_state(path, archive), encoding="utf-8")
+        with atomic_write(note, durable=False) as file:
+            file.write(_state(path, archive).encode())
     except OSError as error:
         raise LitGenreError(
             f"{archive.name} cannot be kept in {folder}: {error}. Free space, or name another --root. What is "

@@ -17,9 +17,10 @@ from lit_genre.console import console
 from lit_genre.data.fma import Subset
 from lit_genre.data.fma_datamodule import FMADataModule
 from lit_genre.data.lock import locked
-from lit_genre.data.store import SAMPLE_BYTES, failures, read_index
+from lit_genre.data.store import SAMPLE_BYTES, read_index
 from lit_genre.data.track import SPLITS, Track
 from lit_genre.errors import check_at_least
+from lit_genre.files import atomic_write
 from lit_genre.prepare.archive import ARCHIVES, FMA_URL, Archive, fetch, find_size, is_url, note_of
 from lit_genre.prepare.space import Step, check_space, folder_bytes
 from lit_genre.prepare.unpack import unpack
@@ -164,10 +165,8 @@ def _unpack(archive: Archive, path: Path, root: Path, workers: int | None) -> No
     files = unpack(path, root, all_listed=archive.n_tracks > 0, workers=workers)
     if hasattr(os, "sync"):
         os.sync()  # The record, and that the archive can go, must not outlive in a power cut what they speak of.
-    record = _record(archive, root)
-    part = record.with_name(f"{record.name}.part")
-    part.write_text(json.dumps({"sha1": archive.sha1, "files": files}, indent=0), encoding="utf-8")
-    part.replace(record)
+    with atomic_write(_record(archive, root)) as file:
+        file.write(json.dumps({"sha1": archive.sha1, "files": files}, indent=0).encode())
 
 
 def _decode(data: FMADataModule) -> None:
@@ -178,13 +177,17 @@ def _decode(data: FMADataModule) -> None:
 
 
 def _summarise(data: FMADataModule, decoded: bool, seconds: dict[str, float]) -> None:
-    lost = failures(read_index(data.store_folder)) if decoded else {}
-    lost = {track.track_id: lost[track.track_id] for track in data.tracks if track.track_id in lost}
+    lost = data.missing_tracks if decoded else {}
     console.print(_table(data.tracks, lost))
     for track_id, reason in list(lost.items())[:_LISTED]:
         console.print(f"Left out: track {track_id}, {reason}")
     if len(lost) > _LISTED:
         console.print(f"and {len(lost) - _LISTED} more; each with its reason in {data.store_folder / 'index.csv'}")
+    if decoded:
+        data.report_incomplete()
+        counts: Counter[str] = Counter(entry.status for entry in data.open_audio().entries.values())
+        statuses = ("complete", "recovered", "truncated", "failed")
+        console.print("Decoded: " + ", ".join(f"{counts[status]:,} {status}" for status in statuses))
     folders = [data.root / "fma_metadata", data.root / f"fma_{data.subset}", *([data.store_folder] if decoded else [])]
     for folder in folders:
         console.print(f"{decimal(folder_bytes(folder)):>9}  {folder}")

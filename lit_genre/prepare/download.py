@@ -1,5 +1,6 @@
 """Download one large file by HTTP over bad connections: it goes on where it stopped, in this call and in the next."""
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import requests
 
 from lit_genre.console import byte_progress, console
 from lit_genre.errors import LitGenreError
+from lit_genre.files import atomic_write
 
 ATTEMPTS: Final = 6
 """Attempts in a row without a new byte before a download is given up."""
@@ -65,7 +67,9 @@ class _Part:
         self.sha1 = sha1(usedforsecurity=False)
         self._name = path.stem
         self._version = path.with_name(f"{path.name}.version")
-        self._file = path.open("a+b", buffering=0)
+        if path.is_symlink():
+            path.unlink()
+        self._file = open(path, "a+b", buffering=0, opener=_open_no_link)  # noqa: SIM115
         found = path.stat().st_size
         if n_bytes is not None and found > n_bytes:
             self.restart("")
@@ -90,7 +94,8 @@ class _Part:
         self._file.truncate(0)
         self.position = 0
         self.sha1 = sha1(usedforsecurity=False)
-        self._version.write_text(version, encoding="latin-1")
+        with atomic_write(self._version, durable=False) as file:
+            file.write(version.encode("latin-1"))
 
     def append(self, chunk: bytes) -> None:
         """Write what follows."""
@@ -109,6 +114,11 @@ class _Part:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    """Open a file with the usual permissions, and fail where another process has put a symbolic link."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _attempt(session: requests.Session, url: str, part: _Part, timeout: float, moved: Callable[[int], None]) -> None:

@@ -12,6 +12,7 @@ from zlib import crc32
 
 from lit_genre.console import byte_progress
 from lit_genre.errors import LitGenreError
+from lit_genre.files import atomic_write
 from lit_genre.prepare.members import Member, read_member, read_members
 
 _LINE: Final = re.compile(r"([0-9a-f]{40}) [ *](\S.*)", re.ASCII)
@@ -83,15 +84,10 @@ def _unpack_one(
             )
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    # No member is called so, for none begins with a dot. One that a killed process left is written over.
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            if not _passes(watched(read_member(archive, member)), member, listed, file.write):
-                raise LitGenreError(f"{archive}: {member.name} differs from its checksum, so it was not unpacked.")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    # The name of the new file is no member's, for no name begins with a dot. `prepare` writes all to the disk at once.
+    with atomic_write(path, durable=False) as file:
+        if not _passes(watched(read_member(archive, member)), member, listed, file.write):
+            raise LitGenreError(f"{archive}: {member.name} differs from its checksum, so it was not unpacked.")
 
 
 def _passes(

@@ -144,7 +144,7 @@ class _Parts:
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
+            with part.open("xb") as file:
                 np.savez(file, embedding=np.concatenate([*heard.values()]), key=key, count=count)
                 file.flush()
                 os.fsync(file.fileno())

@@ -61,6 +61,16 @@ def test_another_content_is_refused_and_downloaded_anew(server: FileServer, tmp_
     assert fetch(ARCHIVE, server.url, tmp_path).read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("name", ["fma_small.zip.part", ".fma_small.zip.part.version.part", "fma_small.zip.verified"])
+def test_a_link_in_the_place_of_a_download_is_not_followed(server: FileServer, tmp_path: Path, name: str) -> None:
+    victim, folder = tmp_path / "victim", tmp_path / "archives"
+    victim.write_text("mine")
+    folder.mkdir()
+    (folder / name).symlink_to(victim)
+    assert fetch(ARCHIVE, server.url, folder).read_bytes() == CONTENT
+    assert victim.read_text() == "mine"
+
+
 def test_a_damaged_beginning_is_found_at_the_end(server: FileServer, tmp_path: Path) -> None:
     (tmp_path / "fma_small.zip.part").write_bytes(bytes(1000))
     with pytest.raises(LitGenreError, match="It was deleted"):

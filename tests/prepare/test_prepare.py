@@ -7,11 +7,13 @@ from hashlib import sha1
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from filelock import FileLock
 
 from lit_genre.data import lock, store_builder
+from lit_genre.data.decoding.track_audio import TrackAudio, TrackStatus, decode_track
 from lit_genre.data.store import read_index
 from lit_genre.errors import LitGenreError
 from lit_genre.prepare import command as module
@@ -70,7 +72,7 @@ def test_from_a_server_to_a_store_in_one_command_and_then_nothing(
     assert "left out" in first
     assert re.search(r"Folk\W+1\W+1\W+1\W+0", first)
     assert "Seconds: download" in first
-    monkeypatch.setattr(store_builder, "decode", None)
+    monkeypatch.setattr(store_builder, "decode_track", None)
     run("prepare", "--root", root, "--base_url", server.url)
     assert server.asked == ["", ""]
     second = said()
@@ -139,6 +141,18 @@ def test_a_record_that_says_nothing_is_not_believed(mirror: Path, root: Path, re
     assert len(list(root.rglob("*.mp3"))) == 24
 
 
+def test_a_link_in_the_place_of_the_record_is_not_followed(mirror: Path, root: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (root / "fma_small").mkdir(parents=True)
+    (root / "fma_small" / "..unpacked.json.part").symlink_to(victim)
+    (root / "archives").mkdir()
+    (root / "archives" / ".fma_small.zip.verified.part").symlink_to(victim)
+    prepare(root=root, base_url=str(mirror), decode=False)
+    assert victim.read_text() == "mine"
+    assert (root / "fma_small" / ".unpacked.json").exists()
+
+
 def test_files_of_others_are_left_alone(mirror: Path, root: Path) -> None:
     (root / "fma_metadata").mkdir(parents=True)
     (root / "fma_metadata" / "tracks.csv").write_text("mine")
@@ -156,8 +170,20 @@ def test_what_cannot_be_decoded_is_listed(
     path = write_archive(tmp_path / "fma_small.zip", files)
     (tmp_path / "fma_metadata.zip").symlink_to(mirror / "fma_metadata.zip")
     monkeypatch.setitem(ARCHIVES, "small", Archive("fma_small", sha1(path.read_bytes()).hexdigest(), None, 24))
+    lost = {3: TrackStatus("recovered", 0.5), 4: TrackStatus("truncated", 1.0), 5: TrackStatus("truncated", 6.0)}
+
+    def decode(path: Path, *arguments: Any, **options: Any) -> TrackAudio:
+        audio = decode_track(path, *arguments, **options)
+        audio.status = lost.get(int(path.stem), audio.status)
+        return audio
+
+    monkeypatch.setattr(store_builder, "decode_track", decode)
     prepare(root=root, base_url=str(tmp_path))
-    assert "Left out: track 2, " in said()
+    text = said()
+    assert "Left out: track 2, " in text
+    assert "Left out: track 5, only 2.0 of 8.0 s could be decoded" in text
+    assert "Decoded in part: 1 of 22 tracks recovered, 1 truncated, 1.5 s missing in all" in text
+    assert "Decoded: 20 complete, 1 recovered, 2 truncated, 1 failed" in text
 
 
 def test_ctrl_c_says_how_to_go_on(mirror: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

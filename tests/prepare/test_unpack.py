@@ -75,6 +75,36 @@ def test_a_link_that_leads_elsewhere_is_not_followed(archive: Path, root: Path, 
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_a_link_in_the_place_of_an_unfinished_file_is_not_followed(archive: Path, root: Path, tmp_path: Path) -> None:
+    victim, folder = tmp_path / "victim", root / "fma_small/000"
+    victim.write_text("mine")
+    folder.mkdir(parents=True)
+    (folder / ".000002.mp3.part").symlink_to(victim)
+    (folder / ".000003.mp3.part").symlink_to(tmp_path / "absent")
+    unpack(archive, root, all_listed=True)
+    assert_unpacked(root)
+    assert victim.read_text() == "mine"
+    assert not (tmp_path / "absent").exists()
+
+
+def test_a_link_that_comes_in_the_last_moment_is_refused(
+    archive: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim, unlink = tmp_path / "victim", Path.unlink
+    victim.write_text("mine")
+
+    def unlink_and_link(path: Path, missing_ok: bool = False) -> None:
+        unlink(path, missing_ok)
+        if path.name == ".000002.mp3.part" and not path.with_name("linked").exists():
+            path.with_name("linked").touch()
+            path.symlink_to(victim)
+
+    monkeypatch.setattr(Path, "unlink", unlink_and_link)
+    with pytest.raises(LitGenreError, match="File exists"):
+        unpack(archive, root, all_listed=True, workers=1)
+    assert victim.read_text() == "mine"
+
+
 def test_a_file_that_differs_from_its_checksum_is_not_unpacked(tmp_path: Path, root: Path) -> None:
     archive = write_archive(tmp_path / "fma_small.zip", FILES, {**FILES, "000/000007.mp3": b"other"})
     with pytest.raises(LitGenreError, match="000007.mp3 differs from its checksum"):

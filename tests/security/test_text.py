@@ -127,7 +127,7 @@ def test_what_an_audit_finds(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     found["label_noise"] = pd.DataFrame({"suggested": list(NAMES), "margin": -0.5}, index)
     output = tmp_path / "exp [lr=0.1], 'x'"
     output.mkdir()
-    report_findings(write_lists(found, listed, output), len(listed), output)
+    report_findings(write_lists(found, listed, output, lambda track: track.title), len(listed), output)
     out = capsys.readouterr().out
     assert_clean(out)
     assert "1: reason [/x]" in out

@@ -1,4 +1,4 @@
-"""Hear each track of a store once: how loud it is, how it sounds, and what tells it from every other."""
+"""Compute statistics of each track of a store: its level, its timbre, and a hash of its samples."""
 
 import hashlib
 from collections.abc import Iterable
@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from lit_genre.batch import TRACK_SECONDS
-from lit_genre.data.audio import INT16_SCALE
-from lit_genre.data.store import PCMStore
+from lit_genre.data.decoding.pcm import INT16_SCALE
+from lit_genre.data.store import AudioSource
 from lit_genre.threads import in_threads
 
 _N_FFT: Final = 2048
@@ -18,13 +18,13 @@ _N_MFCC: Final = 20
 _TINY: Final = 1e-10  # keeps the level of silence finite: -100 dB
 
 
-class Heard(NamedTuple):
-    """What a track sounds like.
+class TrackStatistics(NamedTuple):
+    """Statistics of a track.
 
     Attributes:
         rms_db: Root mean square of its samples, dB of full scale: a sine at full scale has -3.
         silent_share: Part of its seconds that are quieter than what counts as silence.
-        digest: The same for the same samples only.
+        digest: SHA-256 of its samples.
         timbre: Mean and deviation over time of the MFCCs and of their deltas, shape (80,), of its middle 30 s.
     """
 
@@ -34,33 +34,33 @@ class Heard(NamedTuple):
     timbre: NDArray[np.float32]
 
 
-class Listener:
-    """Hears tracks, block by block, so that a long one takes no more memory than a short one.
+class TrackAnalyzer:
+    """Computes the statistics of tracks block by block, so that a long one takes no more memory than a short one.
 
     Args:
-        store: Where the samples are.
+        source: Where the samples are.
         sample_rate: Their sample rate, Hz.
         silent_db: Level under which a second counts as silent, dB of full scale.
     """
 
-    def __init__(self, store: PCMStore, sample_rate: int, silent_db: float) -> None:
+    def __init__(self, source: AudioSource, sample_rate: int, silent_db: float) -> None:
         from torchaudio.transforms import MFCC
 
-        self._store = store
+        self._source = source
         self._sample_rate = sample_rate
         self._silent_db = silent_db
         self._block = round(TRACK_SECONDS) * sample_rate
         sizes = {"n_fft": _N_FFT, "hop_length": _N_FFT // 2, "n_mels": 64}
         self._mfcc: Any = MFCC(sample_rate, n_mfcc=_N_MFCC, melkwargs=sizes)
 
-    def hear_all(self, track_ids: Iterable[int]) -> dict[int, Heard]:
-        """Hear tracks, each in a thread of its own."""
+    def analyze_all(self, track_ids: Iterable[int]) -> dict[int, TrackStatistics]:
+        """Compute the statistics of tracks, each in a thread of its own."""
         wanted = list(track_ids)
-        return dict(zip(wanted, in_threads(self.hear, wanted, "Listening"), strict=True))
+        return dict(zip(wanted, in_threads(self.analyze, wanted, "Analysing"), strict=True))
 
-    def hear(self, track_id: int) -> Heard:
-        """Hear a track."""
-        n_samples = self._store.entries[track_id].n_samples
+    def analyze(self, track_id: int) -> TrackStatistics:
+        """Compute the statistics of a track."""
+        n_samples = self._source.entries[track_id].n_samples
         digest, sums, counts = hashlib.sha256(), [], []
         for start in range(0, n_samples, self._block):
             pcm = self._read(track_id, start)
@@ -72,13 +72,13 @@ class Listener:
         energy, length = np.concatenate(sums), np.concatenate(counts)
         silent = _db(energy / length) < self._silent_db
         middle = self._read(track_id, max(0, (n_samples - self._block) // 2))
-        return Heard(
+        return TrackStatistics(
             float(_db(energy.sum() / length.sum())), float(silent.mean()), digest.digest(), self._timbre(middle)
         )
 
     def _read(self, track_id: int, start: int) -> NDArray[np.int16]:
         out = np.empty(self._block, dtype=np.int16)
-        return out[: self._store.read(track_id, start, out)]
+        return out[: self._source.read(track_id, start, out)]
 
     def _timbre(self, pcm: NDArray[np.int16]) -> NDArray[np.float32]:
         from torchaudio.functional import compute_deltas
