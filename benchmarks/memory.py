@@ -21,7 +21,7 @@ CLIP = 30 * 22050
 
 def write_store(root: Path, gigabytes: float) -> None:
     """Write the metadata and the store of as many tracks, without audio files: the store needs none."""
-    from lit_genre.data.store import Entry, checksum, store_folder
+    from lit_genre.data.store import COLUMNS, Entry, line_checksum, store_folder
 
     tracks = int(gigabytes * 1e9 / (2 * CLIP))
     rows = [",set,set,track,track,artist,artist", ",split,subset,genre_top,title,id,name", "track_id,,,,,,"]
@@ -33,10 +33,10 @@ def write_store(root: Path, gigabytes: float) -> None:
     (root / "fma_metadata" / "tracks.csv").write_text("\n".join(rows) + "\n")
     store = store_folder(root / "pcm", "fma_small", 22050)
     store.mkdir(parents=True)
-    entries = [Entry(k, k * CLIP, CLIP, -1, 0, "") for k in range(tracks)]
-    lines = (",".join(map(str, (*entry, checksum(entry)))) for entry in entries)
-    (store / "index.csv").write_text("\n".join([*lines, ""]))
-    with (store / "pcm.int16").open("wb") as pcm:
+    entries = [Entry(k, 1, k * CLIP, CLIP, 0, "complete", 0.0, -1, 0, -1, "") for k in range(tracks)]
+    lines = (",".join(map(str, (*entry, line_checksum(entry)))) for entry in entries)
+    (store / "index.csv").write_text("\n".join([",".join(COLUMNS), *lines, ""]))
+    with (store / "pcm-1.int16").open("wb") as pcm:
         pcm.truncate(tracks * CLIP * 2)
 
 
@@ -51,12 +51,14 @@ def train(root: Path) -> None:
     from lit_genre.model.classifier import GenreClassifier
 
     class Few(Backbone):
+        takes = "waveform"
+
         def __init__(self, input_shape: InputShape) -> None:
             super().__init__()
             self.embedding_dim = 64
 
-        def forward(self, mel: torch.Tensor) -> torch.Tensor:
-            return mel[:, :64]
+        def forward(self, waveform: torch.Tensor) -> torch.Tensor:
+            return waveform[:, :64]
 
     data = FMADataModule(root, batch_size=32, num_workers=0)
     model = GenreClassifier(Few, ["Pop", "Rock"], frontend=nn.Identity)
@@ -68,7 +70,7 @@ def train(root: Path) -> None:
 
 def by_map(root: Path) -> None:
     """Read every clip once through a memory map."""
-    (pcm,) = root.glob("pcm/*/pcm.int16")
+    (pcm,) = root.glob("pcm/*/pcm-1.int16")
     samples = np.memmap(pcm, dtype=np.int16, mode="r")
     for start in range(0, len(samples), CLIP):
         np.array(samples[start : start + CLIP])
@@ -92,7 +94,7 @@ def main() -> None:
             peaks = {}
             for what in ("train", "by_map"):
                 command = [sys.executable, __file__, "--child", what, folder]
-                done = subprocess.run(command, capture_output=True, text=True, check=True)
+                done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
                 peaks[what] = int(done.stdout.split()[-1]) / 1e6
         print(
             f"store {gigabytes:5g} GB   training peaks at {peaks['train']:.2f} GB   a map at {peaks['by_map']:.2f} GB"

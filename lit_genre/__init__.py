@@ -2,8 +2,8 @@
 
 The path of the data, a file for each stage::
 
-    data/fma ─► data/audio ─► data/store ─► data/dataset ─► data/datamodule      on the CPU
-    tracks      PCM (t,)      PCM on disk   clips (n,)      waveform (b, n)
+    data/fma ─► data/decoding ─► data/store ─► data/dataset ─► data/datamodule   on the CPU
+    tracks      PCM (t,)         PCM on disk   clips (n,)      waveform (b, n)
         │
         └─► batch                                                                 int16, to the device
              │

@@ -33,7 +33,7 @@ from lit_genre.callbacks.defaults import with_default_callbacks
 from lit_genre.callbacks.first_step import FirstStep, FirstStepCallback
 from lit_genre.callbacks.other_loggers import mlflow_refusal
 from lit_genre.data.folder import AudioFolder
-from lit_genre.data.music_files import report_unreadable
+from lit_genre.data.music_files import report_incomplete, report_unreadable
 from lit_genre.errors import LitGenreError
 from lit_genre.logger import finish_wandb
 from lit_genre.model.classifier import GenreClassifier
@@ -336,9 +336,12 @@ class GenreCLI(LightningCLI):
             ) from error
 
     def after_predict(self) -> None:
-        """Report the files that could not be read, and let the exit status say so."""
-        if isinstance(self.datamodule, AudioFolder) and self.datamodule.failures:
-            report_unreadable(self.datamodule.files, self.datamodule.failures)
+        """Report the files that could not be read as a whole; if some could not at all, the exit status says so."""
+        data = self.datamodule
+        if isinstance(data, AudioFolder):
+            report_incomplete(data.files, data.statuses, data.seconds)
+            if data.failures:
+                report_unreadable(data.files, data.failures)
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: the stock version lets the checkpoint override the user's arguments."""

@@ -10,9 +10,23 @@ from typing import Final
 import torch
 
 from lit_genre.answer.listen import Answer, listen
-from lit_genre.answer.tables import FORMATS, CSVWriter, EmbeddingsWriter, JSONLinesWriter, as_table, open_writer
+from lit_genre.answer.tables import (
+    FORMATS,
+    CSVWriter,
+    EmbeddingsWriter,
+    JSONLinesWriter,
+    as_table,
+    open_writer,
+)
 from lit_genre.console import console, progress, quiet_c_stderr
-from lit_genre.data.music_files import SOME_UNREADABLE, find_songs, readable, report_unreadable
+from lit_genre.data.music_files import (
+    SOME_UNREADABLE,
+    describe_left_out,
+    find_audio,
+    readable,
+    report_incomplete,
+    report_unreadable,
+)
 from lit_genre.data.songs import SongClips
 from lit_genre.errors import LitGenreError, check_at_least
 from lit_genre.load import add_model_arguments, find_device, load_model
@@ -38,7 +52,10 @@ def run(args: Sequence[str]) -> None:
 
 def classify(options: argparse.Namespace) -> None:
     """Answer about each file, write what is asked for, and say at the end what could not be read."""
-    files = find_songs(options.paths)
+    scan = find_audio(options.paths)
+    for line in describe_left_out(scan.left_out):
+        console.print(line)
+    files = scan.files
     model = load_model(options.checkpoint, trust=options.trust, device=find_device(options.device))
     songs = SongClips(
         files, model.sample_rate, model.clip_samples, options.batch_size or batch_size_of(model), options.workers
@@ -71,7 +88,7 @@ def batch_size_of(model: GenreClassifier) -> int:
 def _with_progress(model: GenreClassifier, songs: SongClips) -> Iterator[Answer]:
     done = 0
     with quiet_c_stderr(), progress("Listening", len(songs.files), "songs") as advance:
-        for answer in listen(model, songs, songs.seconds):
+        for answer in listen(model, songs, songs.seconds, songs.statuses):
             while done <= answer.position:
                 advance()
                 done += 1
@@ -88,6 +105,7 @@ def _report(options: argparse.Namespace, model: GenreClassifier, songs: SongClip
         console.print(as_table(shown, model.classes, options.top))
         if len(shown) < len(rows):
             console.print(f"and {len(rows) - len(shown):,} more in {readable(options.output)}")
+    report_incomplete(files, songs.statuses, songs.seconds)
     for path in (options.output, options.embeddings if answers else None):
         if path:
             console.print(f"Written: {readable(path)}")

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lit_genre.batch import Batch
+from lit_genre.data.decoding.track_audio import COMPLETE, TrackStatus
 from lit_genre.model.classifier import GenreClassifier
 
 
@@ -20,6 +21,7 @@ class Answer(NamedTuple):
         starts: Where each clip begins, s, shape (w,).
         clip_probs: Probabilities of each clip, shape (w, c).
         embedding: The backbone's embedding, the mean over the clips, shape (d,).
+        status: How much of the song was decoded.
     """
 
     position: int
@@ -28,27 +30,34 @@ class Answer(NamedTuple):
     starts: Tensor
     clip_probs: Tensor
     embedding: Tensor
+    status: TrackStatus = COMPLETE
 
 
-def listen(model: GenreClassifier, clips: Iterable[Batch], seconds: Mapping[int, float]) -> Iterator[Answer]:
+def listen(
+    model: GenreClassifier,
+    clips: Iterable[Batch],
+    seconds: Mapping[int, float],
+    statuses: Mapping[int, TrackStatus],
+) -> Iterator[Answer]:
     """Answer song by song; those that cannot be read are in `SongClips.failures` at the end.
 
     Args:
         model: On its device, in evaluation mode.
         clips: At the model's sample rate and of its length, as `SongClips` gives them.
         seconds: `SongClips.seconds`.
+        statuses: `SongClips.statuses`.
     """
     position, heard = -1, list[tuple[Tensor, ...]]()
     for batch in clips:
         columns = _hear(model, batch)
         for row, its_position in enumerate(batch.track_id.tolist()):
             if its_position != position and heard:
-                yield _answer(position, seconds[position], heard)
+                yield _answer(position, seconds[position], statuses[position], heard)
                 heard = []
             position = its_position
             heard.append(tuple(column[row] for column in columns))
     if heard:
-        yield _answer(position, seconds[position], heard)
+        yield _answer(position, seconds[position], statuses[position], heard)
 
 
 def _hear(model: GenreClassifier, batch: Batch) -> tuple[Tensor, ...]:
@@ -58,6 +67,6 @@ def _hear(model: GenreClassifier, batch: Batch) -> tuple[Tensor, ...]:
     return batch.start / model.sample_rate, probs.cpu(), embedding.float().cpu()
 
 
-def _answer(position: int, seconds: float, heard: list[tuple[Tensor, ...]]) -> Answer:
+def _answer(position: int, seconds: float, status: TrackStatus, heard: list[tuple[Tensor, ...]]) -> Answer:
     starts, probs, embedding = map(torch.stack, zip(*heard, strict=True))
-    return Answer(position, seconds, probs.mean(0), starts, probs, embedding.mean(0))
+    return Answer(position, seconds, probs.mean(0), starts, probs, embedding.mean(0), status)

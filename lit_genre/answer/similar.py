@@ -116,7 +116,7 @@ def _embed(options: argparse.Namespace, model: str) -> NDArray[np.float32]:
             "else: name that one."
         )
     songs = SongClips([options.song], heard_by.sample_rate, heard_by.clip_samples, batch_size_of(heard_by), workers=1)
-    answers = list(listen(heard_by, songs, songs.seconds))
+    answers = list(listen(heard_by, songs, songs.seconds, songs.statuses))
     if not answers:
         raise LitGenreError(f"{readable(options.song)} cannot be read: {songs.failures[0]}.")
     return np.asarray(answers[0].embedding.numpy())

@@ -34,13 +34,22 @@ def answer_as_dict(
     answer: Answer, classes: Sequence[str], task: Task, top: int, over_time: bool, clip_seconds: float
 ) -> dict[str, Any]:
     """Describe an answer by plain data."""
-    row: dict[str, Any] = {"seconds": round(answer.seconds, 3), **_rated(answer.probs, classes, task, top)}
+    row: dict[str, Any] = {
+        "seconds": round(answer.seconds, 3),
+        **_completeness(answer),
+        **_rated(answer.probs, classes, task, top),
+    }
     if over_time:
         row["over_time"] = [
             {"start": start, "end": end, **_rated(probs, classes, task, top)}
             for start, end, probs in moments(answer, clip_seconds)
         ]
     return row
+
+
+def _completeness(answer: Answer) -> dict[str, Any]:
+    """Describe how much of a song was decoded."""
+    return {"status": answer.status.kind, "seconds_lost": answer.status.seconds_lost}
 
 
 def _rated(probs: Tensor, classes: Sequence[str], task: Task, top: int) -> dict[str, Any]:
@@ -62,7 +71,7 @@ class CSVWriter(ExitStack):
         self.classes, self.task, self.clip_seconds = classes, task, clip_seconds
         self._moments = None
         try:
-            self._songs = self._table(path, ["path", "seconds", "genre", *classes])
+            self._songs = self._table(path, ["path", "seconds", "status", "seconds_lost", "genre", *classes])
             if over_time:
                 columns = ["path", "start", "end", "genre", *classes]
                 self._moments = self._table(path.with_suffix(".over_time.csv"), columns)
@@ -81,7 +90,8 @@ class CSVWriter(ExitStack):
     def write(self, path: Path, answer: Answer) -> None:
         """Write the answer about one file."""
         name = spreadsheet_cell(str(path))
-        self._songs.writerow([name, f"{answer.seconds:.3f}", *self._rated(answer.probs)])
+        completeness = _completeness(answer).values()
+        self._songs.writerow([name, f"{answer.seconds:.3f}", *completeness, *self._rated(answer.probs)])
         if self._moments:
             for start, end, probs in moments(answer, self.clip_seconds):
                 self._moments.writerow([name, start, end, *self._rated(probs)])
@@ -92,7 +102,7 @@ class CSVWriter(ExitStack):
 
 
 class JSONLinesWriter(ExitStack):
-    """An object a line for each song: path, seconds, genre, the most probable genres, and the moments."""
+    """An object a line for each song: path, seconds, status, genre, the most probable genres, and the moments."""
 
     def __init__(
         self, path: Path, classes: Sequence[str], task: Task, over_time: bool, clip_seconds: float, top: int
@@ -135,7 +145,9 @@ class EmbeddingsWriter:
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._part.touch()  # A place that cannot be written to is noticed before hours of listening.
+        # What a killed process left, or a link that would be followed.
+        self._part.unlink(missing_ok=True)
+        self._part.touch()  # A place that cannot be written to is noticed before hours of decoding.
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

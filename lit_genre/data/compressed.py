@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_genre.console import quiet_c_stderr
-from lit_genre.data.audio import AudioError, excerpt
+from lit_genre.data.decoding.errors import AudioError
+from lit_genre.data.decoding.track_audio import excerpt
 from lit_genre.data.store import Index, failures
 from lit_genre.data.store_builder import build_index
 from lit_genre.errors import LitGenreError

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -21,12 +21,12 @@ from lit_genre.data.compressed import open_compressed
 from lit_genre.data.dataset import ClipDataset
 from lit_genre.data.drop import read_drop_lists
 from lit_genre.data.labels import balanced_weights, class_counts, class_names, genres_of, label_array
-from lit_genre.data.lost import report_lost
+from lit_genre.data.lost import report_incomplete, report_lost
 from lit_genre.data.mel_cache import MelCache
 from lit_genre.data.resident import ResidentPCM
 from lit_genre.data.sampler import DENSE, Clip, EvenClips, RandomClips
-from lit_genre.data.store import AudioSource, store_folder
-from lit_genre.data.store_builder import Decoder, build_store
+from lit_genre.data.store import AudioSource, Entry, store_folder
+from lit_genre.data.store_builder import build_store
 from lit_genre.data.track import SPLITS, Split, Track
 from lit_genre.errors import LitGenreError, check_at_least
 from lit_genre.text import one_line
@@ -39,8 +39,8 @@ class TrackDataModule(LightningDataModule, ABC):
 
     The audio is decoded once, into a store of mono int16 PCM. Training reads one clip of each track an epoch, from a
     random place; validation, test and prediction read evenly spaced clips that cover the whole track. Prediction reads
-    the test split. Files that cannot be decoded are left out and listed; a track shorter than a clip is repeated until
-    it fills it.
+    the test split. Files that cannot be decoded are left out and listed, and so are tracks of which too little could be
+    decoded. A track shorter than a clip is repeated until it fills it.
 
     A data set of yours is a subclass with `store_name`, `title`, `read_tracks` and `file_of`.
 
@@ -55,25 +55,25 @@ class TrackDataModule(LightningDataModule, ABC):
         sampling: "uniform" draws each training track once an epoch; "balanced" draws each genre alike.
         drop: Files of track ids to leave out, such as `lit-genre audit` writes.
         max_lost: Largest part of a split, 0 to 1, that may be missing or undecodable before the run is refused.
+        min_decoded_fraction: Least part of a track, 0 to 1, that must have been decoded; a track whose file is damaged
+            or cut off so that less is left is left out. Changing it decodes nothing again.
         decode_once: Whether to keep the decoded audio, 2 bytes a sample; else each clip is decoded when it is read.
         store_root: Folder for the decoded audio; null for `pcm/` in root.
         residence: Where the training split is read from: "disk", or "device", where the accelerator's memory has room
             for all of it (8.5 GB for FMA small).
         cache_mel: Keep the spectrograms, for machines without an accelerator: from the second epoch on no front-end is
-            computed for a clip that was heard before. Training clips then come from places a quarter of a clip apart.
+            computed for a clip that was read before. Training clips then come from places a quarter of a clip apart.
         seed: Fixes order and place of the training clips; null for PyTorch's seed at the time.
 
     Attributes:
         task: Whether a track has one genre or several.
         remedy: What helps where too many files cannot be used.
-        decoder: Decodes a file for the store; None for `lit_genre.data.audio.decode`.
         notes: What is to be said of the data when it is opened.
         is_of_checkpoint: Whether its training and test tracks are those of the checkpoint that was loaded.
     """
 
     task: Task = "single"
     remedy = "Mend or remove these files"
-    decoder: Decoder | None = None
 
     def __init__(
         self,
@@ -85,6 +85,7 @@ class TrackDataModule(LightningDataModule, ABC):
         sampling: Literal["uniform", "balanced"] = "uniform",
         drop: list[Path] | None = None,
         max_lost: float = 0.05,
+        min_decoded_fraction: float = 0.5,
         decode_once: bool = True,
         store_root: Path | None = None,
         residence: Literal["disk", "device"] = "disk",
@@ -94,6 +95,8 @@ class TrackDataModule(LightningDataModule, ABC):
         super().__init__()
         check_at_least(batch_size=(batch_size, 1), num_workers=(num_workers or 0, 0), max_lost=(max_lost, 0))
         check_at_least(seed=(seed or 0, 0))
+        if not 0 <= min_decoded_fraction <= 1:
+            raise LitGenreError(f"min_decoded_fraction is {min_decoded_fraction}, but must be between 0 and 1.")
         self.root = Path(root).expanduser()
         self.sample_rate = sample_rate
         self.clip_samples = clip_samples(clip_seconds, sample_rate)
@@ -101,6 +104,7 @@ class TrackDataModule(LightningDataModule, ABC):
         self.sampling = sampling
         self.drop = drop or []
         self.max_lost = max_lost
+        self.min_decoded_fraction = min_decoded_fraction
         self.decode_once = decode_once
         self.num_workers = _default_workers(decode_once) if num_workers is None else num_workers
         self.store_root = store_root and Path(store_root).expanduser()
@@ -179,24 +183,62 @@ class TrackDataModule(LightningDataModule, ABC):
 
     def prepare_data(self) -> None:
         """Decode what is not decoded yet; Lightning calls this in one process of each node."""
-        self._source = self._open_source()
+        self.open_audio()
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the store, say what is left out, and refuse to go on where too much is."""
-        if self._source is None:
-            self._source = self._open_source()
+        """Open the store, report what is left out or incomplete, and refuse the data if too much is missing."""
         if not self._reported:
-            self._report(self._source.failures, says=self._process()[0] == 0)
+            self._report(says=self._process()[0] == 0)
             self._reported = True
         if self.trainer is not None:
-            # Where nothing seeded the processes alike, each has drawn its own; all must hear one order.
+            # Where nothing seeded the processes alike, each has drawn its own; all must read in one order.
             self.seed = self.trainer.strategy.broadcast(self.seed)
 
-    def _report(self, lost: dict[int, str], says: bool) -> None:
+    def open_audio(self, redecode: Collection[int] = ()) -> AudioSource:
+        """Decode what is not decoded yet, and open it.
+
+        Args:
+            redecode: Numbers of tracks to decode again although their files did not change.
+        """
+        if self._source is None or redecode:
+            self._source = None  # What is open cannot be deleted.
+            files = {track.track_id: self.file_of(track) for track in self.tracks}
+            if self.decode_once:
+                self._source = build_store(self.store_folder, files, self.sample_rate, redecode=redecode)
+            else:
+                self._source = open_compressed(self.store_folder, files, self.sample_rate)
+        return self._source
+
+    @property
+    def missing_tracks(self) -> dict[int, str]:
+        """Why tracks cannot be used, by track id; opens the audio."""
+        entries = self.open_audio().entries
+        return {track_id: reason for track_id, entry in entries.items() if (reason := self._reason(entry))}
+
+    def _reason(self, entry: Entry) -> str:
+        """Return why a track cannot be used, "" if it can."""
+        if entry.reason or entry.decoded_fraction(self.sample_rate) >= self.min_decoded_fraction:
+            return entry.reason
+        seconds = entry.n_samples / self.sample_rate
+        return (
+            f"only {seconds:.1f} of {seconds + entry.seconds_lost:.1f} s could be decoded, less than "
+            f"min_decoded_fraction={self.min_decoded_fraction:g} of it"
+        )
+
+    def _report(self, says: bool) -> None:
+        # First, because reading the tracks adds to the notes.
+        missing, index = self.missing_tracks, self.store_folder / "index.csv"
         for note in [*self.notes, *self._absent_genres()] if says else []:
             console.print(one_line(note))
-        index = self.store_folder / "index.csv"
-        report_lost(self.tracks, lost, self.name_of, self.audio_folder, index, self.max_lost, self.remedy, says)
+        report_lost(self.tracks, missing, self.name_of, self.audio_folder, index, self.max_lost, self.remedy, says)
+        if says:
+            self.report_incomplete()
+
+    def report_incomplete(self) -> None:
+        """Print how many tracks are used of which a part could not be decoded."""
+        missing, index = self.missing_tracks, self.store_folder / "index.csv"
+        used = [entry for track_id, entry in self.open_audio().entries.items() if track_id not in missing]
+        report_incomplete(self.tracks, used, self.sample_rate, self.name_of, index)
 
     def _absent_genres(self) -> Iterator[str]:
         """Report genres without a track in a split: a model cannot learn them, or they cannot be scored."""
@@ -227,9 +269,9 @@ class TrackDataModule(LightningDataModule, ABC):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the seed of a resumed run, so that it hears the clips it would have heard.
+        """Take up the seed of a resumed run, so that it reads the clips that it would have read.
 
-        Says so where tracks to be tested are among those that the model was trained on.
+        Prints a warning if tracks to be tested are among those that the model was trained on.
         """
         seed = state_dict.get("seed")
         if type(seed) is not int or seed < 0:
@@ -246,14 +288,14 @@ class TrackDataModule(LightningDataModule, ABC):
         return {track.track_id for track in self.tracks if track.split == split}
 
     def report_heard(self, trained_on: set[int]) -> None:
-        """Say so where a model was trained on tracks, by their numbers, that it is to be validated or tested on."""
+        """Print a warning if a model was trained on tracks of the val or test split, by their numbers."""
         for split in ("val", "test") if self._process()[0] == 0 else ():
             ids = self.ids_of(split)
-            if heard := ids & trained_on:
+            if known := ids & trained_on:
                 console.print(
-                    f"Beware: the model was trained on {len(heard):,} of the {len(ids):,} {split} tracks, if numbers "
-                    f"tell ({self.name_of(self.track(min(heard)))}): on these its score is too high. Were they split "
-                    "anew since?",
+                    f"Warning: the model was trained on {len(known):,} of the {len(ids):,} {split} tracks, by their "
+                    f"numbers ({self.name_of(self.track(min(known)))}): its score is too high. Were they split anew "
+                    "since?",
                 )
 
     def track(self, track_id: int) -> Track:
@@ -266,10 +308,8 @@ class TrackDataModule(LightningDataModule, ABC):
 
     def waveform(self, track_id: int, seconds: float) -> NDArray[np.int16]:
         """Read the beginning of a track, int16 PCM, shape (n,)."""
-        if self._source is None:
-            self._source = self._open_source()
         pcm = np.empty(round(seconds * self.sample_rate), dtype=np.int16)
-        return pcm[: self._source.read(track_id, 0, pcm)]
+        return pcm[: self.open_audio().read(track_id, 0, pcm)]
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Serve one random clip of each training track; one less where it would be a batch of its own."""
@@ -303,7 +343,7 @@ class TrackDataModule(LightningDataModule, ABC):
         return self._dataloader(dataset, sampler, drop_last=alone)
 
     def _check_share(self, world_size: int) -> None:
-        """Refuse to go on inside an epoch with batches of another size: clips would be left out or heard twice."""
+        """Refuse to go on inside an epoch with batches of another size: clips would be left out or read twice."""
         before, now = self._clips_a_step, self.batch_size * world_size
         if before not in (None, now):
             raise LitGenreError(
@@ -371,8 +411,8 @@ class TrackDataModule(LightningDataModule, ABC):
 
     def _dataset(self, split: Split) -> ClipDataset:
         assert self._source is not None, "Lightning calls setup() before it asks for data; so should you."
-        lost = self._source.failures
-        kept = [track for track in self.tracks if track.split == split and track.track_id not in lost]
+        missing = self.missing_tracks
+        kept = [track for track in self.tracks if track.split == split and track.track_id not in missing]
         if not kept:
             raise LitGenreError(f"{self.root}: no track of the {split} split of {self.title} can be used.")
         labels = label_array(kept, self.classes, self.task)
@@ -405,12 +445,6 @@ class TrackDataModule(LightningDataModule, ABC):
             # so that the model's random numbers are the same whatever the number of workers.
             generator=torch.Generator(),
         )
-
-    def _open_source(self) -> AudioSource:
-        files = {track.track_id: self.file_of(track) for track in self.tracks}
-        if self.decode_once:
-            return build_store(self.store_folder, files, self.sample_rate, decoder=self.decoder)
-        return open_compressed(self.store_folder, files, self.sample_rate)
 
 
 def trained_tracks(checkpoint: dict[str, Any]) -> set[int] | None:

@@ -19,9 +19,9 @@ class GTZANDataModule(TrackDataModule):
     """GTZAN: 1,000 excerpts of 30 s in ten genres, of which the 930 without known faults are used.
 
     The split is the fault-filtered, artist-aware one: 443 excerpts for training, 197 for validation and 290 for test.
-    GTZAN holds repeated, mislabelled and distorted excerpts and many of one artist, so that with a random split a
-    model has heard in training what it is tested on, and the score is far too high. An excerpt
-    that is not there or cannot be decoded, as jazz.00054 in the usual archive, is left out and listed.
+    GTZAN has repeated, mislabelled and distorted excerpts and many of one artist: with a random split a model is tested
+    on what it was trained on, and the score is far too high. An excerpt that is not there or cannot be decoded, such as
+    jazz.00054 in the usual archive, is left out and listed.
 
     Args:
         root: Folder with `genres/`, `genres_original/` or the ten genre folders themselves, or with a folder `gtzan`

@@ -1,12 +1,14 @@
-"""What data is lost: said, and refused where it is too much."""
+"""Report tracks that cannot be used or were decoded only in part, and refuse data of which too much is missing."""
 
 import math
 import shlex
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from lit_genre.console import console
+from lit_genre.data.store import Entry
 from lit_genre.data.track import SPLITS, Track
 from lit_genre.errors import LitGenreError
 from lit_genre.text import one_line
@@ -54,6 +56,33 @@ def report_lost(
                 f"more than {max_lost:.0%} ({name_of(gone[0])}: {lost[gone[0].track_id]}). {remedy}, or "
                 f"allow it by --data.max_lost={math.ceil(100 * len(gone) / len(all_of_it)) / 100}."
             )
+
+
+def report_incomplete(
+    tracks: list[Track], entries: list[Entry], sample_rate: int, name_of: Callable[[Track], str], index: Path
+) -> None:
+    """Print how many tracks are used of which a part could not be decoded.
+
+    Args:
+        tracks: All tracks.
+        entries: Index lines of those that are used.
+        sample_rate: Of the decoded audio, Hz.
+        name_of: Names a track for people.
+        index: File with the status of each track, for the message.
+    """
+    incomplete = [entry for entry in entries if entry.status != "complete"]
+    if not incomplete:
+        return
+    track_of = {track.track_id: track for track in tracks}
+    worst_first = sorted(incomplete, key=lambda entry: -entry.seconds_lost)
+    for entry in worst_first[:_LISTED]:
+        console.print(one_line(f"Decoded in part: {name_of(track_of[entry.track_id])}, {entry.describe(sample_rate)}"))
+    counts = Counter(entry.status for entry in incomplete)
+    console.print(
+        f"Decoded in part: {counts['recovered']:,} of {len(entries):,} tracks recovered, {counts['truncated']:,} "
+        f"truncated, {sum(entry.seconds_lost for entry in incomplete):.1f} s missing in all; the status of each track "
+        f"is in {index}"
+    )
 
 
 def require_data(root: Path, subset: str) -> None:

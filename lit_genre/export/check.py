@@ -9,9 +9,10 @@ import soxr
 import torch
 from numpy.typing import NDArray
 
-from lit_genre.data.audio import INT16_SCALE, AudioError
+from lit_genre.data.decoding.errors import AudioError
+from lit_genre.data.decoding.pcm import INT16_SCALE
+from lit_genre.data.decoding.track_audio import decode_track
 from lit_genre.data.music_files import readable
-from lit_genre.data.songs import decode_song
 from lit_genre.demo.instruments import SAMPLE_RATE
 from lit_genre.demo.synth import synthesise
 from lit_genre.errors import LitGenreError
@@ -65,10 +66,10 @@ def _waveforms(model: GenreClassifier, songs: list[Path]) -> Iterator[tuple[str,
     yield "a synthetic song", _filled(soxr.resample(song, SAMPLE_RATE, model.sample_rate), model)
     for path in songs:
         try:
-            decoded = decode_song(path, model.sample_rate)
+            decoded = decode_track(path, model.sample_rate)
         except AudioError as error:
             raise LitGenreError(f"--check {readable(path)}: {error}.") from error
-        with decoded.pcm:
+        with decoded:
             pcm = np.empty(min(decoded.n_samples, 4 * model.clip_samples), dtype=np.int16)
             decoded.read(0, pcm)
         yield readable(path), _filled(pcm / INT16_SCALE, model)

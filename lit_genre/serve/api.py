@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from lit_genre.data.audio import AudioError
+from lit_genre.data.decoding.errors import AudioError
 from lit_genre.serve.page import Page, Resource
 from lit_genre.serve.security import LOOPBACK, SecurityMiddleware
 from lit_genre.serve.service import InferenceService, StoppedError

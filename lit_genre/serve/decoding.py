@@ -5,10 +5,10 @@ import tempfile
 from pathlib import Path
 
 from lit_genre.console import quiet_c_stderr
-from lit_genre.data.songs import decode_song
+from lit_genre.data.decoding.track_audio import TrackStatus, decode_track
 
 
-def decode_to_file(source: Path, target: Path, sample_rate: int, max_seconds: float) -> int:
+def decode_to_file(source: Path, target: Path, sample_rate: int, max_seconds: float) -> tuple[int, TrackStatus]:
     """Decode an audio file to mono PCM.
 
     Args:
@@ -18,16 +18,14 @@ def decode_to_file(source: Path, target: Path, sample_rate: int, max_seconds: fl
         max_seconds: Longest recording to accept, s.
 
     Returns:
-        Number of samples.
+        Number of samples, and how much of the file they are.
 
     Raises:
         AudioError: The file holds no usable audio, or more than `max_seconds`.
     """
     # What a killed process leaves is removed with the folder of the upload.
     tempfile.tempdir = str(target.parent)
-    with quiet_c_stderr():
-        song = decode_song(source, sample_rate, max_seconds)
-    with song.pcm, target.open("wb") as file:
-        song.pcm.seek(0)
-        shutil.copyfileobj(song.pcm, file)
-    return song.n_samples
+    with quiet_c_stderr(), decode_track(source, sample_rate, max_seconds) as audio, target.open("wb") as file:
+        audio.pcm.seek(0)
+        shutil.copyfileobj(audio.pcm, file)
+        return audio.n_samples, audio.status

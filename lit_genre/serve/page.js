@@ -18,7 +18,7 @@ async function classify(song, name) {
   showStatus(`Analysing ${name} …`, true);
   try {
     const answer = await ask(song, signal);
-    showStatus("");
+    showStatus(incomplete(answer));
     showGenres(answer);
     showSong(answer, settings.classes, song, name);
   } catch (error) {
@@ -57,6 +57,12 @@ function showError(text) {
   showStatus("");
   byId("error").textContent = text;
   byId("error").hidden = false;
+}
+
+function incomplete({ status, seconds, seconds_lost: lost }) {
+  if (status === "complete") return "";
+  const where = status === "truncated" ? "Its end is missing" : "The file is damaged";
+  return `${where}: ${lost.toFixed(1)} of ${(seconds + lost).toFixed(1)} s could not be decoded.`;
 }
 
 function showGenres(answer) {

@@ -15,9 +15,10 @@ from lit_genre.answer.command import batch_size_of
 from lit_genre.answer.listen import Answer, listen
 from lit_genre.answer.tables import answer_as_dict
 from lit_genre.batch import Batch
-from lit_genre.data.audio import INT16_SCALE, AudioError
+from lit_genre.data.decoding.errors import AudioError
+from lit_genre.data.decoding.pcm import INT16_SCALE
+from lit_genre.data.decoding.track_audio import TrackAudio
 from lit_genre.data.sampler import even_starts
-from lit_genre.data.songs import Decoded
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.frontend import SILENCE, LogMel
 from lit_genre.serve.decoding import decode_to_file
@@ -87,7 +88,7 @@ class InferenceService:
         return result
 
     @contextmanager
-    def decode(self, path: Path, cancelled: threading.Event) -> Iterator[Decoded]:
+    def decode(self, path: Path, cancelled: threading.Event) -> Iterator[TrackAudio]:
         """Decode a file; the samples are in a file next to it.
 
         Args:
@@ -102,7 +103,7 @@ class InferenceService:
         with self._places:
             self._check(cancelled)
             try:
-                n_samples = self.decoders.run(
+                n_samples, status = self.decoders.run(
                     decode_to_file, path, target, self.model.sample_rate, self.limits.max_seconds
                 )
             except PoolClosedError as error:
@@ -110,19 +111,20 @@ class InferenceService:
             except WorkerError as error:
                 raise AudioError(str(error)) from error
             with target.open("rb") as pcm:
-                yield Decoded(pcm, n_samples)
+                yield TrackAudio(pcm, n_samples, status)
 
-    def predict(self, song: Decoded, cancelled: threading.Event) -> Answer:
+    def predict(self, song: TrackAudio, cancelled: threading.Event) -> Answer:
         """Predict the genres of a song, and of each clip of it.
 
         Raises:
             StoppedError: The service was closed, or the request was cancelled.
         """
         with self._model_free:
-            (answer,) = listen(self.model, self._clips(song, cancelled), {0: song.n_samples / self.model.sample_rate})
+            seconds = song.n_samples / self.model.sample_rate
+            (answer,) = listen(self.model, self._clips(song, cancelled), {0: seconds}, {0: song.status})
         return answer
 
-    def compute_spectrogram(self, song: Decoded, cancelled: threading.Event) -> NDArray[np.float32]:
+    def compute_spectrogram(self, song: TrackAudio, cancelled: threading.Event) -> NDArray[np.float32]:
         """Compute the mel spectrogram of a whole song as a picture.
 
         Returns:
@@ -150,7 +152,7 @@ class InferenceService:
         self._closed.set()
         self.decoders.close()
 
-    def _clips(self, song: Decoded, cancelled: threading.Event) -> Iterator[Batch]:
+    def _clips(self, song: TrackAudio, cancelled: threading.Event) -> Iterator[Batch]:
         """Read batches of clips that cover a song evenly, as those of a test do."""
         starts = even_starts(song.n_samples, self.model.clip_samples)
         batch_size = batch_size_of(self.model)
@@ -159,7 +161,7 @@ class InferenceService:
             some = starts[first : first + batch_size]
             clips = np.empty((len(some), self.model.clip_samples), dtype=np.int16)
             for start, clip in zip(some.tolist(), clips, strict=True):
-                song.read(start, clip)
+                song.read_clip(start, clip)
             ids = torch.zeros(len(some), dtype=torch.int64)
             yield Batch(torch.from_numpy(clips), label=ids - 1, track_id=ids, start=torch.from_numpy(some))
 

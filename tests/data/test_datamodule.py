@@ -1,10 +1,13 @@
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from lit_genre.data import datamodule
+from lit_genre.data import datamodule, store_builder
+from lit_genre.data.decoding.track_audio import TrackAudio, TrackStatus, decode_track
 from lit_genre.data.fma_datamodule import FMADataModule
 from lit_genre.errors import LitGenreError
 from tests.conftest import WriteFMA, tone
@@ -123,6 +126,63 @@ def test_losing_too_much_stops_with_the_reason_unless_allowed(write_fma: WriteFM
     assert len(opened(root, max_lost=0.1).train_dataloader().dataset) == 9
 
 
+@pytest.fixture
+def damaged(write_fma: WriteFMA, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Twenty tracks of 1 s; of tracks 3 and 4, 0.5 and 3 s more are missing, and of track 12 1.5 s."""
+    lost = {3: TrackStatus("recovered", 0.5), 4: TrackStatus("truncated", 3.0), 12: TrackStatus("truncated", 1.5)}
+
+    def decode(path: Path, *arguments: Any, **options: Any) -> TrackAudio:
+        audio = decode_track(path, *arguments, **options)
+        audio.status = lost.get(int(path.stem), audio.status)
+        return audio
+
+    monkeypatch.setattr(store_builder, "decode_track", decode)
+    splits = {1: "validation", 2: "test"}
+    return write_fma({k: (splits.get(k, "training"), "Rock", CLIP) for k in range(1, 21)})
+
+
+def test_tracks_of_which_too_little_was_decoded_are_left_out(
+    damaged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = opened(damaged, max_lost=0.2)
+    assert data.missing_tracks.keys() == {4, 12}
+    assert not {4, 12} & set(data.train_dataloader().dataset.track_ids.tolist())
+    said = capsys.readouterr().out
+    assert "track 4, only 1.0 of 4.0 s could be decoded, less than min_decoded_fraction=0.5 of it" in said
+    assert re.search(r"Decoded in part: track 3, recovered: .*0\.5 of 1\.5 s", said)
+    assert "Decoded in part: 1 of 18 tracks recovered, 0 truncated, 0.5 s missing in all" in said
+    assert str(data.store_folder / "index.csv") in said
+    # Another limit decodes nothing again.
+    monkeypatch.setattr(store_builder, "decode_track", None)
+    assert opened(damaged, min_decoded_fraction=0.3, max_lost=0.2).missing_tracks.keys() == {4}
+    assert "1 of 19 tracks recovered, 1 truncated" in capsys.readouterr().out
+    assert not opened(damaged, min_decoded_fraction=0).missing_tracks
+    assert opened(damaged, min_decoded_fraction=1, max_lost=0.5).missing_tracks.keys() == {3, 4, 12}
+    with pytest.raises(LitGenreError, match=r"2 of the 18 train tracks.*only 1\.0 of 4\.0 s"):
+        opened(damaged)
+
+
+def test_what_is_incomplete_is_reported_once_and_by_one_process(
+    damaged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened(damaged, max_lost=0.2).setup("test")
+    assert capsys.readouterr().out.count("missing in all") == 1
+    monkeypatch.setattr(FMADataModule, "_process", lambda data: (1, 2))
+    opened(damaged, max_lost=0.2)
+    assert "in part" not in capsys.readouterr().out
+
+
+def test_complete_tracks_are_not_reported(fma: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not opened(fma).missing_tracks
+    assert "in part" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.1, float("nan")])
+def test_a_fraction_out_of_range_is_refused(fraction: float) -> None:
+    with pytest.raises(LitGenreError, match="min_decoded_fraction is .*, but must be between 0 and 1"):
+        FMADataModule(min_decoded_fraction=fraction)
+
+
 def test_an_empty_split_is_said(write_fma: WriteFMA) -> None:
     data = opened(write_fma({1: ("training", "Rock", CLIP)}))
     with pytest.raises(LitGenreError, match="no track of the test split"):
@@ -131,7 +191,7 @@ def test_an_empty_split_is_said(write_fma: WriteFMA) -> None:
 
 def test_store_lies_where_it_is_told(fma: Path, tmp_path: Path) -> None:
     opened(fma, store_root=tmp_path / "fast_disk")
-    assert len(list((tmp_path / "fast_disk").glob("fma_small-*-22050-*/pcm.int16"))) == 1
+    assert len(list((tmp_path / "fast_disk").glob("fma_small-*-22050-*/pcm-1.int16"))) == 1
 
 
 def test_data_sets_that_share_a_store_root_have_stores_of_their_own(fma: Path, tmp_path: Path) -> None:

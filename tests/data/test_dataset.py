@@ -5,8 +5,8 @@ import pytest
 import soundfile
 import torch
 
-from lit_genre.data.audio import decode
 from lit_genre.data.dataset import ClipDataset
+from lit_genre.data.decoding.track_audio import decode
 from lit_genre.data.sampler import Clip
 from lit_genre.data.store_builder import build_store
 from tests.conftest import tone

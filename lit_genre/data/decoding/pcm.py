@@ -1,0 +1,112 @@
+"""Downmix to mono, resample, and convert to int16: the same for every decoder."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from lit_genre.data.decoding.errors import AudioError
+
+INT16_SCALE: Final = 32768
+"""Full scale of int16 PCM: a sample of -32768 is -1.0."""
+
+_HALF_POWER: Final = 0.5**0.5
+
+# ITU-R BS.775-4, annex 4, table 2, downmix to one channel: L and R 0.7071, C 1, surrounds 0.5. Here all are multiplied
+# by 0.7071, so that the mono of a stereo file is the mean of its channels. The standard mixes no low-frequency channel.
+_GAINS: Final[dict[str, float]] = {
+    **dict.fromkeys(("FL", "FR", "DL", "DR", "FLC", "FRC", "WL", "WR"), 0.5),
+    **dict.fromkeys(("FC", "BC"), 0.5 / _HALF_POWER),
+    **dict.fromkeys(("BL", "BR", "SL", "SR"), 0.5 * _HALF_POWER),
+    **dict.fromkeys(("LFE", "LFE2"), 0.0),
+}
+_GAINS["BC"] = 0.5  # One rear channel has the power of two surrounds.
+
+_RATES: Final = (1_000, 1_000_000)
+
+
+def downmix_gains(channels: Sequence[str]) -> NDArray[np.float32]:
+    """Return the gain of each channel in the mono downmix.
+
+    Args:
+        channels: Names of the channels as in FFmpeg, such as "FL", "FR", "FC", "LFE", "BL", "BR".
+
+    Returns:
+        Gains, shape (channels,). Of a layout with a channel that the standard does not name, all gains are the same
+        and their sum is 1. So it is without left and right channels, but for LFE.
+    """
+    if len(channels) == 1 or not all(name in _GAINS for name in channels):
+        return np.full(len(channels), 1 / len(channels), dtype=np.float32)
+    gains = np.array([_GAINS[name] for name in channels], dtype=np.float32)
+    has_sides = any(name in ("FL", "FR", "DL", "DR") for name in channels)
+    if not gains.any():  # Nothing but LFE.
+        return np.full(len(channels), 1 / len(channels), dtype=np.float32)
+    return gains if has_sides else gains / gains.sum()
+
+
+def mix_to_mono(samples: NDArray[np.float32], gains: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mix channels.
+
+    Args:
+        samples: Shape (t, channels).
+        gains: Shape (channels,).
+
+    Returns:
+        Shape (t,).
+    """
+    return samples[:, 0] if len(gains) == 1 else samples @ gains
+
+
+class FiniteCounter:
+    """Replaces samples that are not finite by silence, and counts them.
+
+    Attributes:
+        n_replaced: Samples replaced so far.
+    """
+
+    def __init__(self) -> None:
+        self.n_replaced = 0
+
+    def __call__(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the waveform, shape (t,), finite everywhere."""
+        # A product is not finite where one sample is not, and is several times as fast as a look at each.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(waveform @ waveform):
+                return waveform
+        finite = np.isfinite(waveform)
+        self.n_replaced += int(len(waveform) - finite.sum())
+        return np.where(finite, waveform, np.float32(0))
+
+
+def resample_blocks(
+    blocks: Iterable[NDArray[np.float32]], file_rate: int, sample_rate: int
+) -> Iterator[NDArray[np.float32]]:
+    """Resample a waveform that comes block by block.
+
+    Raises:
+        AudioError: No music has this sample rate, and it would make more of a file than there is memory for.
+    """
+    if not _RATES[0] <= file_rate <= _RATES[1]:
+        raise AudioError(f"a sample rate of {file_rate:,} Hz")
+    if file_rate == sample_rate:
+        yield from blocks
+        return
+    resampler = soxr.ResampleStream(file_rate, sample_rate, 1, dtype="float32", quality="HQ")
+    for block in blocks:
+        yield resampler.resample_chunk(block)
+    yield resampler.resample_chunk(np.empty(0, dtype=np.float32), last=True)
+
+
+def to_int16(waveform: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Convert a finite waveform of full scale 1 to int16; samples beyond full scale are clipped.
+
+    Args:
+        waveform: Shape (t,); it is overwritten.
+
+    Returns:
+        Shape (t,), full scale 32768.
+    """
+    np.multiply(waveform, INT16_SCALE, out=waveform)
+    return np.rint(waveform, out=waveform).clip(-INT16_SCALE, INT16_SCALE - 1, out=waveform).astype(np.int16)
