@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from lit_genre.callbacks import checkpoint
 from lit_genre.callbacks.checkpoint import DurableCheckpointIO
 
 
@@ -14,7 +13,7 @@ def test_a_save_that_breaks_off_leaves_the_old_checkpoint(tmp_path: Path, monkey
     def die(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoint.os, "fsync", die)
+    monkeypatch.setattr("os.fsync", die)
     with pytest.raises(KeyboardInterrupt):
         DurableCheckpointIO().save_checkpoint({"epoch": 2}, path)
     assert torch.load(path, weights_only=True) == {"epoch": 1}

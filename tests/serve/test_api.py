@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import requests
 import soundfile
-from lit_genre.data.audio import AudioError
 
 from lit_genre import load_model
+from lit_genre.data.decoding.errors import AudioError
 from lit_genre.serve.limits import Limits
 from lit_genre.serve.page import Page
 from lit_genre.serve.service import InferenceService, StoppedError

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from lit_genre.data.audio import AudioError
 
+from lit_genre.data.decoding.errors import AudioError
 from lit_genre.serve.worker_pool import PoolClosedError, WorkerPool
 from lit_genre.serve.worker_process import WorkerError
 from tests.serve import workload

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from lit_genre.data.audio import AudioError
+from lit_genre.data.decoding.errors import AudioError
 
 
 def square(number: int) -> int:
