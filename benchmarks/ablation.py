@@ -18,8 +18,8 @@ from typing import Any
 import yaml
 
 from lit_genre.__main__ import main as lit_genre
-from lit_genre.report.runs import Run, read_run
-from lit_genre.report.significance import differences
+from lit_genre.compare.significance import differences
+from lit_genre.runs.reader import Run, read_run
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 WHOLE = "best"

@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from timing import medians
 from torch import nn
 
-from lit_genre.allocator import keep_freed_memory
+from lit_genre.backbones.registry import backbones
+from lit_genre.cli.allocator import keep_freed_memory
 from lit_genre.model.backbone import Backbone
-from lit_genre.plugins import backbones
 
 MELS, FRAMES, CLASSES = 128, 646, 8
 IN_KERAS = ("CRNN", "CRNNStacked", "CNN2DDeep")

@@ -20,12 +20,12 @@ import numpy as np
 import soundfile
 import torch
 
-from lit_genre.answer.command import batch_size_of
-from lit_genre.answer.listen import listen
-from lit_genre.data.songs import SongClips, decode_song
+from lit_genre.data.loading.streaming import SongClips, decode_song
 from lit_genre.demo.instruments import SAMPLE_RATE
 from lit_genre.demo.synth import GENRES, synthesise
-from lit_genre.load import load_model
+from lit_genre.inference.classify import batch_size_of
+from lit_genre.inference.load import load_model
+from lit_genre.inference.predictor import listen
 
 PEAK = """
 import resource, subprocess, sys

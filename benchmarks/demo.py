@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lit_genre.__main__ import main as lit_genre
-from lit_genre.data.fma_datamodule import FMADataModule
+from lit_genre.data.datamodules.fma import FMADataModule
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.frontend import LogMel
 

@@ -18,11 +18,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer, seed_everythin
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.profilers import SimpleProfiler
 
-from lit_genre.allocator import keep_freed_memory
 from lit_genre.backbones.crnn import CRNN
 from lit_genre.batch import Batch
 from lit_genre.callbacks.history import History
-from lit_genre.data.fma_datamodule import FMADataModule
+from lit_genre.cli.allocator import keep_freed_memory
+from lit_genre.data.datamodules.fma import FMADataModule
 from lit_genre.model.classifier import GenreClassifier
 
 

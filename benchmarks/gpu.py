@@ -23,12 +23,12 @@ import pandas as pd
 import torch
 
 from lit_genre import GenreClassifier, trainer
-from lit_genre.data import store_builder
-from lit_genre.data.datamodule import TrackDataModule
+from lit_genre.cli.parser import named
+from lit_genre.data.datamodules.base import TrackDataModule
 from lit_genre.data.decoding.track_audio import COMPLETE, TrackAudio
-from lit_genre.data.track import Split, Track
+from lit_genre.data.metadata.track import Split, Track
+from lit_genre.data.store import builder as store_builder
 from lit_genre.model.frontend import LogMel
-from lit_genre.parser import named
 
 NETWORKS = ("CNN1DShallow", "CNN1DDeep", "CNN2DShallow", "CNN2DDeep", "RNN", "CRNN", "CRNNStacked")
 GENRES = ("Electronic", "Experimental", "Folk", "Hip-Hop", "Instrumental", "International", "Pop", "Rock")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from timing import medians
 
-from lit_genre.data.fma import load_tracks
+from lit_genre.data.metadata.fma import load_tracks
 from lit_genre.demo.write import COLUMNS
 
 ROWS = 106_574

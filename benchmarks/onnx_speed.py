@@ -13,10 +13,10 @@ import onnxruntime
 import torch
 from timing import medians
 
-from lit_genre.allocator import keep_freed_memory
+from lit_genre.backbones.registry import backbones
+from lit_genre.cli.allocator import keep_freed_memory
 from lit_genre.export.to_onnx import write_onnx
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.plugins import backbones
 
 SEVEN = ["CNN1DDeep", "CNN1DShallow", "CNN2DDeep", "CNN2DShallow", "CRNN", "CRNNStacked", "RNN"]
 BATCH = 4

@@ -15,15 +15,15 @@ from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 
-from lit_genre.allocator import keep_freed_memory
 from lit_genre.backbones.crnn import CRNN
 from lit_genre.callbacks.checkpoint import RunCheckpoint
 from lit_genre.callbacks.dashboard import Dashboard
 from lit_genre.callbacks.history import History
 from lit_genre.callbacks.telemetry import Telemetry
 from lit_genre.callbacks.track_report import TrackReport
-from lit_genre.data.fma_datamodule import FMADataModule
-from lit_genre.logger import finish_wandb, wandb_logger
+from lit_genre.cli.allocator import keep_freed_memory
+from lit_genre.data.datamodules.fma import FMADataModule
+from lit_genre.loggers.wandb import finish_wandb, wandb_logger
 from lit_genre.model.classifier import GenreClassifier
 
 

@@ -13,8 +13,8 @@ import time
 import torch
 from torch import Tensor, nn
 
-from lit_genre.allocator import keep_freed_memory
-from lit_genre.plugins import backbones
+from lit_genre.backbones.registry import backbones
+from lit_genre.cli.allocator import keep_freed_memory
 
 BATCH, SHAPE, CLASSES = 32, (128, 646), 8
 SEVEN = ["CNN1DDeep", "CNN1DShallow", "CNN2DDeep", "CNN2DShallow", "CRNN", "CRNNStacked", "RNN"]

@@ -19,12 +19,12 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from lit_genre.baseline.classifier import Rows, choose, probabilities
 from lit_genre.baseline.features import MFCCStatistics
-from lit_genre.data.datamodule import TrackDataModule
-from lit_genre.data.track import SPLITS, Split, Track
+from lit_genre.cli.run_spec import read_settings
+from lit_genre.data.datamodules.base import TrackDataModule
+from lit_genre.data.metadata.track import SPLITS, Split, Track
 from lit_genre.model.metrics import TrackScores, calibration_error, score
 from lit_genre.probe.embeddings import Clips, Embeddings
 from lit_genre.probe.head import fit_head, track_scores
-from lit_genre.settings import read_settings
 
 N_PARTS = 10
 

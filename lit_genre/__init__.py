@@ -35,20 +35,20 @@ if TYPE_CHECKING:
     from lit_genre.backbones.crnn import CRNN, CRNNStacked
     from lit_genre.backbones.rnn import RNN
     from lit_genre.batch import Batch
-    from lit_genre.data.fma_datamodule import FMADataModule
-    from lit_genre.data.folder import AudioFolder
-    from lit_genre.data.folder_datamodule import FolderDataModule
-    from lit_genre.data.gtzan import GTZANDataModule
+    from lit_genre.cli.trainer import trainer
+    from lit_genre.data.datamodules.fma import FMADataModule
+    from lit_genre.data.datamodules.folder import FolderDataModule
+    from lit_genre.data.datamodules.gtzan import GTZANDataModule
+    from lit_genre.data.datamodules.predict import AudioFolder
     from lit_genre.demo.write import write_demo
     from lit_genre.errors import LitGenreError
-    from lit_genre.load import load_model
+    from lit_genre.inference.load import load_model
     from lit_genre.model.augment import Augmentation, FilterAugment, Mixup, SpecAugment
     from lit_genre.model.backbone import Backbone
     from lit_genre.model.classifier import GenreClassifier
     from lit_genre.model.frontend import LogMel
     from lit_genre.model.losses import BinaryCrossEntropy, CrossEntropy, FocalLoss, Loss
-    from lit_genre.model.schedule import OneCycle
-    from lit_genre.training import trainer
+    from lit_genre.model.optimization import OneCycle
 
 __version__ = "0.1.0"
 
@@ -59,10 +59,10 @@ _HOMES = {
     "backbones.crnn": ["CRNN", "CRNNStacked"],
     "backbones.rnn": ["RNN"],
     "batch": ["Batch"],
-    "data.fma_datamodule": ["FMADataModule"],
-    "data.folder": ["AudioFolder"],
-    "data.folder_datamodule": ["FolderDataModule"],
-    "data.gtzan": ["GTZANDataModule"],
+    "data.datamodules.fma": ["FMADataModule"],
+    "data.datamodules.predict": ["AudioFolder"],
+    "data.datamodules.folder": ["FolderDataModule"],
+    "data.datamodules.gtzan": ["GTZANDataModule"],
     "demo.write": ["write_demo"],
     "errors": ["LitGenreError"],
     "model.augment": ["Augmentation", "FilterAugment", "Mixup", "SpecAugment"],
@@ -70,9 +70,9 @@ _HOMES = {
     "model.classifier": ["GenreClassifier"],
     "model.frontend": ["LogMel"],
     "model.losses": ["BinaryCrossEntropy", "CrossEntropy", "FocalLoss", "Loss"],
-    "model.schedule": ["OneCycle"],
-    "load": ["load_model"],
-    "training": ["trainer"],
+    "model.optimization": ["OneCycle"],
+    "inference.load": ["load_model"],
+    "cli.trainer": ["trainer"],
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

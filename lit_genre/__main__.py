@@ -24,19 +24,23 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "prepare": Command("lit_genre.prepare.command:prepare", "fetch, verify, unpack and decode FMA"),
-    "fit": Command("lit_genre.cli:run", "train a model"),
-    "validate": Command("lit_genre.cli:run", "score a checkpoint on the validation split"),
-    "test": Command("lit_genre.cli:run", "score a checkpoint on the test split"),
-    "predict": Command("lit_genre.cli:run", "write the probabilities of each genre for each track"),
-    "classify": Command("lit_genre.answer.command:run", "name the genres of your own music"),
-    "similar": Command("lit_genre.answer.similar:run", "name the songs that a model heard alike"),
+    "fit": Command("lit_genre.cli.training:run", "train a model"),
+    "validate": Command("lit_genre.cli.training:run", "score a checkpoint on the validation split"),
+    "test": Command("lit_genre.cli.training:run", "score a checkpoint on the test split"),
+    "predict": Command("lit_genre.cli.training:run", "write the probabilities of each genre for each track"),
+    "classify": Command("lit_genre.inference.classify:run", "name the genres of your own music"),
+    "similar": Command("lit_genre.inference.similar:run", "name the songs that a model heard alike"),
     "export": Command("lit_genre.export.command:run", "write a checkpoint as ONNX, torch.export or for the Hub"),
     "serve": Command("lit_genre.serve.command:run", "open a page to try a model on"),
-    "compare": Command("lit_genre.report.compare:compare", "train configurations over seeds, and report on them"),
+    "compare": Command("lit_genre.compare.command:compare", "train configurations over seeds, and report on them"),
     "baseline": Command("lit_genre.baseline.command:run", "rate what no network should lose to, on the data of a fit"),
     "probe": Command("lit_genre.probe.command:run", "train a head on the embeddings of a frozen backbone"),
-    "backbones": Command("lit_genre.catalogue:list_backbones", "list the installed backbones and what they cost"),
-    "new-backbone": Command("lit_genre.new_backbone:new_backbone", "write a package for an architecture of your own"),
+    "backbones": Command(
+        "lit_genre.backbones.command:list_backbones", "list the installed backbones and what they cost"
+    ),
+    "new-backbone": Command(
+        "lit_genre.scaffold.command:new_backbone", "write a package for an architecture of your own"
+    ),
     "audit": Command(
         "lit_genre.audit.command:run",
         "check data for leaks, duplicates, silence, incomplete tracks and doubtful labels",
@@ -55,7 +59,7 @@ def main(args: Sequence[str] | None = None) -> None:
     module, function = COMMANDS[name].target.split(":")
     try:
         target = getattr(import_module(module), function)
-        if module == "lit_genre.cli":
+        if module == "lit_genre.cli.training":
             target(args)
         elif function == "run":
             target(args[1:])

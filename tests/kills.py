@@ -20,11 +20,11 @@ import numpy as np
 import torch
 
 # Imported before the fork, for it takes seconds.
-import lit_genre.cli  # noqa: F401
+import lit_genre.cli.training  # noqa: F401
 from lit_genre.__main__ import main
 from lit_genre.callbacks.checkpoint import DurableCheckpointIO
-from lit_genre.data.store import open_store
-from lit_genre.data.store_builder import build_store
+from lit_genre.data.store.builder import build_store
+from lit_genre.data.store.pcm import open_store
 from lit_genre.model.classifier import GenreClassifier
 from tests.runs import assert_same_weights, metrics
 

@@ -6,7 +6,7 @@ import pytest
 
 FREE_A_LARGE_BLOCK = """
 import os, torch
-from lit_genre.allocator import keep_freed_memory
+from lit_genre.cli.allocator import keep_freed_memory
 if {keep}:
     keep_freed_memory()
 def resident():

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 import lit_genre
-from lit_genre import plugins
-from lit_genre.catalogue import _in_short
+from lit_genre.backbones import registry as plugins
+from lit_genre.backbones.command import _in_short
 from tests.runs import CONFIGS, README, Run
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 import yaml
 
+from lit_genre.cli.run_spec import read_settings
 from lit_genre.model.backbone import Backbone, InputShape
-from lit_genre.settings import read_settings
 from tests.runs import CONFIGS, QUIET, SMALL, Run, folder
 
 

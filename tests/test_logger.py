@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_genre.logger import has_login, wandb_logger
+from lit_genre.loggers.wandb import has_login, wandb_logger
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_genre import plugins
+from lit_genre.backbones import registry as plugins
 from lit_genre.model.backbone import Backbone
 from lit_genre.testing import check_backbone
 from tests.runs import QUIET, README, Run

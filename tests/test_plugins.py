@@ -3,7 +3,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from lit_genre import plugins
+from lit_genre.backbones import registry as plugins
 from lit_genre.backbones.crnn import CRNN
 
 Declare = Callable[..., None]

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from lit_genre.callbacks.curves import choose
+from lit_genre.plots.curves import choose
 from tests.runs import CONFIGS, QUIET, SMALL, Run, assert_same_weights, folder, metrics
 
 RECIPES = CONFIGS / "recipes"

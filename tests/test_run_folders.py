@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from lit_genre.run_folder import discard_empty_folders, new_run_folder, training_lock
+from lit_genre.runs.folder import discard_empty_folders, new_run_folder, training_lock
 from tests.runs import CONFIGS, QUIET, SMALL, metrics
 
 Run = Callable[..., None]
@@ -98,7 +98,7 @@ def test_runs_of_one_second_have_folders_of_their_own(tmp_path: Path, monkeypatc
 def test_of_two_fits_into_one_folder_one_is_refused(run: Run, fma: Path) -> None:
     # Of another process, as a lock of this one would be its own.
     code = (
-        "import sys, pathlib\nfrom lit_genre.run_folder import training_lock\n"
+        "import sys, pathlib\nfrom lit_genre.runs.folder import training_lock\n"
         "with training_lock(pathlib.Path('own')):\n    print('held', flush=True)\n    sys.stdin.read()\n"
     )
     command = [sys.executable, "-c", code]

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from lit_genre.data.fma_datamodule import FMADataModule
+from lit_genre.data.datamodules.fma import FMADataModule
 from tests.conftest import tone
 from tests.runs import QUIET, SMALL, Run, assert_same_weights, folder, metrics
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lit_genre.backbones.registry import backbones
 from lit_genre.model.backbone import Backbone, InputShape
-from lit_genre.plugins import backbones
 from lit_genre.testing import check_backbone
 
 SHIPPED = ("CNN1DAttention", "CNN1DDeep", "CNN1DShallow", "CNN2DDeep", "CNN2DShallow", "CRNN", "CRNNStacked", "RNN")

@@ -10,16 +10,16 @@ import pandas as pd
 import pytest
 
 from lit_genre.baseline import command as baseline
-from lit_genre.callbacks.at_once import timed
 from lit_genre.callbacks.history import History
-from lit_genre.data.datamodule import TrackDataModule
+from lit_genre.compare.command import report
+from lit_genre.compare.page import write_page
+from lit_genre.compare.tables import TIMES
+from lit_genre.data.datamodules.base import TrackDataModule
 from lit_genre.probe import command as probe
 from lit_genre.probe.embeddings import Embeddings
-from lit_genre.report.compare import report
-from lit_genre.report.page import write_page
-from lit_genre.report.runs import read_run
-from lit_genre.report.tables import TIMES
-from tests.report.test_report import write_run
+from lit_genre.runs.reader import read_run
+from lit_genre.runs.writer import timed
+from tests.compare.test_report import write_run
 from tests.runs import QUIET, SMALL, Run
 
 DECODING, TRAINING, SCORING = 10_000.0, 7.0, 20_000.0

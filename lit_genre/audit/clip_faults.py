@@ -6,7 +6,7 @@ import pandas as pd
 
 from lit_genre.audit.track_statistics import TrackStatistics
 from lit_genre.batch import TRACK_SECONDS
-from lit_genre.data.store import Index
+from lit_genre.data.store.pcm import Index
 
 
 def near_silent(statistics: dict[int, TrackStatistics], silent_db: float, silent_share: float) -> pd.DataFrame:

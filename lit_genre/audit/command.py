@@ -16,14 +16,14 @@ from lit_genre.audit.label_noise import accuracy, label_noise, read_predictions
 from lit_genre.audit.leaks import leaks
 from lit_genre.audit.out_of_fold import out_of_fold
 from lit_genre.audit.track_statistics import TrackAnalyzer, TrackStatistics
+from lit_genre.cli.run_spec import read_settings
 from lit_genre.console import console
 
 # Imported, so that --data takes their names without the path.
-from lit_genre.data import fma_datamodule, folder_datamodule, gtzan  # noqa: F401
-from lit_genre.data.datamodule import TrackDataModule
-from lit_genre.data.store import PCMStore, find_damaged
+from lit_genre.data.datamodules import fma, folder, gtzan  # noqa: F401
+from lit_genre.data.datamodules.base import TrackDataModule
+from lit_genre.data.store.pcm import PCMStore, find_damaged
 from lit_genre.errors import LitGenreError, check_at_least
-from lit_genre.settings import read_settings
 from lit_genre.text import one_line
 
 # It is not built: any whose name stands for the network that is left out.

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lit_genre.audit.leaks import SPARED_LAST
 from lit_genre.console import progress
-from lit_genre.data.track import Track
+from lit_genre.data.metadata.track import Track
 
 _COLUMNS = ["track_id", "group", "same", "crosses_splits", "kept", "kept_split", "kept_genre"]
 

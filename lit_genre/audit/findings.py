@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from lit_genre.console import console
-from lit_genre.data.track import SPLITS, Track
+from lit_genre.data.metadata.track import SPLITS, Track
 from lit_genre.errors import LitGenreError
 from lit_genre.text import one_line, spreadsheet_cell
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lit_genre.data.track import Track
+from lit_genre.data.metadata.track import Track
 from lit_genre.errors import LitGenreError
 
 _COLUMNS: Final = ["track_id", "rank", "probability", "suggested", "suggested_probability", "margin"]

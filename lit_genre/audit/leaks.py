@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import pandas as pd
 
-from lit_genre.data.track import SPLITS, Track
+from lit_genre.data.metadata.track import SPLITS, Track
 
 SPARED_LAST: Final = {split: place for place, split in enumerate(SPLITS)}
 """Order in which splits give tracks up: training first, test last."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lit_genre.console import progress
-from lit_genre.data.track import Track
+from lit_genre.data.metadata.track import Track
 
 _L2: Final = 0.03
 _STEPS: Final = 200

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from lit_genre.batch import TRACK_SECONDS
 from lit_genre.data.decoding.pcm import INT16_SCALE
-from lit_genre.data.store import AudioSource
-from lit_genre.threads import in_threads
+from lit_genre.data.store.pcm import AudioSource
+from lit_genre.parallel import in_threads
 
 _N_FFT: Final = 2048
 _N_MFCC: Final = 20

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lit_genre.baseline.features import Features
 from lit_genre.errors import LitGenreError
-from lit_genre.threads import in_threads
+from lit_genre.parallel import in_threads
 
 Kind = Literal["svm", "logistic"]
 

@@ -9,13 +9,13 @@ import torch
 
 from lit_genre.baseline.classifier import Chosen, Kind, Rows, baseline_name, choose, probabilities
 from lit_genre.baseline.features import Features, MFCCStatistics
-from lit_genre.callbacks.at_once import timed, write_run
+from lit_genre.cli.run_spec import add_folder, read_settings
 from lit_genre.console import console
-from lit_genre.data.datamodule import TrackDataModule
-from lit_genre.data.dataset import ClipDataset
-from lit_genre.data.track import SPLITS, Split
+from lit_genre.data.datamodules.base import TrackDataModule
+from lit_genre.data.loading.dataset import ClipDataset
+from lit_genre.data.metadata.track import SPLITS, Split
 from lit_genre.model.metrics import TrackScores
-from lit_genre.settings import add_folder, read_settings
+from lit_genre.runs.writer import timed, write_run
 
 # It is not built: any whose name stands for the network that is left out.
 _UNUSED_BACKBONE: Final = "CRNN"

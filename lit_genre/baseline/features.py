@@ -12,9 +12,9 @@ from torch import Tensor
 
 from lit_genre.baseline.spectral import SpectralShape, contrast, spectral_shape
 from lit_genre.batch import TRACK_SECONDS
-from lit_genre.data.dataset import ClipDataset
 from lit_genre.data.decoding.pcm import INT16_SCALE
-from lit_genre.threads import in_threads
+from lit_genre.data.loading.dataset import ClipDataset
+from lit_genre.parallel import in_threads
 
 Features = Literal["mfcc", "mfcc+spectral"]
 

@@ -8,14 +8,14 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_genre.callbacks import leaves_files, network_of
-from lit_genre.callbacks.curves import headline_of
 from lit_genre.callbacks.first_step import FirstStepCallback
 from lit_genre.callbacks.history import History
 from lit_genre.callbacks.other_loggers import Results, log_best_checkpoint, prepare_loggers, send_results
-from lit_genre.callbacks.pictures import precision_recall
 from lit_genre.callbacks.track_report import classes_of, scores_of, test_folder
 from lit_genre.callbacks.track_tables import knows_tracks, most_wrong_markdown, most_wrong_table, track_table
 from lit_genre.model.metrics import TrackScores, calibration_error, score
+from lit_genre.plots.curves import headline_of
+from lit_genre.plots.scores import precision_recall
 from lit_genre.text import one_line
 
 CURVES_EVERY: Final = 5

@@ -35,7 +35,7 @@ def with_default_callbacks(callbacks: Any, without: Sequence[str]) -> list[Any]:
 
 
 def _defaults() -> list[Namespace]:
-    text = (files("lit_genre") / "defaults.yaml").read_text(encoding="utf-8")
+    text = (files("lit_genre.cli") / "defaults.yaml").read_text(encoding="utf-8")
     return [
         dict_to_namespace({"init_args": {}, **described}) for described in yaml.safe_load(text)["trainer"]["callbacks"]
     ]

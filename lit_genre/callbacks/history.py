@@ -15,12 +15,12 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
 from lit_genre.callbacks import leaves_files, network_of
-from lit_genre.callbacks.curves import Chosen, Row, choose, draw_curves, gap_of, headline_of, in_words
 from lit_genre.callbacks.first_step import FirstStepCallback
 from lit_genre.console import console
 from lit_genre.errors import LitGenreError
 from lit_genre.files import atomic_write
-from lit_genre.run_folder import BEST
+from lit_genre.plots.curves import Chosen, Row, choose, draw_curves, gap_of, headline_of, in_words
+from lit_genre.runs.folder import BEST
 from lit_genre.text import one_line
 
 

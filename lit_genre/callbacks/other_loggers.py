@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 
 from lit_genre.callbacks import leaves_files
 from lit_genre.console import console
-from lit_genre.run_folder import BEST
+from lit_genre.runs.folder import BEST
 
 _LONGEST: Final = 250
 """Characters of the name of a metric that MLflow takes."""

@@ -13,16 +13,16 @@ from torch.nn.functional import one_hot
 
 from lit_genre.callbacks import leaves_files
 from lit_genre.callbacks.first_step import FirstStepCallback
-from lit_genre.callbacks.pictures import (
+from lit_genre.console import console
+from lit_genre.model.classifier import GenreClassifier
+from lit_genre.model.metrics import TrackScores, average_precision_of, genres_named, score
+from lit_genre.plots.scores import (
     draw_average_precision,
     draw_confusion,
     draw_precision_recall,
     draw_reliability,
 )
-from lit_genre.console import console
-from lit_genre.model.classifier import GenreClassifier
-from lit_genre.model.metrics import TrackScores, average_precision_of, genres_named, score
-from lit_genre.run_folder import is_best, read_recipe, run_folder_of
+from lit_genre.runs.folder import is_best, read_recipe, run_folder_of
 from lit_genre.text import one_line, spreadsheet_cell
 
 _OF_A_TEST: Final = (

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 
 from lit_genre.console import progress
-from lit_genre.data.fma import clip_path
+from lit_genre.data.metadata.fma import clip_path
 from lit_genre.demo.instruments import SAMPLE_RATE
 from lit_genre.demo.synth import GENRES, synthesise
 from lit_genre.errors import LitGenreError, check_at_least

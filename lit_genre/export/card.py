@@ -7,7 +7,7 @@ from typing import Any
 from lit_genre import __version__
 from lit_genre.batch import Task
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.run_folder import is_best, is_own_run, read_recipe, read_summary, run_folder_of
+from lit_genre.runs.folder import is_best, is_own_run, read_recipe, read_summary, run_folder_of
 from lit_genre.text import markdown
 
 _FMA = (

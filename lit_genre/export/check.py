@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lit_genre.data.decoding.errors import AudioError
 from lit_genre.data.decoding.pcm import INT16_SCALE
 from lit_genre.data.decoding.track_audio import decode_track
-from lit_genre.data.music_files import readable
+from lit_genre.data.metadata.audio_files import readable
 from lit_genre.demo.instruments import SAMPLE_RATE
 from lit_genre.demo.synth import synthesise
 from lit_genre.errors import LitGenreError

@@ -18,9 +18,9 @@ from lit_genre.export.check import TOLERANCE, check_same
 from lit_genre.export.to_hub import write_hub
 from lit_genre.export.to_onnx import run_onnx, write_onnx
 from lit_genre.export.to_torch import run_program, write_program
-from lit_genre.load import add_trust_argument, load_model
+from lit_genre.inference.load import add_trust_argument, load_model
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.run_folder import check_run_folder, find_checkpoint, run_folder_of
+from lit_genre.runs.folder import check_run_folder, find_checkpoint, run_folder_of
 
 SUFFIXES: Final = {"onnx": ".onnx", "torch_export": ".pt2", "hub": ""}
 

@@ -8,7 +8,7 @@ import torch
 from lit_genre import __version__
 from lit_genre.errors import LitGenreError
 from lit_genre.export.card import write_card
-from lit_genre.load import CONFIG, WEIGHTS
+from lit_genre.inference.load import CONFIG, WEIGHTS
 from lit_genre.model.classifier import GenreClassifier
 
 

@@ -21,14 +21,14 @@ from lit_genre.errors import LitGenreError
 from lit_genre.model.augment import Augmentation
 from lit_genre.model.backbone import Backbone, InputShape
 from lit_genre.model.batch_norm import note_on_batch_norm
-from lit_genre.model.changes import Changes
 from lit_genre.model.data_check import check_data
 from lit_genre.model.finite import LossMonitor, check_finite, check_weights_to_save
 from lit_genre.model.frontend import LogMel
 from lit_genre.model.losses import DEFAULT_LOSS, Loss, class_weights_of
+from lit_genre.model.mean_normalization import Changes
 from lit_genre.model.metrics import HEADLINE, TrackAverage, TrackScores, score
+from lit_genre.model.optimization import Interval, OneCycle, check_cycle, interval_of
 from lit_genre.model.precision import keeping_dtype
-from lit_genre.model.schedule import Interval, OneCycle, check_cycle, interval_of
 from lit_genre.model.source_code import source_digest
 
 # A class alone would lose its name in jsonargparse 4.53 where a default configuration file sets options of it.
@@ -256,7 +256,7 @@ class GenreClassifier(LightningModule):
         if not weights_only:
             raise LitGenreError("weights_only is false, but a checkpoint of lit-genre is read as data alone.")
         # It imports this module.
-        from lit_genre.load import build_trained
+        from lit_genre.inference.load import build_trained
 
         return build_trained(checkpoint_path, trust).to(map_location)
 

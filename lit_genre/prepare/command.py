@@ -14,11 +14,11 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from lit_genre.console import console
-from lit_genre.data.fma import Subset
-from lit_genre.data.fma_datamodule import FMADataModule
-from lit_genre.data.lock import locked
-from lit_genre.data.store import SAMPLE_BYTES, read_index
-from lit_genre.data.track import SPLITS, Track
+from lit_genre.data.datamodules.fma import FMADataModule
+from lit_genre.data.metadata.fma import Subset
+from lit_genre.data.metadata.track import SPLITS, Track
+from lit_genre.data.store.lock import locked
+from lit_genre.data.store.pcm import SAMPLE_BYTES, read_index
 from lit_genre.errors import check_at_least
 from lit_genre.files import atomic_write
 from lit_genre.prepare.archive import ARCHIVES, FMA_URL, Archive, fetch, find_size, is_url, note_of

@@ -9,20 +9,20 @@ from typing import Any, get_args
 import torch
 from lightning.pytorch import Trainer
 
-from lit_genre.callbacks.at_once import timed, write_run
 from lit_genre.callbacks.checkpoint import DurableCheckpointIO
+from lit_genre.cli.run_spec import add_folder, read_settings
 from lit_genre.console import console
-from lit_genre.data.datamodule import TrackDataModule, trained_tracks
-from lit_genre.data.track import SPLITS, Split
+from lit_genre.data.datamodules.base import TrackDataModule, trained_tracks
+from lit_genre.data.metadata.track import SPLITS, Split
 from lit_genre.errors import LitGenreError, check_at_least
-from lit_genre.load import find_device
+from lit_genre.inference.load import find_device
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import TrackScores
 from lit_genre.probe.embeddings import Clips, Embeddings
 from lit_genre.probe.head import Kind, fit_head, track_scores
 from lit_genre.probe.layers import write_head
-from lit_genre.run_folder import BEST, read_checkpoint, read_recipe
-from lit_genre.settings import add_folder, read_settings
+from lit_genre.runs.folder import BEST, read_checkpoint, read_recipe
+from lit_genre.runs.writer import timed, write_run
 from lit_genre.trust.hyperparameters import check_weights
 
 

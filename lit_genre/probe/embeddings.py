@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from lit_genre.console import console, progress
-from lit_genre.data.datamodule import TrackDataModule
-from lit_genre.data.dataset import ClipDataset
-from lit_genre.data.track import Split
+from lit_genre.data.datamodules.base import TrackDataModule
+from lit_genre.data.loading.dataset import ClipDataset
+from lit_genre.data.metadata.track import Split
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.source_code import source_digest

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from lit_genre.errors import LitGenreError
 from lit_genre.model.metrics import TrackAverage, TrackScores
+from lit_genre.parallel import in_threads
 from lit_genre.probe.embeddings import Clips
-from lit_genre.threads import in_threads
 
 Kind = Literal["linear", "mlp"]
 

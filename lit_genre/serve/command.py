@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from lit_genre.console import console
 from lit_genre.errors import LitGenreError, check_at_least
-from lit_genre.load import add_model_arguments, find_device, load_model
+from lit_genre.inference.load import add_model_arguments, find_device, load_model
 from lit_genre.serve.limits import Limits
 from lit_genre.serve.service import InferenceService, start_decoders
 

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lit_genre.answer.command import batch_size_of
-from lit_genre.answer.listen import Answer, listen
-from lit_genre.answer.tables import answer_as_dict
 from lit_genre.batch import Batch
 from lit_genre.data.decoding.errors import AudioError
 from lit_genre.data.decoding.pcm import INT16_SCALE
 from lit_genre.data.decoding.track_audio import TrackAudio
-from lit_genre.data.sampler import even_starts
+from lit_genre.data.loading.samplers import even_starts
+from lit_genre.inference.classify import batch_size_of
+from lit_genre.inference.predictor import Answer, listen
+from lit_genre.inference.writers import answer_as_dict
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.frontend import SILENCE, LogMel
 from lit_genre.serve.decoding import decode_to_file

@@ -13,11 +13,11 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from lit_genre.backbones.registry import backbones
 from lit_genre.errors import LitGenreError
 from lit_genre.model.augment import Augmentation
 from lit_genre.model.backbone import Backbone
 from lit_genre.model.frontend import LogMel
-from lit_genre.plugins import backbones
 
 _FROM_LIGHTNING: Final = ("callbacks", "loggers", "strategies", "profilers", "plugins")
 """Packages in lightning.pytorch whose classes a trainer's configuration names."""
@@ -138,7 +138,7 @@ def _is_callback(found: Any) -> bool:
 def _is_logger(found: Any) -> bool:
     from lightning.pytorch.loggers import Logger
 
-    from lit_genre.logger import wandb_logger
+    from lit_genre.loggers.wandb import wandb_logger
 
     return found is wandb_logger or _subclass_of(Logger, "lit_genre", "lightning.pytorch.loggers")(found)
 

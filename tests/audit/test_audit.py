@@ -16,12 +16,12 @@ from lit_genre.audit.duplicates import digest_files, duplicates
 from lit_genre.audit.findings import LISTS
 from lit_genre.audit.leaks import leaks
 from lit_genre.audit.track_statistics import TrackAnalyzer
-from lit_genre.data import store_builder
-from lit_genre.data.datamodule import TrackDataModule
+from lit_genre.data.datamodules.base import TrackDataModule
 from lit_genre.data.decoding.track_audio import TrackAudio, TrackStatus, decode_track
-from lit_genre.data.fma import clip_path
-from lit_genre.data.store_builder import build_store
-from lit_genre.data.track import Split, Track
+from lit_genre.data.metadata.fma import clip_path
+from lit_genre.data.metadata.track import Split, Track
+from lit_genre.data.store import builder as store_builder
+from lit_genre.data.store.builder import build_store
 from tests.conftest import WriteFMA, tone
 
 Run = Callable[..., None]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from lit_genre.audit.label_noise import label_noise, read_predictions
 from lit_genre.audit.out_of_fold import deal_artists, out_of_fold
-from lit_genre.data.track import Track
+from lit_genre.data.metadata.track import Track
 from lit_genre.errors import LitGenreError
 
 GENRES = ("Folk", "Pop", "Rock")

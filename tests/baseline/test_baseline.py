@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lit_genre.baseline.classifier import Kind, Rows, choose
 from lit_genre.baseline.features import N_MFCC, MFCCStatistics, statistics
 from lit_genre.baseline.spectral import contrast, spectral_shape
-from lit_genre.report.runs import read_run
+from lit_genre.runs.reader import read_run
 from tests.conftest import WriteFMA, tone
 from tests.runs import QUIET, SMALL, Run, folder
 

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from lit_genre.callbacks.curves import draw_curves
+from lit_genre.plots.curves import draw_curves
 
 
 def test_curves_are_a_picture_of_both_splits(tmp_path: Path) -> None:

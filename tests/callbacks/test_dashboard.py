@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from wandb.proto import wandb_internal_pb2
 
-from lit_genre.data.datamodule import TrackDataModule
+from lit_genre.data.datamodules.base import TrackDataModule
 from tests.runs import SMALL, Run, folder
 
 BLOCK = 2**15

@@ -4,14 +4,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from lit_genre.callbacks.pictures import (
+from lit_genre.model.metrics import TrackScores, calibration_error_by_chance
+from lit_genre.plots.scores import (
     calibration_error,
     draw_confusion,
     draw_precision_recall,
     draw_reliability,
     precision_recall,
 )
-from lit_genre.model.metrics import TrackScores, calibration_error_by_chance
 
 CLASSES = ["Folk", "Pop", "Rock"]
 NO_ROCK = TrackScores(torch.arange(3), torch.eye(3)[[0, 0, 1]], torch.tensor([0, 1, 1]))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from lit_genre.data.artists import artist_keys, group_by_keys, id_keys, is_nobody
+from lit_genre.data.metadata.artists import artist_keys, group_by_keys, id_keys, is_nobody
 
 
 def groups(*names: str) -> list[str]:

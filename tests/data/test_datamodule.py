@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from lit_genre.data import datamodule, store_builder
+from lit_genre.data.datamodules import base as datamodule
+from lit_genre.data.datamodules.fma import FMADataModule
 from lit_genre.data.decoding.track_audio import TrackAudio, TrackStatus, decode_track
-from lit_genre.data.fma_datamodule import FMADataModule
+from lit_genre.data.store import builder as store_builder
 from lit_genre.errors import LitGenreError
 from tests.conftest import WriteFMA, tone
 

@@ -5,10 +5,10 @@ import pytest
 import soundfile
 import torch
 
-from lit_genre.data.dataset import ClipDataset
 from lit_genre.data.decoding.track_audio import decode
-from lit_genre.data.sampler import Clip
-from lit_genre.data.store_builder import build_store
+from lit_genre.data.loading.dataset import ClipDataset
+from lit_genre.data.loading.samplers import Clip
+from lit_genre.data.store.builder import build_store
 from tests.conftest import tone
 
 RATE = 22050

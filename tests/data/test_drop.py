@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_genre.data.drop import read_drop_lists
+from lit_genre.data.metadata.exclusions import read_drop_lists
 from lit_genre.errors import LitGenreError
 
 

@@ -4,7 +4,7 @@ from typing import get_args
 import pandas as pd
 import pytest
 
-from lit_genre.data.fma import Subset, clip_path, load_tracks, tracks_path
+from lit_genre.data.metadata.fma import Subset, clip_path, load_tracks, tracks_path
 from lit_genre.errors import LitGenreError
 
 HEADER = [

@@ -8,7 +8,7 @@ import soundfile
 import torch
 
 from lit_genre import FolderDataModule
-from lit_genre.data.track import SPLITS
+from lit_genre.data.metadata.track import SPLITS
 from lit_genre.errors import LitGenreError
 from tests.conftest import tone
 from tests.data.tagged_files import FORMATS, write_tagged

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from lit_genre.data import genres as module
-from lit_genre.data.genres import check_text, genres_path, load_genres
+from lit_genre.data.metadata import fma_genres as module
+from lit_genre.data.metadata.fma_genres import check_text, genres_path, load_genres
 from lit_genre.errors import LitGenreError
 
 ROWS = [

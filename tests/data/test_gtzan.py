@@ -4,7 +4,7 @@ import pytest
 import soundfile
 
 from lit_genre import GTZANDataModule
-from lit_genre.data.track import SPLITS
+from lit_genre.data.metadata.track import SPLITS
 from lit_genre.errors import LitGenreError
 from tests.conftest import tone
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from lit_genre.data.labels import balanced_weights, class_counts, class_names, genres_of, label_array
-from lit_genre.data.track import Track
+from lit_genre.data.metadata.labels import balanced_weights, class_counts, class_names, genres_of, label_array
+from lit_genre.data.metadata.track import Track
 
 
 def track(track_id: int, genre_top: str, *genres: str) -> Track:

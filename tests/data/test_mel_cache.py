@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lit_genre.data.mel_cache import MelCache
+from lit_genre.data.loading.mel_cache import MelCache
 from tests.data.test_sampler import CLIP, Lengths
 
 SHAPE = (4, 6)

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from lit_genre.data.folder import AudioFolder
-from lit_genre.data.music_files import (
+from lit_genre.data.datamodules.predict import AudioFolder
+from lit_genre.data.metadata.audio_files import (
     HIDDEN,
     NO_FILE,
     NO_SUFFIX,

@@ -4,10 +4,10 @@ import numpy as np
 import soundfile
 import torch
 
-from lit_genre.data.dataset import ClipDataset
-from lit_genre.data.resident import ResidentPCM
-from lit_genre.data.sampler import Clip, RandomClips
-from lit_genre.data.store_builder import build_store
+from lit_genre.data.loading.dataset import ClipDataset
+from lit_genre.data.loading.device_audio import ResidentPCM
+from lit_genre.data.loading.samplers import Clip, RandomClips
+from lit_genre.data.store.builder import build_store
 from tests.conftest import tone
 
 RATE = 8000

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lit_genre.data.labels import balanced_weights
-from lit_genre.data.sampler import DENSE, EvenClips, RandomClips, even_starts
+from lit_genre.data.loading.samplers import DENSE, EvenClips, RandomClips, even_starts
+from lit_genre.data.metadata.labels import balanced_weights
 
 RATE = 22050
 CLIP = RATE // 2

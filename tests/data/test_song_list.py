@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from lit_genre.data.kept_list import number_songs, read_kept, write_songs
-from lit_genre.data.song_list import Song, read_songs
+from lit_genre.data.metadata.manifest import Song, read_songs
+from lit_genre.data.metadata.saved_split import number_songs, read_kept, write_songs
 from lit_genre.errors import LitGenreError
 
 LINES = ["path,genre,split,artist", "a.wav,Jazz,train,Ann", "b.wav,Rock,val,Bob", "c/d.wav,Rock,test,"]
@@ -122,5 +122,5 @@ def test_numbers_stay_and_are_exact_in_a_double() -> None:
 
 
 def test_songs_of_one_number_get_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lit_genre.data.kept_list.number_of", lambda path: 7)
+    monkeypatch.setattr("lit_genre.data.metadata.saved_split.number_of", lambda path: 7)
     assert number_songs(["b", "a"]) == {"a": 7, "b": 8}

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from lit_genre.data.song_list import Song
-from lit_genre.data.splits import SHARES, GroupBy, absences, artist_groups, leaks, split_songs
-from lit_genre.data.track import SPLITS
+from lit_genre.data.metadata.manifest import Song
+from lit_genre.data.metadata.splits import SHARES, GroupBy, absences, artist_groups, leaks, split_songs
+from lit_genre.data.metadata.track import SPLITS
 from lit_genre.errors import LitGenreError
 
 SLACK = 0.05

@@ -18,10 +18,12 @@ import pytest
 import soundfile
 from filelock import FileLock
 
-from lit_genre.data import lock, store, store_builder
 from lit_genre.data.decoding.track_audio import TrackAudio, TrackStatus, decode, decode_track
-from lit_genre.data.store import COLUMNS, PCMStore, find_damaged, open_store, read_index, store_folder
-from lit_genre.data.store_builder import build_index, build_store
+from lit_genre.data.store import builder as store_builder
+from lit_genre.data.store import lock
+from lit_genre.data.store import pcm as store
+from lit_genre.data.store.builder import build_index, build_store
+from lit_genre.data.store.pcm import COLUMNS, PCMStore, find_damaged, open_store, read_index, store_folder
 from lit_genre.errors import LitGenreError
 from tests.conftest import tone
 
@@ -263,7 +265,7 @@ def test_a_killed_build_goes_on(tmp_path: Path) -> None:
     for path in list(files.values())[1:]:
         os.link(files[0], path)
     script = (
-        "import sys; from pathlib import Path; from lit_genre.data.store_builder import build_store; "
+        "import sys; from pathlib import Path; from lit_genre.data.store.builder import build_store; "
         "folder = Path(sys.argv[1]); "
         "build_store(folder / 's', {k: folder / f'{k}.mp3' for k in range(150)}, 22050)"
     )

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lit_genre.data.artists import id_keys
-from lit_genre.data.tags import Tags, decode_texts, read_tags
+from lit_genre.data.metadata.artists import id_keys
+from lit_genre.data.metadata.tags import Tags, decode_texts, read_tags
 from tests.data.tagged_files import FORMATS, ape, dff, dsf, flac, id3v1, id3v2, mp4, wav, write_tagged
 
 LATIN_1, UTF_16, UTF_16_BE, UTF_8 = b"\0", b"\1", b"\2", b"\3"

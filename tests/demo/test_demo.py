@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from lit_genre.data.fma import load_tracks
+from lit_genre.data.metadata.fma import load_tracks
 from lit_genre.demo.instruments import BANDS, TIMBRES, master, note
 from lit_genre.demo.synth import GENRES, synthesise
 from lit_genre.demo.write import write_demo

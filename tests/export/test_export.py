@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lit_genre import Backbone, GenreClassifier, LitGenreError, load_model
+from lit_genre.backbones.registry import backbones
 from lit_genre.batch import Task
 from lit_genre.export.card import _data
 from lit_genre.export.check import TOLERANCE, check_same
@@ -20,7 +21,6 @@ from lit_genre.export.command import export
 from lit_genre.export.to_onnx import run_onnx
 from lit_genre.export.to_torch import read_metadata, run_program
 from lit_genre.model.backbone import InputShape
-from lit_genre.plugins import backbones
 from tests.conftest import tone
 from tests.test_testing import SHIPPED
 
@@ -165,7 +165,7 @@ def test_the_hub_s_folder_loads_back_to_the_same_weights_and_has_a_card(run: Run
     ("module", "said"),
     [
         ("lit_genre.FMADataModule", "FMA medium, or data in its layout"),
-        ("lit_genre.data.datamodule.FMADataModule", "FMA medium, or data in its layout"),
+        ("lit_genre.data.datamodules.base.FMADataModule", "FMA medium, or data in its layout"),
         ("lit_genre.FolderDataModule", "Music of whoever trained it"),
         ("lit_genre.GTZANDataModule", "Kereliuk"),
         ("my_data.Songs", "Songs."),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lit_genre.backbones.crnn import CRNN
 from lit_genre.batch import Batch
 from lit_genre.errors import LitGenreError
-from lit_genre.load import load_model
+from lit_genre.inference.load import load_model
 from lit_genre.model.augment import Mixup
 from lit_genre.model.backbone import Backbone, InputShape
 from lit_genre.model.classifier import GenreClassifier

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_genre.errors import LitGenreError
-from lit_genre.load import load_model
+from lit_genre.inference.load import load_model
 from lit_genre.model import finite
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.losses import CrossEntropy

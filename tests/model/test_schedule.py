@@ -8,7 +8,7 @@ from lightning.pytorch.cli import ReduceLROnPlateau
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, CyclicLR, LRScheduler, OneCycleLR
 
 from lit_genre.errors import LitGenreError
-from lit_genre.model.schedule import OneCycle, check_cycle
+from lit_genre.model.optimization import OneCycle, check_cycle
 from tests.model.test_classifier import small
 from tests.model.test_finite import Diverges
 from tests.runs import QUIET, SMALL, Run, assert_same_weights, folder, metrics

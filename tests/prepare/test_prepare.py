@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from lit_genre.data import lock, store_builder
 from lit_genre.data.decoding.track_audio import TrackAudio, TrackStatus, decode_track
-from lit_genre.data.store import read_index
+from lit_genre.data.store import builder as store_builder
+from lit_genre.data.store import lock
+from lit_genre.data.store.pcm import read_index
 from lit_genre.errors import LitGenreError
 from lit_genre.prepare import command as module
 from lit_genre.prepare import space

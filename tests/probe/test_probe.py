@@ -10,15 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from lit_genre.data.fma_datamodule import FMADataModule
-from lit_genre.data.track import Split
-from lit_genre.load import load_model
+from lit_genre.data.datamodules.fma import FMADataModule
+from lit_genre.data.metadata.track import Split
+from lit_genre.inference.load import load_model
 from lit_genre.probe import embeddings as module
 from lit_genre.probe.embeddings import Clips, Embeddings
 from lit_genre.probe.head import Kind, fit_head, track_scores, track_weights
 from lit_genre.probe.layers import write_head
-from lit_genre.report.runs import read_run
-from lit_genre.run_folder import read_summary
+from lit_genre.runs.folder import read_summary
+from lit_genre.runs.reader import read_run
 from tests.conftest import WriteFMA, tone
 from tests.runs import QUIET, SMALL, Run, folder
 

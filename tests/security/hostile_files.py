@@ -495,7 +495,7 @@ _callback(
     save_dir=".",
     name="../../elsewhere/written",
 )
-_callback("W&B's files elsewhere", "lit_genre.logger.wandb_logger", save_dir=lambda c: str(c.target))
+_callback("W&B's files elsewhere", "lit_genre.loggers.wandb.wandb_logger", save_dir=lambda c: str(c.target))
 _callback("a logger at an address", "lightning.pytorch.loggers.MLFlowLogger", tracking_uri="http://127.0.0.1:9/")
 _callback("an average by a function", f"{_CALLBACKS}.StochasticWeightAveraging", swa_lrs=0.1, avg_fn=f"{MODULE}.make")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from markdown_it import MarkdownIt
 
-from lit_genre.data.track import Track
+from lit_genre.data.metadata.track import Track
 from lit_genre.model.metrics import TrackScores
 from lit_genre.text import one_line
 

@@ -11,22 +11,22 @@ import pytest
 import torch
 import yaml
 
-from lit_genre import plugins
-from lit_genre.answer.listen import Answer
-from lit_genre.answer.tables import CSVWriter, as_table
 from lit_genre.audit.findings import report as report_findings
 from lit_genre.audit.findings import write_lists
 from lit_genre.audit.label_noise import read_predictions
+from lit_genre.backbones import registry as plugins
+from lit_genre.backbones.command import Entry, _as_table
 from lit_genre.callbacks.history import _summary
 from lit_genre.callbacks.track_report import _write, _write_files, report_test
-from lit_genre.catalogue import Entry, _as_table
+from lit_genre.compare.command import _folders_of
 from lit_genre.console import console, progress
-from lit_genre.data.drop import read_drop_lists
-from lit_genre.data.lost import report_lost
+from lit_genre.data.datamodules.missing import report_lost
+from lit_genre.data.metadata.exclusions import read_drop_lists
+from lit_genre.inference.predictor import Answer
+from lit_genre.inference.writers import CSVWriter, as_table
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.prepare.command import _table
-from lit_genre.report.compare import _folders_of
-from lit_genre.report.runs import read_run
+from lit_genre.runs.reader import read_run
 from lit_genre.text import one_line, printable, spreadsheet_cell
 from tests.plain_net import PlainNet
 from tests.runs import Run

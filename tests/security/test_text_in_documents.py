@@ -10,18 +10,19 @@ import pytest
 import torch
 import yaml
 
-from lit_genre.callbacks import pictures, track_tables
-from lit_genre.callbacks.curves import Chosen, draw_curves
+from lit_genre.callbacks import track_tables
 from lit_genre.callbacks.track_report import _write
+from lit_genre.compare.command import report as report_runs
+from lit_genre.compare.page import write_page
+from lit_genre.compare.significance import Difference
+from lit_genre.compare.tables import as_markdown, difference_rows
 from lit_genre.export.card import write_card
-from lit_genre.logger import wandb_logger
+from lit_genre.loggers.wandb import wandb_logger
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import TrackScores
-from lit_genre.report.compare import report as report_runs
-from lit_genre.report.page import write_page
-from lit_genre.report.runs import Run as ReportedRun
-from lit_genre.report.significance import Difference
-from lit_genre.report.tables import as_markdown, difference_rows
+from lit_genre.plots import scores as pictures
+from lit_genre.plots.curves import Chosen, draw_curves
+from lit_genre.runs.reader import Run as ReportedRun
 from lit_genre.text import markdown, one_line, shorten, spreadsheet_cell
 from tests.plain_net import PlainNet
 from tests.security.hostile_names import (

@@ -40,8 +40,9 @@ class MP3Frames:
 
     Attributes:
         seconds: Length of the frames that are there, without what decoders trim.
-        declared_seconds: Length that the encoder's header declares; 0 without one.
-        lost_seconds: Estimated length of frames that were overwritten: of bytes that are neither frame nor tag.
+        declared_seconds: Length that the encoder's header declares; without one, the estimated length with the bytes at
+            the end that are neither frame nor tag; 0 without both.
+        lost_seconds: Estimated length of frames that were overwritten: of bytes between frames that are no tag.
         is_contiguous: Whether the frames follow each other from the beginning at one sample rate, as many as declared.
     """
 
@@ -68,7 +69,7 @@ def _scan(data: mmap.mmap, end: int) -> MP3Frames | None:
     position = _end_of_tags(data, 0, end)
     counts: Counter[_Frame] = Counter()
     first: tuple[int, _Frame] | None = None
-    junk_bytes = 0
+    junk_bytes = trailing_bytes = 0
     interrupted = is_contiguous = False
     while position + 4 <= end:
         frame = _FRAMES.get(data[position : position + 3])
@@ -85,8 +86,10 @@ def _scan(data: mmap.mmap, end: int) -> MP3Frames | None:
             position = after
             continue
         after = _resync(data, position + 1, end)
+        if after == end:
+            trailing_bytes = end - position
         # What comes before the first frame may be anything; zeros are a download that did not arrive.
-        if first is not None or not any(data[position : position + 64]):
+        elif first is not None or not any(data[position : position + 64]):
             junk_bytes += after - position
         position = after
     if first is None or counts.total() < 2:
@@ -95,16 +98,20 @@ def _scan(data: mmap.mmap, end: int) -> MP3Frames | None:
     frame, n_frames = first[1], counts.total()
     frame_seconds = frame.n_samples / frame.sample_rate
     seconds = sum(kind.n_samples / kind.sample_rate * count for kind, count in counts.items())
-    lost = junk_bytes / sum(kind.n_bytes * count for kind, count in counts.items()) * seconds
+    byte_seconds = seconds / sum(kind.n_bytes * count for kind, count in counts.items())
+    lost, lost_at_end = junk_bytes * byte_seconds, trailing_bytes * byte_seconds
     if declared_frames is not None:  # The frame with the header holds no sound.
         n_frames, seconds = n_frames - 1, seconds - frame_seconds
     trimmed_seconds = trimmed / frame.sample_rate
-    return MP3Frames(
-        max(0.0, seconds - trimmed_seconds),
-        max(0.0, declared_frames * frame_seconds - trimmed_seconds) if declared_frames else 0.0,
-        lost,
-        is_contiguous and (declared_frames is None or n_frames <= declared_frames),
-    )
+    seconds = max(0.0, seconds - trimmed_seconds)
+    declared_seconds = max(0.0, declared_frames * frame_seconds - trimmed_seconds) if declared_frames else 0.0
+    if declared_frames and n_frames <= declared_frames:
+        # Where no frame is missing, the bytes between the frames are none.
+        lost = min(lost, (declared_frames - n_frames) * frame_seconds)
+    elif lost_at_end:
+        declared_seconds = seconds + lost + lost_at_end
+    is_contiguous = is_contiguous and (declared_frames is None or n_frames <= declared_frames)
+    return MP3Frames(seconds, declared_seconds, lost, is_contiguous)
 
 
 def _frame_table() -> dict[bytes, _Frame]:

@@ -1,14 +1,37 @@
-"""Read how many bytes of samples a WAV or AIFF file declares; libsndfile says nothing where fewer are there.
+"""Read how many bytes of samples a file of chunks declares; libsndfile says nothing where fewer are there.
 
-Reference: Microsoft and IBM, "Multimedia Programming Interface and Data Specifications 1.0", 1991; Apple, "Audio
-Interchange File Format", 1989; EBU Tech 3306 (RF64).
+Reference: Microsoft and IBM, "Multimedia Programming Interface and Data Specifications 1.0", 1991 (WAV); EBU Tech 3306
+(RF64); Apple, "Audio Interchange File Format", 1989, and "Core Audio Format Specification", 2006; Sonic Foundry's W64;
+Sun's AU, as in the manual page audio(5).
 """
 
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, Literal, NamedTuple
 
 _UNKNOWN_FROM: Final = 0x7FFF0000
 """Programs that do not know yet how long they will go on write 0, or a size about the largest of 31 or 32 bits."""
+
+
+class _Chunks(NamedTuple):
+    """How a format divides a file.
+
+    Attributes:
+        first: Where the first chunk begins.
+        samples: First four bytes of the name of the chunk of samples.
+        name_bytes: Length of a name.
+        size_bytes: Length of a size.
+        order: Order of the bytes of a size.
+        alignment: Chunks begin at multiples of it.
+        header_counts: Whether a size includes name and size.
+    """
+
+    first: int
+    samples: bytes
+    name_bytes: int = 4
+    size_bytes: int = 4
+    order: Literal["little", "big"] = "big"
+    alignment: int = 2
+    header_counts: bool = False
 
 
 def missing_share(path: Path) -> float:
@@ -19,23 +42,46 @@ def missing_share(path: Path) -> float:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(12)
-        if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and head[8:] == b"WAVE":
-            order, wanted = ("big" if head[:4] == b"RIFX" else "little"), b"data"
-        elif head[:4] == b"FORM" and head[8:] in (b"AIFF", b"AIFC"):
-            order, wanted = "big", b"SSND"
+        head = file.read(16)
+        if head[:4] == b".snd":
+            start, declared = int.from_bytes(head[4:8]), int.from_bytes(head[8:12])
+            declared = declared if declared < _UNKNOWN_FROM else 0
+        elif chunks := _chunks(head):
+            start, declared = _find_samples(file, chunks)
         else:
             return 0.0
-        position, long_size = 12, 0
-        while len(head := file.read(8)) == 8:
-            name, n_bytes = head[:4], int.from_bytes(head[4:], order)  # type: ignore[arg-type]
-            if name == b"ds64":
-                long_size = int.from_bytes(file.read(16)[8:], "little")
-            if name == wanted:
-                declared = long_size if n_bytes == 0xFFFFFFFF and long_size else n_bytes
-                there = size - position - 8
-                is_known = 0 < declared < _UNKNOWN_FROM or declared == long_size > 0
-                return max(0.0, 1 - there / declared) if is_known else 0.0
-            position += 8 + n_bytes + n_bytes % 2
-            file.seek(position)
-    return 0.0
+    return max(0.0, 1 - (size - start) / declared) if declared > 0 else 0.0
+
+
+def _chunks(head: bytes) -> _Chunks | None:
+    if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
+        return _Chunks(12, b"data", order="little")
+    if head[:4] == b"RIFX" and head[8:12] == b"WAVE":
+        return _Chunks(12, b"data")
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return _Chunks(12, b"SSND")
+    if head[:4] == b"caff":
+        return _Chunks(8, b"data", size_bytes=8, alignment=1)
+    if head[:8] == b"riff\x2e\x91\xcf\x11":
+        return _Chunks(40, b"data", 16, 8, "little", 8, header_counts=True)
+    return None
+
+
+def _find_samples(file: BinaryIO, chunks: _Chunks) -> tuple[int, int]:
+    """Return where the samples begin, and how many bytes of them are declared; 0 if unknown."""
+    position, long_size = chunks.first, 0
+    header_bytes = chunks.name_bytes + chunks.size_bytes
+    file.seek(position)
+    while len(head := file.read(header_bytes)) == header_bytes:
+        n_bytes = int.from_bytes(head[chunks.name_bytes :], chunks.order) - header_bytes * chunks.header_counts
+        start = position + header_bytes
+        if head[:4] == b"ds64":
+            long_size = int.from_bytes(file.read(16)[8:], "little")
+        if head[:4] == chunks.samples:
+            if n_bytes == 0xFFFFFFFF and long_size:
+                return start, long_size
+            return start, n_bytes if chunks.size_bytes == 8 or n_bytes < _UNKNOWN_FROM else 0
+        position = start + max(0, n_bytes)
+        position += -position % chunks.alignment
+        file.seek(position)
+    return 0, 0

@@ -1,1 +1,0 @@
-"""From one checkpoint to answers about anyone's music."""

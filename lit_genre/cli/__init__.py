@@ -1,0 +1,1 @@
+"""The command line: LightningCLI, options before they are parsed, and what a checkpoint adds to them."""

@@ -1,0 +1,84 @@
+"""The parser of the command line: an error is one screen that says what was wrong and what there is instead."""
+
+import difflib
+import inspect
+import re
+from importlib import import_module
+from typing import Any, Final, NoReturn
+
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LightningArgumentParser
+
+from lit_genre.backbones.registry import known_backbones
+from lit_genre.errors import LitGenreError
+from lit_genre.text import printable
+
+_UNKNOWN_OPTION: Final = re.compile(r"(?:unrecognized arguments: --|does not accept option ')([\w.]+)")
+_UNKNOWN_ARGUMENT: Final = re.compile(r"Option '(\w+)' is not accepted.*class_path='([\w.]+)'")
+_UNKNOWN_OF_CLASS: Final = re.compile(r"class_path '([\w.]+)':\s+Option '(\w+)' is not accepted")
+
+_LISTED: Final = 12
+
+
+class GenreParser(LightningArgumentParser):
+    """LightningCLI's parser with errors for people."""
+
+    def print_usage(self, *args: Any, **kwargs: Any) -> None:
+        """Leave out the hundred lines of options that would hide the message."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Add the names that may have been meant."""
+        parser = getattr(ex, "subcommand_parser", None) or self
+        message += _alternatives(message, [action.dest for action in parser._actions])
+        super().error(printable(message), ex)
+
+
+def _alternatives(message: str, options: list[str]) -> str:
+    if found := _UNKNOWN_ARGUMENT.search(message):
+        return _close(found[1], _arguments_of(found[2]))
+    if found := _UNKNOWN_OF_CLASS.search(message):
+        return _close(found[2], _arguments_of(found[1]))
+    if found := _UNKNOWN_OPTION.search(message):
+        return _close(found[1], options)
+    if "model.backbone" in message:
+        return f"\n{known_backbones()}"
+    return ""
+
+
+def _close(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known) or (known if len(known) <= _LISTED else [])
+    return f"\nDid you mean {' or '.join(close)}?" if close else ""
+
+
+def named(class_path: str) -> Any:
+    """Import what a class path, such as lit_genre.FMADataModule, names."""
+    module, _, name = class_path.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def find_model_class(class_path: str) -> type[LightningModule]:
+    """Import the class of a model that the user names.
+
+    Raises:
+        LitGenreError: It cannot be imported, or is no LightningModule.
+    """
+    if "." not in class_path:
+        class_path = f"lit_genre.{class_path}"
+    try:
+        found = named(class_path)
+    except (AttributeError, ImportError, ValueError) as error:
+        raise LitGenreError(
+            f"The class of the model {class_path} cannot be imported: {error}. Is its module installed, or in a folder "
+            "of PYTHONPATH?"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, LightningModule)):
+        raise LitGenreError(f"{class_path} is no LightningModule: name a subclass of lit_genre.GenreClassifier.")
+    return found
+
+
+def _arguments_of(class_path: str) -> list[str]:
+    found = named(class_path)
+    # What a class hands on to its parent is an argument of the parent.
+    made_by = inspect.getmro(found) if inspect.isclass(found) else [found]
+    arguments = [argument for part in made_by for argument in inspect.signature(part).parameters.values()]
+    return list({argument.name: None for argument in arguments if argument.kind is not argument.VAR_KEYWORD})

@@ -1,0 +1,195 @@
+"""What a checkpoint and its run folder put in front of the user's command line, as far as they may."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from jsonargparse import Namespace
+from lightning.pytorch import LightningDataModule, LightningModule
+
+from lit_genre.cli.arguments import data_class_in
+from lit_genre.data.datamodules.base import TrackDataModule, trained_tracks
+from lit_genre.errors import LitGenreError
+from lit_genre.inference.load import trained_class
+from lit_genre.model.classifier import GenreClassifier
+from lit_genre.runs.folder import check_run_folder, own_texts, read_checkpoint, read_recipe, run_folder_of
+from lit_genre.trust.classes import Source
+from lit_genre.trust.hyperparameters import check_hyperparameters, check_weights, read_hyperparameters
+from lit_genre.trust.recipe import check_recipe, unnamed_places
+
+_PLACES: Final = frozenset(("root", "path", "csv"))
+
+
+@dataclass
+class Restored:
+    """What a checkpoint and the configuration of its run describe; empty without a checkpoint.
+
+    Attributes:
+        checkpoint: The file.
+        model_class: Class of the model.
+        hyperparameters: Arguments of the model.
+        recipe: Configuration of the run, as far as it may be followed; empty for a checkpoint that lies elsewhere.
+        written: The same as it stands in the file.
+    """
+
+    checkpoint: Path | None = None
+    model_class: type[LightningModule] = GenreClassifier
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    written: dict[str, Any] = field(default_factory=dict)
+
+    def differences(self) -> dict[str, tuple[Any, Any]]:
+        """List the arguments of the backbone that differ between checkpoint and recipe: (checkpoint's, recipe's).
+
+        A pretrained backbone is restored without the files that it was made from.
+        """
+        if "backbone" not in self.hyperparameters:
+            return {}
+        arguments = self.written["model"]["backbone"].get("init_args", {})
+        return {
+            name: (value, arguments[name])
+            for name, value in self.hyperparameters["backbone"].get("init_args", {}).items()
+            if name in arguments and value != arguments[name]
+        }
+
+
+def restore(
+    checkpoint: Path,
+    trust: bool,
+    named: frozenset[str],
+    sections: Sequence[str],
+    model_class: type[LightningModule] | None = None,
+) -> Restored:
+    """Read a checkpoint and the configuration of its run, and check what they ask for.
+
+    Args:
+        checkpoint: The file.
+        trust: Whether to follow whatever they ask for.
+        named: Texts in the user's own words.
+        sections: What is taken from the configuration of the run: `model`, `data`, `trainer` and so on.
+        model_class: Class of the model that the user names; None for that of the checkpoint.
+
+    Raises:
+        LitGenreError: They are damaged, or ask for something that is not trusted.
+    """
+    folder = run_folder_of(checkpoint)
+    if folder and not trust:
+        check_run_folder(folder)
+    content = read_checkpoint(checkpoint)
+    check_weights(content.get("state_dict"), checkpoint)
+    source = Source(checkpoint, named, own_texts(checkpoint))
+    model_class = model_class or trained_class(content, source, trust)
+    written = read_recipe(checkpoint)
+    recipe = {name: value for name, value in written.items() if name in sections}
+    hyperparameters: dict[str, Any] = {}
+    if issubclass(model_class, GenreClassifier):
+        hyperparameters = read_hyperparameters(checkpoint, content.get("hyper_parameters"))
+        if folder and not isinstance((written.get("model") or {}).get("backbone"), dict):
+            raise LitGenreError(f"{folder / 'config.yaml'} is damaged: it does not name the backbone of a model.")
+        if not trust:
+            check_hyperparameters(hyperparameters, source, model_class)
+    if folder is not None and not trust:
+        recipe = check_recipe(recipe, Source(folder / "config.yaml", named, source.own))
+    return Restored(checkpoint, model_class, hyperparameters, recipe, written)
+
+
+def data_of(recipe: dict[str, Any], asked: str | None, configs: list[str]) -> dict[str, Any]:
+    """Return the data of a run's recipe: nothing where the user names another class.
+
+    Where the user names the class that it has, the data may lie elsewhere: its places are left out.
+    """
+    data = recipe["data"]
+    names = [asked] if asked else [name for config in configs if (name := data_class_in(config))]
+    if names and names[-1].rpartition(".")[2] != data["class_path"].rpartition(".")[2]:
+        return {}
+    if asked:
+        arguments = {name: value for name, value in data.get("init_args", {}).items() if name not in _PLACES}
+        data = data | {"init_args": arguments}
+    return {"data": data}
+
+
+def check_backbone(model: Namespace, restored: Restored) -> None:
+    """Refuse a checkpoint of another backbone than the one that is asked for."""
+    if "backbone" not in restored.hyperparameters:
+        return
+    paths = (model.backbone.class_path, restored.hyperparameters["backbone"]["class_path"])
+    names = [path.rpartition(".")[2] for path in paths]
+    if names[0] != names[1]:
+        raise LitGenreError(
+            f"{restored.checkpoint} holds a {names[1]}, but the configuration asks for a {names[0]}: "
+            "name another checkpoint, or leave out the configuration of the model."
+        )
+
+
+def check_places(data: Namespace, restored: Restored) -> None:
+    """Refuse places of the data that only the configuration of a run from elsewhere names."""
+    written = restored.written.get("data", {}).get("init_args") or {}
+    if names := unnamed_places(vars(data.init_args) if data.get("init_args") else {}):
+        options = " ".join(f"--data.{name}={_as_option(written[name])}" for name in names)
+        raise LitGenreError(
+            f"The configuration of the run of {restored.checkpoint} was not written by this account, or was edited "
+            f"since, and names places of its own. If you want them, name them yourself: {options} Or, if you trust "
+            "whoever made the run, add --trust."
+        )
+
+
+def check_optimization(model: Namespace, restored: Restored) -> None:
+    """Refuse another optimiser or scheduler, or other options of it, than those of the run that is resumed.
+
+    Their state, learning rate included, comes from the checkpoint: other options would be ignored, and the state of
+    another class would be taken over without a word.
+    """
+    for part in ("optimizer", "scheduler"):
+        before, now = restored.written["model"].get(part), model.get(part)
+        now = now.as_dict() if isinstance(now, Namespace) else now
+        if before and now and (changed := _changed(before, now)):
+            raise LitGenreError(
+                f"{restored.checkpoint} restores the state of its {part}, so that {changed} cannot be changed now: "
+                f"leave out what you say of model.{part}, or start another run without --ckpt_path."
+            )
+
+
+def _changed(before: dict[str, Any], now: dict[str, Any]) -> str:
+    if before["class_path"].rpartition(".")[2] != now["class_path"].rpartition(".")[2]:
+        return f"{before['class_path']} to {now['class_path']}"
+    old, new = before.get("init_args") or {}, now.get("init_args") or {}
+    # Tuples of defaults are lists in a file.
+    different = [name for name in old.keys() & new.keys() if json.dumps(old[name]) != json.dumps(new[name])]
+    return ", ".join(f"{name} from {old[name]} to {new[name]}" for name in sorted(different))
+
+
+def check_resumable(checkpoint: Path, data: LightningDataModule, max_epochs: int | None) -> None:
+    """Refuse to resume what is no training, or is longer than asked for, or with other music."""
+    content = read_checkpoint(checkpoint)
+    if not content.get("optimizer_states"):
+        raise LitGenreError(
+            f"{checkpoint} holds weights alone, as a probe leaves them: there is no training to go on with."
+        )
+    if max_epochs is not None and 0 <= max_epochs < (done := _epochs_of(content)):
+        raise LitGenreError(
+            f"{checkpoint} has trained for {done} epochs, more than trainer.max_epochs={max_epochs}: ask for more."
+        )
+    before = trained_tracks(content)
+    if before is not None and isinstance(data, TrackDataModule):
+        now = data.ids_of("train")
+        if 2 * len(before & now) < len(before):
+            raise LitGenreError(
+                f"{checkpoint} was trained on {len(before):,} tracks, of which {len(before & now):,} are among the "
+                f"{len(now):,} training tracks in {data.audio_folder}: a run goes on with its own data. To train "
+                "on other music, begin another by leaving out --ckpt_path; a head for it on what this network has "
+                "learnt is trained by lit-genre probe."
+            )
+
+
+def _epochs_of(content: dict[str, Any]) -> int:
+    """Count the epochs that a checkpoint has finished; 0 where it does not tell."""
+    try:
+        return int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+    except (KeyError, TypeError, ValueError):
+        return 0
+
+
+def _as_option(value: Any) -> str:
+    return "'[" + ",".join(map(str, value)) + "]'" if isinstance(value, list) else str(value)

@@ -1,0 +1,73 @@
+"""The Trainer of the command line for Python: its callbacks, its logger and the folder of a run."""
+
+import warnings
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import Logger
+
+from lit_genre.batch import Task
+from lit_genre.callbacks.checkpoint import selection
+from lit_genre.cli.parser import named
+from lit_genre.errors import LitGenreError
+from lit_genre.model.metrics import HEADLINE
+from lit_genre.runs.folder import BEST, holds_run, new_run_folder
+
+
+def trainer(
+    folder: str | Path | None = None,
+    select_by: str | None = None,
+    task: Task = "single",
+    callbacks: Sequence[Callback] = (),
+    logger: Logger | Sequence[Logger] | bool = True,
+    resume: bool = False,
+    **options: Any,
+) -> Trainer:
+    """Build a Trainer that leaves what `lit-genre fit` and `lit-genre test` leave, but for config.yaml.
+
+    Args:
+        folder: Folder of the run; None for a new one in runs/.
+        select_by: What best.ckpt is chosen by: a logged metric, such as `val/loss`, or `last`; None for the primary
+            score of validation.
+        task: That of the data, which the primary score follows.
+        callbacks: Further callbacks, after those that every run has.
+        logger: Lightning's loggers; True for Weights & Biases, offline without an account; False for none.
+        resume: Whether the folder holds a run that is resumed, by `fit(model, data, ckpt_path=...)`.
+        **options: Those of `lightning.pytorch.Trainer`, such as max_epochs; by default as in
+            `lit_genre/cli/defaults.yaml`.
+
+    Returns:
+        The Trainer. `fit(model, data)` trains, `test(model, data, ckpt_path="best")` tests the best checkpoint.
+
+    Raises:
+        LitGenreError: The folder holds a run.
+    """
+    path = Path(folder).expanduser() if folder else new_run_folder("run")
+    if holds_run(path) and not resume:
+        raise LitGenreError(f"{path} holds a run already: name another folder, or resume it by resume=True.")
+    defaults = yaml.safe_load((files("lit_genre.cli") / "defaults.yaml").read_text(encoding="utf-8"))["trainer"]
+    monitor, mode = selection(select_by or f"val/{HEADLINE[task]}")
+    for callback in defaults["callbacks"]:
+        if callback.get("init_args", {}).get("filename") == BEST:
+            callback["init_args"] |= {"monitor": monitor, "mode": mode}
+    described = defaults.pop("logger")
+    loggers = [_built(described, save_dir=str(path))] if logger is True else logger
+    built = {name: [_built(part) for part in defaults.pop(name)] for name in ("callbacks", "plugins")}
+    # The first one is best.ckpt, which is what is meant.
+    warnings.filterwarnings("ignore", message=r".*is called with Trainer configured with multiple `ModelCheckpoint`")
+    plugins = [*built["plugins"], *options.pop("plugins", [])]
+    return Trainer(
+        **defaults | options,
+        default_root_dir=path,
+        logger=loggers,
+        callbacks=[*built["callbacks"], *callbacks],
+        plugins=plugins,
+    )
+
+
+def _built(described: dict[str, Any], **more: Any) -> Any:
+    return named(described["class_path"])(**described.get("init_args", {}), **more)

@@ -1,0 +1,1 @@
+"""The command `compare`: runs of several configurations and seeds, and a report on them."""

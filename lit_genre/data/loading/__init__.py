@@ -1,0 +1,1 @@
+"""Clips as tensors: data sets, samplers, and streams of whole files."""

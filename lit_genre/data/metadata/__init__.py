@@ -1,0 +1,1 @@
+"""What is known of each track: its genre, split and artist, and where its audio is."""

@@ -1,0 +1,1 @@
+"""Decoded audio on the disk, and clips read straight from compressed files."""

@@ -1,0 +1,1 @@
+"""A trained model's predictions of audio files."""

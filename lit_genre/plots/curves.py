@@ -1,0 +1,112 @@
+"""The course of a run over its epochs: which epoch was chosen, how far training ran ahead, and the picture of it."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lit_genre.model.metrics import HEADLINE
+from lit_genre.plots.figure import figure
+from lit_genre.text import shorten
+
+Row = dict[str, float]
+
+
+class Chosen(NamedTuple):
+    """The epoch that best.ckpt is of.
+
+    Attributes:
+        row: Its row of metrics.csv.
+        by: What it was chosen by, in words.
+    """
+
+    row: Row
+    by: str
+
+
+def choose(rows: list[Row], monitor: str | None, mode: str) -> Chosen | None:
+    """Find the epoch that a checkpoint with this monitor and mode is of; None where none has been scored by it."""
+    if monitor is None:
+        return Chosen(rows[-1], "the last") if rows else None
+    scored = [row for row in rows if monitor in row]
+    if not scored:
+        return None
+    best = (max if mode == "max" else min)(scored, key=lambda row: row[monitor])
+    return Chosen(best, f"{'greatest' if mode == 'max' else 'least'} {in_words(monitor)}")
+
+
+def draw_curves(rows: list[Row], path: Path, chosen: Chosen | None = None, augmented: bool = False) -> None:
+    """Plot loss and accuracy, or what stands in its place, of training and validation, and the gap between the two.
+
+    Args:
+        rows: One row an epoch, with `epoch` and `train/` and `val/` of loss and accuracy.
+        path: PNG to write.
+        chosen: The epoch to mark.
+        augmented: Whether the clips that training is scored on are augmented, which makes the gap look small.
+    """
+    headline = headline_of(rows)
+    gap = [gap_of(row) for row in rows]
+    panels = ["loss", headline] + ["gap"] * any(value is not None for value in gap)
+    with figure(path, 5 * len(panels), 4) as drawn:
+        for axes, quantity in zip(drawn.subplots(1, len(panels)), panels, strict=True):
+            _draw_splits(axes, rows, quantity, augmented)
+            if quantity == "gap":
+                _draw_gap(axes, rows, gap)
+            if quantity == headline:
+                axes.set_ylim(0, 1.02)
+            title = f"gap: train minus val {in_words(headline)}" if quantity == "gap" else in_words(quantity)
+            axes.set(xlabel="epoch", title=title)
+            _finish(axes, chosen)
+
+
+def _draw_splits(axes: Any, rows: list[Row], quantity: str, augmented: bool) -> None:
+    for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
+        values = [row.get(f"{split}/{quantity}", float("nan")) for row in rows]
+        if any(value == value for value in values):
+            name = "train, on augmented clips" if split == "train" and augmented else split
+            axes.plot(_epochs(rows), values, color=colour, label=name, marker=_marker(rows))
+
+
+def _draw_gap(axes: Any, rows: list[Row], gap: list[float | None]) -> None:
+    points = [float("nan") if value is None else 100 * value for value in gap]
+    axes.plot(_epochs(rows), points, color="tab:red", marker=_marker(rows))
+    axes.fill_between(_epochs(rows), 0, points, color="tab:red", alpha=0.15)
+    axes.set_ylabel("percentage points")
+
+
+def _finish(axes: Any, chosen: Chosen | None) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    if chosen is not None:
+        number = int(chosen.row["epoch"]) + 1
+        # The metric may have the name of a genre in it.
+        text = f"chosen: epoch {number}, {shorten(chosen.by, 32)}"
+        axes.axvline(number, color="grey", linestyle=":", label=text)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(frameon=False)
+
+
+def _epochs(rows: list[Row]) -> list[float]:
+    return [row["epoch"] + 1 for row in rows]
+
+
+def _marker(rows: list[Row]) -> str | None:
+    return "." if len(rows) < 40 else None
+
+
+def gap_of(row: Row) -> float | None:
+    """Tell how much better an epoch did on what it was trained on, 0 to 1; None where that is not known."""
+    headline = headline_of([row])
+    train, val = row.get(f"train/{headline}"), row.get(f"val/{headline}")
+    return None if train is None or val is None else train - val
+
+
+def headline_of(rows: list[Row]) -> str:
+    """Name the metric, without its split, by which a run with these rows chooses its best epoch."""
+    names = {name for row in rows for name in row}
+    return next((name for name in HEADLINE.values() if f"val/{name}" in names), "accuracy")
+
+
+def in_words(name: str) -> str:
+    """Write the name of a metric for people."""
+    return name.replace("_", " ").replace("/", " ")

@@ -1,0 +1,106 @@
+"""The pictures of a test: confusion of genres, precision over recall, and how far probabilities can be trusted."""
+
+from pathlib import Path
+
+import torch
+from torchmetrics.functional.classification import (
+    multiclass_average_precision,
+    multiclass_confusion_matrix,
+    multiclass_precision_recall_curve,
+)
+
+from lit_genre.model.metrics import (
+    BINS,
+    TrackScores,
+    average_precision_of,
+    calibration_error,
+    calibration_error_by_chance,
+)
+from lit_genre.plots.figure import figure, label
+
+
+def draw_confusion(scores: TrackScores, classes: list[str], title: str, path: Path) -> None:
+    """Plot how often each genre (row) was taken for each (column), as share and number of its tracks."""
+    counts = multiclass_confusion_matrix(scores.probs, scores.label, len(classes))
+    shares = counts / counts.sum(1, keepdim=True).clamp(min=1)
+    names, places = [label(name) for name in classes], range(len(classes))
+    # Long names need room beside the matrix.
+    side = 2.5 + 0.6 * len(classes) + 0.1 * max(0, max(map(len, names)) - len("Experimental"))
+    with figure(path, side + 1, side) as drawn:
+        axes = drawn.subplots()
+        picture = axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
+        axes.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(places, names)
+        axes.set(xlabel="predicted", ylabel="genre", title=title)
+        for row, column in torch.nonzero(counts).tolist():
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, str(int(counts[row, column])), ha="center", va="center", color=colour)
+        drawn.colorbar(picture, label="share of the genre's tracks", shrink=0.8)
+
+
+def precision_recall(scores: TrackScores, classes: list[str]) -> dict[str, tuple[list[float], list[float], float]]:
+    """Compute recall, precision and average precision for each genre that the tracks have."""
+    precision, recall, _ = multiclass_precision_recall_curve(scores.probs, scores.label, len(classes))
+    average = multiclass_average_precision(scores.probs, scores.label, len(classes), average="none")
+    present = set(scores.label.tolist())
+    return {
+        name: (recall[place].tolist(), precision[place].tolist(), float(average[place]))
+        for place, name in enumerate(classes)
+        if place in present
+    }
+
+
+def draw_precision_recall(scores: TrackScores, classes: list[str], path: Path) -> None:
+    """Plot precision over recall for each genre."""
+    from matplotlib import colormaps
+
+    with figure(path, 8, 5.5) as drawn:
+        axes = drawn.subplots()
+        for place, (name, (recall, precision, average)) in enumerate(precision_recall(scores, classes).items()):
+            text = f"{label(name)}, average {average:.2f}"
+            axes.plot(recall, precision, color=colormaps["tab20"](place % 20), label=text)
+        axes.set(xlabel="recall", ylabel="precision", title="precision over recall", xlim=(0, 1.02), ylim=(0, 1.02))
+        axes.grid(alpha=0.3)
+        drawn.legend(loc="outside right upper", frameon=False)
+
+
+def draw_average_precision(scores: TrackScores, classes: list[str], path: Path) -> None:
+    """Plot the average precision of each genre that the tracks have, where they may have several, best above."""
+    average = average_precision_of(scores)
+    # What a guess would have: the share of the tracks that have the genre.
+    chance = scores.label.float().mean(0)
+    order = [place for place in average.argsort().tolist() if not average[place].isnan()]
+    names = [f"{label(classes[place])} ({int(scores.label[:, place].sum())})" for place in order]
+    # Two names may be the same once they are cut: each bar has its number.
+    rows = range(len(order))
+    with figure(path, 8, 1.5 + 0.2 * len(order)) as drawn:
+        axes = drawn.subplots()
+        axes.barh(rows, average[order].numpy(), color="tab:blue", label="average precision")
+        axes.plot(chance[order].numpy(), rows, "|", color="tab:orange", label="chance")
+        axes.set_yticks(rows, names)
+        axes.set(xlim=(0, 1.02), ylim=(-0.7, len(order) - 0.3), xlabel="average precision", title="genre (tracks)")
+        axes.legend(frameon=False, loc="lower right")
+        axes.grid(axis="x", alpha=0.3)
+
+
+def draw_reliability(scores: TrackScores, classes: list[str], path: Path) -> None:
+    """Plot the accuracy of predictions over the probability they were made with, and how many there are of each."""
+    confidence, predicted = scores.probs.max(1)
+    right = (predicted == scores.label).float()
+    place = (confidence * BINS).long().clamp(max=BINS - 1)
+    count = place.bincount(minlength=BINS).numpy()
+    accuracy = place.bincount(right, minlength=BINS).numpy() / count.clip(min=1)
+    centres = (torch.arange(BINS).numpy() + 0.5) / BINS
+    filled = count > 0
+    error, chance = calibration_error(scores, classes), calibration_error_by_chance(scores)
+    title = (
+        f"reliability: expected calibration error {error:.3f}\n{chance:.3f} if all {len(right)} probabilities were true"
+    )
+    with figure(path, 6, 7) as drawn:
+        above, below = drawn.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        above.bar(centres[filled], accuracy[filled], width=0.9 / BINS, color="tab:blue", label="found")
+        above.plot((0, 1), (0, 1), color="grey", linestyle=":", label="accuracy equal to the probability")
+        above.set(ylabel="accuracy", ylim=(0, 1.02), title=title)
+        above.legend(frameon=False)
+        below.bar(centres, count, width=0.9 / BINS, color="tab:grey")
+        below.set(xlabel="probability of the predicted genre", ylabel="tracks", xlim=(0, 1))

@@ -1,0 +1,212 @@
+"""Reads a finished run back from its folder."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Any, Final
+
+import pandas as pd
+import torch
+
+from lit_genre.errors import LitGenreError
+from lit_genre.model.metrics import TrackScores, calibration_error, score
+from lit_genre.runs.folder import check_run_folder, read_summary
+from lit_genre.trust.plain import read_yaml
+
+_OF_THE_MACHINE: Final = frozenset(
+    ("root", "path", "csv", "store_root", "num_workers", "residence", "decode_once", "cache_mel", "max_lost", "seed")
+)
+"""Arguments of the data that make no other data of it."""
+
+_OF_TRAINING: Final = (
+    *("max_epochs", "min_epochs", "max_steps", "limit_train_batches"),
+    *("accumulate_grad_batches", "gradient_clip_val", "precision", "callbacks"),
+)
+"""Arguments of the trainer that make another model of it."""
+
+
+_LEADING: Final = ["track_id", "genre", "predicted"]
+"""Columns of test.csv before those of the genres."""
+
+
+@dataclass
+class Run:
+    """A run, as its folder tells it; None where it does not.
+
+    Attributes:
+        folder: Where it lies.
+        model: What it is compared as: a name of its own, that of its configuration in a comparison, else its backbone.
+        seed: Seed of everything.
+        backbone: Class of its backbone.
+        parameters: Number of parameters of the backbone.
+        feature_seconds: Time of computing features or embeddings of the training and validation tracks before training;
+            0 for a network, which computes them in training; None where an earlier run computed them. Seconds.
+        seconds: Training time: epochs with their validation, or fitting classifiers and choosing one of them on
+            validation. Seconds. Decoding before training and the test are part of neither time.
+        epochs: Number of epochs.
+        best_val: Best validation accuracy per track, 0 to 1.
+        epoch: Number of the epoch that was chosen and tested, from 1.
+        chosen_by: What it was chosen by.
+        train: Training accuracy of that epoch, per clip as it was trained on, 0 to 1.
+        val: Validation accuracy of that epoch, per track, 0 to 1.
+        test: Test accuracy per track, 0 to 1.
+        f1_macro: F1 of the test, the mean over genres, 0 to 1.
+        calibration_error: How far probability and accuracy of the test are apart, on average, 0 to 1.
+        memory_gb: Peak memory of the accelerator, or else of the process, GB.
+        is_baseline: Whether it is what networks are held against, not one itself.
+        error: Why it failed, "" where it did not.
+        settings: All that makes it another run than those of its model, but seed, machine and place of the data.
+        history: A row an epoch, of metrics.csv.
+        predictions: A row a test track, of test.csv; its index is the track's id.
+    """
+
+    folder: Path
+    model: str
+    seed: int | None = None
+    backbone: str = ""
+    parameters: int | None = None
+    feature_seconds: float | None = None
+    seconds: float | None = None
+    epochs: int | None = None
+    best_val: float | None = None
+    epoch: int | None = None
+    chosen_by: str = ""
+    train: float | None = None
+    val: float | None = None
+    test: float | None = None
+    f1_macro: float | None = None
+    calibration_error: float | None = None
+    memory_gb: float | None = None
+    is_baseline: bool = False
+    error: str = ""
+    settings: str = ""
+    history: pd.DataFrame = field(default_factory=pd.DataFrame)
+    predictions: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def gap(self) -> float | None:
+        """By how much training is ahead of validation in the epoch that was tested, -1 to 1."""
+        return None if self.train is None or self.val is None else self.train - self.val
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run's folder; what is not there yet is left out.
+
+    Raises:
+        LitGenreError: A file in it is damaged.
+    """
+    name, seed = re.fullmatch(r"(.*?)(?:-seed(\d{1,18}))?", folder.name, re.DOTALL).groups()  # type: ignore[union-attr]
+    run = Run(folder, name, None if seed is None else int(seed))
+    if folder.is_dir():
+        check_run_folder(folder)
+    try:
+        if (path := folder / "config.yaml").exists():
+            config = read_yaml(path)
+            check_task(config, path)
+            run.backbone = config["model"]["backbone"]["class_path"].rpartition(".")[2]
+            run.settings = _settings_of(config)
+            if seed is None:
+                # A baseline has no seed.
+                run.model, run.seed = run.backbone, _typed(config, "seed_everything", int)
+        path = folder / "summary.json"
+        if summary := read_summary(folder):
+            run.parameters, run.chosen_by = _typed(summary, "parameters", int), _typed(summary, "chosen_by", str) or ""
+            run.is_baseline, run.model = bool(summary.get("baseline")), _typed(summary, "name", str) or run.model
+        if (path := folder / "metrics.csv").exists():
+            _read_history(run, pd.read_csv(path).apply(pd.to_numeric), _typed(summary, "epoch", int))
+            # A network computes its features in training, and its summary does not mention them.
+            run.feature_seconds = _typed(summary, "feature_seconds", int | float) if "name" in summary else 0.0
+        if (path := folder / "test.csv").exists():
+            _read_predictions(run, path)
+        if (path := folder / "error.txt").exists():
+            run.error = path.read_text(encoding="utf-8").strip()
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise LitGenreError(
+            f"{path} is damaged: {type(error).__name__}: {error}. Delete the run, or leave it out."
+        ) from error
+    return run
+
+
+def _typed(content: dict[str, Any], name: str, kind: type | UnionType) -> Any:
+    """Return a value of a file; None where it is not there."""
+    value = content.get(name)
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{name} is {value!r}")
+    return value
+
+
+def tell_apart(runs: list[Run]) -> None:
+    """Give runs of one name that differ in more than the seed names of their own: they are no seeds of one model."""
+    kinds: dict[str, dict[tuple[str, str], list[Run]]] = {}
+    for run in runs:
+        of_name = kinds.setdefault(run.model, {})
+        tested = run.predictions[["genre"]].to_csv() if len(run.predictions) else ""
+        alike = (kind for kind in of_name if kind[0] == run.settings and (kind[1] == tested or not tested))
+        of_name.setdefault(next(alike, (run.settings, tested)), []).append(run)
+    for name, of_name in kinds.items():
+        for alike_runs in of_name.values() if len(of_name) > 1 else ():
+            folder = alike_runs[0].folder.resolve()
+            where = folder.name if folder.name != f"{name}-seed{alike_runs[0].seed}" else folder.parents[1].name
+            for run in alike_runs:
+                run.model = f"{name} ({where})"
+
+
+def check_task(config: dict[str, Any], path: Path) -> None:
+    """Refuse a configuration for tracks of several genres.
+
+    Raises:
+        LitGenreError: It is one.
+    """
+    data = config.get("data")
+    arguments = data.get("init_args") if isinstance(data, dict) else None
+    if isinstance(arguments, dict) and arguments.get("task") == "multi":
+        raise LitGenreError(
+            f"{path} is for tracks of several genres. A comparison rates accuracy, which those do not have: leave it "
+            "out, or set task: single."
+        )
+
+
+def _settings_of(config: dict[str, Any]) -> str:
+    """Lay out what determines a run beside its seed."""
+    data, trainer = config.get("data") or {}, config.get("trainer") or {}
+    arguments = {name: value for name, value in (data.get("init_args") or {}).items() if name not in _OF_THE_MACHINE}
+    training = {name: trainer.get(name) for name in _OF_TRAINING}
+    determining = [config["model"], data.get("class_path"), arguments, config.get("select_by"), training]
+    return json.dumps(determining, default=str)
+
+
+def _read_history(run: Run, history: pd.DataFrame, chosen: int | None) -> None:
+    run.history, run.epochs = history, len(history)
+    run.seconds = float(history["seconds"].sum())
+    if "val/accuracy" in history:
+        run.best_val = float(history["val/accuracy"].max())
+        if chosen is None:
+            # A run of before this was noted, or one without epochs.
+            chosen = int(history["epoch"][history["val/accuracy"].argmax()])
+    if chosen is not None:
+        (row,) = history[history["epoch"] == chosen].to_dict("records")
+        run.epoch = chosen + 1 if len(history) > 1 else None
+        run.train, run.val = row.get("train/accuracy"), row.get("val/accuracy")
+    if "memory_gb" in history:
+        run.memory_gb = float(history["memory_gb"].max())
+
+
+def _read_predictions(run: Run, path: Path) -> None:
+    # As text, header and all: genres may be called 1980, None or True, or have the name of another column.
+    header, *rows = pd.read_csv(path, header=None, dtype=str, keep_default_na=False).to_numpy().tolist()
+    if header[:3] != _LEADING:
+        raise ValueError(f"its columns begin with {', '.join(header[:3])}")
+    classes = header[3:]
+    columns = [[row[place] for row in rows] for place in range(3)]
+    track_id = [int(text) for text in columns[0]]
+    run.predictions = pd.DataFrame(dict(zip(_LEADING[1:], columns[1:], strict=True)), index=track_id)
+    label = torch.tensor([classes.index(genre) for genre in columns[1]])
+    probs = torch.tensor([[float(share) for share in row[3:]] for row in rows])
+    if not probs.isfinite().all():
+        raise ValueError("a probability is not a finite number")
+    scores = TrackScores(torch.tensor(track_id), probs, label)
+    rated = score(scores, classes)
+    run.test, run.f1_macro = float(rated["accuracy"]), float(rated["f1_macro"])
+    run.calibration_error = calibration_error(scores, classes)

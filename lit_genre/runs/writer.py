@@ -1,0 +1,55 @@
+"""What a run without epochs leaves: the files of any other, so that it can stand beside them in a report."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from lit_genre.callbacks.history import peak_memory, write_rows
+from lit_genre.callbacks.track_report import report_test
+from lit_genre.model.metrics import TrackScores, score
+from lit_genre.runs.folder import write_recipe
+
+Result = TypeVar("Result")
+
+
+def timed(function: Callable[[], Result]) -> tuple[Result, float]:
+    """Call a function; return its result and the time that it took, seconds."""
+    began = time.perf_counter()
+    result = function()
+    return result, time.perf_counter() - began
+
+
+def write_run(
+    folder: Path,
+    classes: list[str],
+    scores: dict[str, TrackScores],
+    seconds: float,
+    feature_seconds: float | None,
+    config: dict[str, Any],
+    summary: dict[str, Any],
+) -> None:
+    """Write config.yaml, metrics.csv of one row, what a test leaves, and summary.json, which says that all is there.
+
+    Args:
+        folder: Where it goes.
+        classes: Class names.
+        scores: Of each split that there is, "test" among them.
+        seconds: Training time: fitting the classifiers and choosing one of them on validation.
+        feature_seconds: Time of computing the features or embeddings of the training and validation tracks; None where
+            they were computed by an earlier run.
+        config: All that determined the run.
+        summary: What reports are to know of it.
+    """
+    write_recipe(folder, yaml.safe_dump(config, sort_keys=False))
+    rated = {f"{split}/accuracy": float(score(its, classes)["accuracy"]) for split, its in scores.items()}
+    del rated["test/accuracy"]
+    write_rows(
+        [{"epoch": 0, "seconds": round(seconds, 3), "memory_gb": round(peak_memory() / 1e9, 3), **rated}], folder
+    )
+    report_test(scores["test"], classes, folder)
+    summary = summary | {"feature_seconds": None if feature_seconds is None else round(feature_seconds, 3)}
+    (folder / "summary.json").write_text(json.dumps(summary) + "\n", encoding="utf-8")

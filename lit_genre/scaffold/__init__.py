@@ -1,0 +1,1 @@
+"""The command `new-backbone`: writes a plugin package to start from."""

@@ -1,0 +1,6 @@
+"""Checks for the tests of a plugin: `check_backbone` and `check_config`."""
+
+from lit_genre.testing.config import check_config
+from lit_genre.testing.contract import check_backbone
+
+__all__ = ["check_backbone", "check_config"]

@@ -1,0 +1,275 @@
+"""What finished runs come to: tables, differences, pictures and the page, from folders written here by hand."""
+
+import html.parser
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from lit_genre.compare.command import report
+from lit_genre.compare.page import write_page
+from lit_genre.compare.significance import differences
+from lit_genre.compare.tables import COLUMNS, PAPERS, as_markdown, models, paper_table, results
+from lit_genre.errors import LitGenreError
+from lit_genre.runs.reader import Run, read_run, tell_apart
+
+GENRES = ["Folk", "Rock"]
+
+
+def write_run(folder: Path, backbone: str, right: list[bool], val: list[float], seed: int = 0) -> Path:
+    """Write a run of which some test tracks were right."""
+    folder.mkdir(parents=True)
+    config = {"seed_everything": seed, "model": {"backbone": {"class_path": f"lit_genre.{backbone}"}}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "summary.json").write_text(json.dumps({"parameters": 1000}))
+    epochs = range(len(val))
+    history = {"epoch": epochs, "seconds": 2.5, "memory_gb": [1.0 + e for e in epochs], "train/accuracy": 0.9}
+    history |= {"val/accuracy": val, "train/loss": 0.5, "val/loss": 0.7}
+    pd.DataFrame(history).to_csv(folder / "metrics.csv", index=False)
+    rows = []
+    for track, is_right in enumerate(right):
+        genre = GENRES[track % 2]
+        predicted = genre if is_right else GENRES[1 - track % 2]
+        rows.append([100 + track, genre, predicted, *(0.8 if name == predicted else 0.2 for name in GENRES)])
+    pd.DataFrame(rows, columns=["track_id", "genre", "predicted", *GENRES]).to_csv(folder / "test.csv", index=False)
+    return folder
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Run]:
+    """A good model with two seeds, a bad one with one, and one that failed."""
+    folders = [
+        write_run(tmp_path / "good-seed0", "CRNN", [True] * 38 + [False] * 2, [0.5, 0.8, 0.7]),
+        write_run(tmp_path / "good-seed1", "CRNN", [True] * 36 + [False] * 4, [0.5, 0.9]),
+        write_run(tmp_path / "bad-seed0", "RNN", [True] * 20 + [False] * 20, [0.4, 0.6]),
+    ]
+    (tmp_path / "broken-seed0").mkdir()
+    (tmp_path / "broken-seed0" / "error.txt").write_text("no <memory> left\n")
+    return [read_run(folder) for folder in (*folders, tmp_path / "broken-seed0")]
+
+
+def test_a_run_is_read_back(runs: list[Run]) -> None:
+    good = runs[0]
+    assert (good.model, good.seed, good.backbone, good.parameters) == ("good", 0, "CRNN", 1000)
+    assert (good.epochs, good.seconds, good.memory_gb) == (3, 7.5, 3.0)
+    assert good.best_val == 0.8
+    assert good.test == pytest.approx(38 / 40)
+    # One Folk and one Rock are wrong: precision and recall are 19/20 for both.
+    assert good.f1_macro == pytest.approx(0.95)
+    assert (runs[3].error, runs[3].test) == ("no <memory> left", None)
+
+
+def test_a_run_from_anywhere_is_called_by_its_backbone(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path / "CRNN-20261122-130645", "CRNN", [True], [0.5], seed=7))
+    assert (run.model, run.seed) == ("CRNN", 7)
+
+
+def test_runs_that_differ_in_more_than_the_seed_are_told_apart(tmp_path: Path) -> None:
+    def anywhere(
+        name: str, seed: int = 0, data: dict[str, object] | None = None, tracks: int = 10, **more: object
+    ) -> Run:
+        folder = write_run(tmp_path / name, "CRNN", [True] * tracks, [0.5], seed=seed)
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        config["data"] = {"class_path": "lit_genre.FMADataModule", "init_args": {"subset": "small"} | (data or {})}
+        (folder / "config.yaml").write_text(yaml.safe_dump(config | more))
+        return read_run(folder)
+
+    runs = [
+        anywhere("CRNN-1"),
+        anywhere("CRNN-2", seed_everything=1, data={"root": "/elsewhere", "seed": 3, "num_workers": 4}),
+        anywhere("CRNN-3", data={"subset": "medium"}),
+        anywhere("CRNN-4", trainer={"max_epochs": 3, "devices": 2}),
+        anywhere("CRNN-5", data={"root": "/other/music"}, tracks=11),
+        anywhere("one/runs/CRNN-seed0", trainer={"max_epochs": 3, "devices": 1}),
+        anywhere("two/runs/CRNN-seed0", select_by="last"),
+    ]
+    (runs[1].folder / "test.csv").unlink()
+    runs[1] = read_run(runs[1].folder)
+    tell_apart(runs)
+    assert [run.model for run in runs] == [
+        *("CRNN (CRNN-1)", "CRNN (CRNN-1)", "CRNN (CRNN-3)", "CRNN (CRNN-4)", "CRNN (CRNN-5)"),
+        *("CRNN (CRNN-4)", "CRNN (two)"),
+    ]
+    alike = [read_run(run.folder) for run in runs[:2]]
+    tell_apart(alike)
+    assert {run.model for run in alike} == {"CRNN"}
+
+
+@pytest.mark.parametrize("genres", [("1980", "1990"), ("None", "NA"), ("True", "False")])
+def test_genres_may_look_like_something_else(tmp_path: Path, genres: tuple[str, str]) -> None:
+    folder = write_run(tmp_path / "a-seed0", "CRNN", [True, True, True, False], [0.5])
+    table = folder / "test.csv"
+    table.write_text(table.read_text().replace("Folk", genres[0]).replace("Rock", genres[1]))
+    assert read_run(folder).test == 0.75
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("metrics.csv", ""), ("summary.json", "{"), ("test.csv", "a,b\n1,2\n"), ("config.yaml", "")]
+)
+def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: str) -> None:
+    folder = write_run(tmp_path / "a-seed0", "CRNN", [True], [0.5])
+    (folder / name).write_text(content)
+    with pytest.raises(LitGenreError, match=rf"{name} is damaged"):
+        read_run(folder)
+
+
+def test_results_have_a_row_a_run(runs: list[Run]) -> None:
+    table = results(runs)
+    assert list(table.columns) == list(COLUMNS.values())
+    assert table["model"].tolist() == ["good", "good", "bad", "broken"]
+    assert table["test_accuracy"].tolist()[:3] == pytest.approx([0.95, 0.9, 0.5])
+    assert table["error"].tolist() == ["", "", "", "no <memory> left"]
+
+
+def test_the_papers_table_has_means_deviations_and_its_own_figures(runs: list[Run]) -> None:
+    assert models(runs) == ["good", "bad", "broken"]
+    rows = {row[0]: row[1:] for row in paper_table(runs, with_papers=True)}
+    assert rows[""] == ["good", "bad", "broken"]
+    # The mean of 95 and 90; their deviation is 5 / sqrt(2).
+    assert rows["test accuracy, %"] == ["92.5 ± 3.5", "50.0", ""]
+    assert rows["max validation accuracy, %"][0] == "85.0 ± 7.1"
+    assert rows["the paper: test accuracy, %"] == ["27.1", "11.1", ""]
+    assert rows["runs"] == ["2", "1", "0"]
+    assert not any(row[0].startswith("the paper") for row in paper_table(runs, with_papers=False))
+
+
+def test_the_papers_figures_are_of_the_seven() -> None:
+    from lit_genre.backbones.registry import backbones
+
+    assert PAPERS.keys() == {name for name, plugin in backbones().items() if plugin.package == "lit-genre"} - {
+        "CNN1DAttention"
+    }
+
+
+def test_a_clear_difference_matters_and_none_does_not(runs: list[Run], tmp_path: Path) -> None:
+    (clear,) = differences(runs)
+    assert (clear.first, clear.second, clear.tracks) == ("good", "bad", 40)
+    # 92.5 % of the tracks on average over seeds, against 50 %.
+    assert clear.points == pytest.approx(42.5)
+    assert clear.low < 42.5 < clear.high
+    assert clear.matters
+    same = [read_run(write_run(tmp_path / f"{name}-seed0", "RNN", [True, False] * 9, [0.5])) for name in "ab"]
+    (none,) = differences(same)
+    assert (none.points, none.low, none.high, none.matters) == (0, 0, 0, False)
+
+
+def test_one_track_of_eighty_is_no_difference(tmp_path: Path) -> None:
+    first = write_run(tmp_path / "a-seed0", "CRNN", [True] * 33 + [False] * 47, [0.5])
+    second = write_run(tmp_path / "b-seed0", "RNN", [True] * 30 + [False] * 48 + [True] * 2, [0.5])
+    (found,) = differences([read_run(first), read_run(second)])
+    assert found.points == pytest.approx(1.25)
+    assert not found.matters
+
+
+def test_only_tracks_that_all_have_are_compared(tmp_path: Path) -> None:
+    first = write_run(tmp_path / "a-seed0", "CRNN", [True] * 40, [0.5])
+    second = write_run(tmp_path / "b-seed0", "RNN", [False] * 30, [0.5])
+    assert differences([read_run(first), read_run(second)])[0].tracks == 30
+
+
+def test_runs_of_different_data_have_no_difference(tmp_path: Path) -> None:
+    first = write_run(tmp_path / "a-seed0", "CRNN", [True] * 8, [0.5])
+    second = write_run(tmp_path / "b-seed0", "RNN", [False] * 8, [0.5])
+    table = pd.read_csv(second / "test.csv")
+    table["track_id"] += 1000
+    table.to_csv(second / "test.csv", index=False)
+    assert differences([read_run(first), read_run(second)]) == []
+    third = write_run(tmp_path / "c-seed0", "CNN1DDeep", [True, True, True, False] * 2, [0.5])
+    found = differences([read_run(folder) for folder in (first, second, third)])
+    assert [(pair.first, pair.second, pair.points) for pair in found] == [("a", "c", 25)]
+    # A number that data sets share is another track where the genre is another.
+    table["track_id"] -= 1000
+    table[["genre", "predicted"]] = table[["predicted", "genre"]]
+    table.to_csv(second / "test.csv", index=False)
+    assert differences([read_run(first), read_run(second)]) == []
+
+
+def test_a_handful_of_tracks_is_no_difference(tmp_path: Path) -> None:
+    for n, count in ((5, 0), (6, 1)):
+        first, second = (
+            write_run(tmp_path / f"{n}" / f"{name}-seed0", "CRNN", [right] * n, [0.5])
+            for name, right in (("a", True), ("b", False))
+        )
+        assert len(differences([read_run(first), read_run(second)])) == count
+
+
+def test_a_network_that_loses_to_the_baseline_is_marked(runs: list[Run], tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "baseline", "SVM", [True] * 30 + [False] * 10, [0.7])
+    (folder / "summary.json").write_text(json.dumps({"parameters": None, "name": "MFCC+SVM", "baseline": True}))
+    runs.append(read_run(folder))
+    rows = {row[0]: row[1:] for row in paper_table(runs, with_papers=False)}
+    assert rows[""] == ["good", "MFCC+SVM", "bad", "broken"]
+    # 92.5 and 50 of its 75 %.
+    assert rows["over MFCC+SVM, points"] == ["+17.5", "", "-25.0 loses", ""]
+    (tmp_path / "curves.png").write_bytes(b"a picture")
+    write_page(runs, [], {"Curves": tmp_path / "curves.png"}, False, tmp_path / "report.html")
+    assert "<td class='loses' data-value='-25.0'>-25.0 loses</td>" in (tmp_path / "report.html").read_text()
+
+
+def test_the_epoch_that_was_tested_and_its_gap_are_read_back(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a-seed0", "CRNN", [True], [0.5, 0.8, 0.6])
+    (folder / "summary.json").write_text(json.dumps({"parameters": 9, "epoch": 2, "chosen_by": "the last"}))
+    run = read_run(folder)
+    assert (run.epoch, run.chosen_by, run.train, run.best_val) == (3, "the last", 0.9, 0.8)
+    # Of the epoch that was tested, not of the best.
+    assert run.gap == pytest.approx(0.9 - 0.6)
+
+
+def test_calibration_is_of_the_probabilities(tmp_path: Path) -> None:
+    # All are predicted with 0.8: right as often as that, or always.
+    calibrated = read_run(write_run(tmp_path / "a", "CRNN", [True] * 8 + [False] * 2, [0.5]))
+    modest = read_run(write_run(tmp_path / "b", "CRNN", [True] * 10, [0.5]))
+    assert calibrated.calibration_error == pytest.approx(0, abs=1e-6)
+    assert modest.calibration_error == pytest.approx(0.2, abs=1e-6)
+
+
+def test_markdown() -> None:
+    assert as_markdown([["", "a"], ["x", "1"]]) == "|  | a |\n|---|---|\n| x | 1 |\n"
+
+
+def test_all_is_written(runs: list[Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "report"
+    report(runs, folder)
+    assert {path.name for path in folder.iterdir()} == {
+        "results.csv", "table.md", "curves.png", "overfit.png", "report.html",
+    }  # fmt: skip
+    assert pd.read_csv(folder / "results.csv")["model"].tolist() == ["good", "good", "bad", "broken"]
+    assert "good over bad" in (folder / "table.md").read_text()
+    assert "broken-seed0 failed: no <memory> left" in capsys.readouterr().out
+
+
+class Page(html.parser.HTMLParser):
+    """Collects the cells and what the page asks a network for."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.text: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_the_page_needs_no_network_and_shows_what_it_was_given(runs: list[Run], tmp_path: Path) -> None:
+    (tmp_path / "curves.png").write_bytes(b"a picture")
+    page = tmp_path / "report.html"
+    write_page(runs, differences(runs), {"Curves": tmp_path / "curves.png"}, True, page)
+    text = page.read_text()
+    read = Page(text)
+    assert all(link.startswith("data:") for link in read.links)
+    assert "url(" not in text
+    assert "no <memory> left" in read.text
+    assert "92.5 ± 3.5" in read.text
+    assert "data-value='92.5'" in text
+    assert "3 runs of 3 models, tested on 40 tracks. 1 failed." in text
+
+
+def test_nothing_to_report_is_said(tmp_path: Path) -> None:
+    with pytest.raises(LitGenreError, match="holds no run to report on"):
+        report([], tmp_path)
