@@ -1,40 +1,40 @@
 """GenreClassifier: the one LightningModule, which trains and scores any backbone."""
 
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from pydoc import locate
 from typing import Any, Final, Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import LRSchedulerTypeUnion, OptimizerLRScheduler
 from torch import Tensor, nn
 
-from lit_genre.batch import Batch, Task, clip_samples
+from lit_genre.batch import Batch, Task
 from lit_genre.errors import LitGenreError
 from lit_genre.model.augment import Augmentation
 from lit_genre.model.backbone import Backbone, InputShape
 from lit_genre.model.batch_norm import note_on_batch_norm
 from lit_genre.model.data_check import check_data
-from lit_genre.model.finite import LossMonitor, check_finite, check_weights_to_save
+from lit_genre.model.factories import build_loss, check_classes
+from lit_genre.model.finite import LossMonitor, check_weights_to_save
 from lit_genre.model.frontend import LogMel
-from lit_genre.model.losses import DEFAULT_LOSS, Loss, class_weights_of
-from lit_genre.model.mean_normalization import Changes
+from lit_genre.model.losses import Loss, class_weights_of
 from lit_genre.model.metrics import HEADLINE, TrackAverage, TrackScores, score
-from lit_genre.model.optimization import Interval, OneCycle, check_cycle, interval_of
-from lit_genre.model.precision import keeping_dtype
-from lit_genre.model.source_code import source_digest
+from lit_genre.model.network import Network
+from lit_genre.model.optimization import (
+    Interval,
+    build_optimization,
+    check_cycle,
+    set_cycle_length,
+    step_plateau_schedulers,
+)
+from lit_genre.model.step_seed import seed_step
 
 # A class alone would lose its name in jsonargparse 4.53 where a default configuration file sets options of it.
 PAPERS_ADAM: Final = partial(torch.optim.Adam, weight_decay=2e-3)
-
-_GIVEN_BY: Final = {"mel": "lit_genre.LogMel", "waveform": "torch.nn.Identity"}
 
 _RECIPE: Final = [
     *("augment", "label_smoothing", "loss", "optimizer", "scheduler", "scheduler_interval", "compile_backbone"),
@@ -42,7 +42,7 @@ _RECIPE: Final = [
 """Arguments of the training alone, which a checkpoint does not store."""
 
 
-class GenreClassifier(LightningModule):
+class GenreClassifier(Network):
     """A front-end, a backbone and a linear head, trained by cross-entropy of a softmax, or of a sigmoid for each genre.
 
     A run whose loss, or whose probabilities of the validation tracks, are not finite stops with an error before the
@@ -112,105 +112,27 @@ class GenreClassifier(LightningModule):
         compile_backbone: bool = False,
     ) -> None:
         super().__init__()
-        self.clip_samples = clip_samples(clip_seconds, sample_rate)
         if not 0 <= label_smoothing < 1:
             raise LitGenreError(f"label_smoothing is {label_smoothing}, but must be at least 0 and below 1.")
-        _check_classes(classes, task)
+        check_classes(classes, task)
         self.save_hyperparameters(ignore=_RECIPE)
-        if "_instantiator" not in self.hparams:
-            # Not from the command line, whose configuration is plain already.
-            self.hparams.update(
-                backbone=_plain(backbone),
-                frontend=_plain(frontend),
-                _instantiator="lightning.pytorch.cli.instantiate_module",
-            )
+        self._build_network(
+            backbone, frontend, augment, task, sample_rate, clip_seconds, changes, head_dim, len(classes)
+        )
+        if compile_backbone:
+            self.backbone.compile()
         self.classes = list(classes)
-        self.task: Task = task
-        self.sample_rate = sample_rate
         self.optimizer, self.scheduler, self.scheduler_interval = optimizer, scheduler, scheduler_interval
         self.seed = torch.initial_seed()
         self._validated = -1
 
-        self.frontend = frontend(sample_rate)
-        with torch.no_grad():
-            self.input_shape = tuple(self.frontend(torch.zeros(1, self.clip_samples)).shape[1:])
-        self.augment = nn.ModuleList(augment)
-        self.views = Changes() if changes and len(self.input_shape) == 2 else nn.Identity()
-        self.backbone = self._build_backbone(backbone, tuple(self.views(torch.zeros(1, *self.input_shape)).shape[1:]))
-        if compile_backbone:
-            self.backbone.compile()
-        self.head = _head(self.backbone.embedding_dim, head_dim, len(classes))
-
-        self.loss = _build_loss(loss, task, label_smoothing)
+        self.loss = build_loss(loss, task, label_smoothing)
         weights = class_weights_of(class_counts, task) if class_weights else None
-        self.loss_weights: Tensor | None
         # It follows from the arguments.
         self.register_buffer("loss_weights", weights, persistent=False)
         self.averages = nn.ModuleDict({split: TrackAverage() for split in ("val", "test", "predict")})
         self._losses = {split: LossMonitor(split) for split in ("train", "val", "test")}
         self.track_scores: TrackScores | None = None
-
-    def _build_backbone(self, factory: Callable[[InputShape], Backbone], input_shape: InputShape) -> Backbone:
-        described = self.hparams["backbone"]
-        name = described["class_path"].rpartition(".")[2]
-        # Before it is built, too: of a wrong shape it may be huge, or fail with words that lead astray.
-        _check_takes(name, locate(described["class_path"]), input_shape)
-        try:
-            backbone = factory(input_shape)
-            backbone.embedding_dim  # noqa: B018, for whoever forgot it hears of it here
-        except LitGenreError:
-            raise
-        except Exception as error:  # A class of anyone's, given anything.
-            raise LitGenreError(
-                f"The backbone {name} cannot be built for items of shape {input_shape}: {type(error).__name__}: {error}"
-            ) from error
-        _check_takes(name, backbone, input_shape)
-        if backbone.sample_rate not in (None, self.sample_rate):
-            raise LitGenreError(
-                f"The backbone {name} was made for {backbone.sample_rate} Hz, but sample_rate is {self.sample_rate}: "
-                f"set --model.sample_rate={backbone.sample_rate}."
-            )
-        init_args = {**described.get("init_args", {}), **backbone.restore_args()}
-        self.hparams["backbone"] = {**described, "init_args": init_args}
-        return backbone
-
-    def forward(self, waveform: Tensor) -> Tensor:
-        """Map waveforms, shape (b, n), to logits, shape (b, c)."""
-        return self._logits(self.spectrogram(waveform))
-
-    def spectrogram(self, waveform: Tensor) -> Tensor:
-        """Map waveforms, shape (b, n), to what the front-end makes of them, shape (b, m, f)."""
-        mel: Tensor = self.frontend(_to_float(waveform))
-        return mel
-
-    def spectrogram_identity(self) -> tuple[str, tuple[int, ...]]:
-        """Say what determines a clip's spectrogram beside its samples, and the shape of one, for who keeps them.
-
-        Raises:
-            LitGenreError: The front-end is trained, or gives no spectrogram.
-        """
-        name = type(self.frontend).__name__
-        if any(parameter.requires_grad for parameter in self.frontend.parameters()):
-            raise LitGenreError(f"cache_mel keeps what a fixed front-end computes, but this {name} is trained.")
-        if len(self.input_shape) != 2:
-            raise LitGenreError(f"cache_mel keeps spectrograms, but {name} gives items of shape {self.input_shape}.")
-        determining = [self.hparams["frontend"], self.sample_rate, source_digest(self.frontend)]
-        return json.dumps(determining, default=str), self.input_shape
-
-    def answer(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        """Map waveforms, shape (b, n), to probabilities, shape (b, c), and to the backbone's embeddings, (b, d).
-
-        Raises:
-            LitGenreError: A probability is not finite.
-        """
-        embedding = self._embed(self.spectrogram(waveform))
-        probs = self.probabilities(self.head(embedding).float())
-        check_finite(probs, "The model's probabilities")
-        return probs, embedding
-
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """Map logits to probabilities, shapes (b, c), which add up to 1 where a track has one genre only."""
-        return logits.sigmoid() if self.task == "multi" else logits.softmax(-1)
 
     @classmethod
     def for_data(cls, data: Any, backbone: Callable[[InputShape], Backbone], **arguments: Any) -> "GenreClassifier":
@@ -306,28 +228,6 @@ class GenreClassifier(LightningModule):
             self._average(split).update(batch.track_id, self.probabilities(logits.detach()), batch.label)
         return loss
 
-    def _mel(self, batch: Batch) -> Tensor:
-        return self.spectrogram(batch.waveform) if batch.mel is None else batch.mel.float()
-
-    def _logits(self, mel: Tensor) -> Tensor:
-        logits: Tensor = self.head(self._embed(mel))
-        return logits.float()
-
-    def _embed(self, mel: Tensor) -> Tensor:
-        # The front-end stays in float32 where the network is in another precision.
-        embedding: Tensor = self.backbone(self.views(mel).to(next(self.head.parameters()).dtype))
-        return embedding
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "GenreClassifier":
-        """Move and convert all parts, but leave the front-end and the class weights in float32."""
-        frontend, weights, convert = self.frontend, self.loss_weights, keeping_dtype(fn)
-        # A stand-in, so that the order of the parts stays the same.
-        self.frontend = nn.Identity()
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.frontend = frontend._apply(convert, recurse)  # type: ignore[no-untyped-call]
-        self.loss_weights = None if weights is None else convert(weights)
-        return self
-
     def on_validation_epoch_start(self) -> None:
         """Begin to collect losses."""
         self._losses["val"].start()
@@ -367,19 +267,8 @@ class GenreClassifier(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimiser, without weight decay where it would do harm, and the scheduler."""
-        decayed = [p for part in (self.backbone, self.head) for p in part.parameters() if p.ndim > 1]
-        chosen = {id(p) for p in decayed}
-        rest = [p for p in self.parameters() if id(p) not in chosen]
-        optimizer = self.optimizer([{"params": decayed}, {"params": rest, "weight_decay": 0.0}])
-        if self.scheduler is None:
-            return optimizer
-        scheduler = self.scheduler(optimizer)
-        monitor = scheduler.monitor if isinstance(scheduler, ReduceLROnPlateau) else None
-        interval = interval_of(scheduler, self.scheduler_interval)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": interval, "monitor": monitor, "strict": False},
-        }
+        parts = (self.backbone, self.head)
+        return build_optimization(self, parts, self.optimizer, self.scheduler, self.scheduler_interval)
 
     def on_fit_start(self) -> None:
         """Print a line where batch normalisation depends on the number of processes."""
@@ -388,11 +277,7 @@ class GenreClassifier(LightningModule):
 
     def on_train_start(self) -> None:
         """Set the length of one cycle: no sooner, for to ask loads the data, which must know where it goes on."""
-        for config in self.trainer.lr_scheduler_configs:
-            if isinstance(config.scheduler, OneCycle):
-                change = config.scheduler.set_total_steps(self.trainer.estimated_stepping_batches)
-                if change is not None:
-                    self.print(change)
+        set_cycle_length(self.trainer, self.print)
 
     def on_train_epoch_start(self) -> None:
         """Begin to collect losses."""
@@ -400,12 +285,7 @@ class GenreClassifier(LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Start the step's random numbers from (seed, epoch, rank, step), so that a resumed run draws the same."""
-        place = (self.seed, self.current_epoch, self.global_rank, batch_idx)
-        seed = int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0])
-        # torch.manual_seed does the same, and formats a stack trace for each device that is not there.
-        torch.default_generator.manual_seed(seed)
-        if self.device.type != "cpu":
-            torch.get_device_module(self.device).manual_seed(seed)
+        seed_step(self.seed, self.current_epoch, self.global_rank, batch_idx, self.device)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Check the losses of the epoch behind its last batch, before the validation, and now and then before."""
@@ -418,13 +298,7 @@ class GenreClassifier(LightningModule):
         Lightning 2.6 does so after it, and a resumed run would have one such step less.
         """
         self._losses["train"].check(self.trainer)
-        for config in self.trainer.lr_scheduler_configs:
-            monitor = config.monitor or ""
-            value = self.trainer.callback_metrics.get(monitor)
-            # Lightning keeps the scores of an earlier epoch, which have been counted.
-            stale = monitor.startswith("val/") and self._validated != self.current_epoch
-            if isinstance(config.scheduler, ReduceLROnPlateau) and value is not None and not stale:
-                config.scheduler.step(value)
+        step_plateau_schedulers(self.trainer, is_validated=self._validated == self.current_epoch)
 
     def lr_scheduler_step(self, scheduler: LRSchedulerTypeUnion, metric: Any) -> None:
         """Step any other scheduler."""
@@ -459,59 +333,3 @@ class GenreClassifier(LightningModule):
         self.hparams.update(checkpoint["hyper_parameters"])
         if self._trainer is not None:
             self.seed = checkpoint["seed"]
-
-
-def _to_float(waveform: Tensor) -> Tensor:
-    """Bring integer PCM to full scale 1, float32."""
-    if waveform.is_floating_point():
-        return waveform.float()
-    return waveform.float() / -torch.iinfo(waveform.dtype).min
-
-
-def _head(embedding_dim: int, head_dim: int | None, n_classes: int) -> nn.Module:
-    if head_dim is None:
-        return nn.Linear(embedding_dim, n_classes)
-    return nn.Sequential(nn.Linear(embedding_dim, head_dim), nn.ReLU(), nn.Linear(head_dim, n_classes))
-
-
-def _check_classes(classes: Sequence[str], task: Task) -> None:
-    if len(classes) < 2 and task == "single":
-        raise LitGenreError(
-            f"The data has one genre only, {', '.join(map(repr, classes))}: a classifier needs tracks of two or more."
-        )
-
-
-def _build_loss(factory: Callable[[Task, float], Loss] | None, task: Task, label_smoothing: float) -> Loss:
-    loss = (factory or DEFAULT_LOSS[task])(task, label_smoothing)
-    name = type(loss).__name__
-    if not isinstance(loss, Loss):
-        raise LitGenreError(f"{name} is no subclass of lit_genre.Loss, as model.loss must be.")
-    if weights := list(loss.state_dict()):
-        raise LitGenreError(
-            f"The loss {name} has weights of its own, {', '.join(weights)}, which no checkpoint stores: compute it "
-            "without parameters, and register its buffers with persistent=False."
-        )
-    return loss
-
-
-def _check_takes(name: str, backbone: Any, input_shape: InputShape) -> None:
-    """Refuse a backbone, or a class of one, that does not take what the front-end gives."""
-    given = "mel" if len(input_shape) == 2 else "waveform"
-    takes = getattr(backbone, "takes", given)
-    if takes != given:
-        raise LitGenreError(
-            f"The backbone {name} takes a {takes}, but the front-end gives items of shape {input_shape}: "
-            f"choose frontend: {_GIVEN_BY.get(takes, 'one that gives it')}."
-        )
-
-
-def _plain(factory: Any) -> dict[str, Any]:
-    """Write a class, or a partial of one, as the plain data that the command line's configuration has for it."""
-    parts = (factory.func, *factory.args) if isinstance(factory, partial) else (factory,)
-    for part in parts:
-        if isinstance(part, type):
-            init_args = dict(factory.keywords) if isinstance(factory, partial) else {}
-            return {"class_path": f"{part.__module__}.{part.__qualname__}", "init_args": init_args}
-    raise LitGenreError(
-        f"{factory!r} cannot be written into a checkpoint: pass a class, or functools.partial(Class, name=value)"
-    )

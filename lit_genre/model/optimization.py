@@ -1,10 +1,13 @@
-"""Learning rates over the course of training, and how often each scheduler steps."""
+"""Optimiser and scheduler: groups of parameters, learning rates over the course of training, and when they step."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
-from lightning.pytorch.cli import ReduceLROnPlateau
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
 
@@ -86,6 +89,71 @@ class OneCycle(LRScheduler):
         if place < self.rise:
             return _BEGIN + (1 - _BEGIN) * _half_cosine(place / self.rise)
         return _half_cosine((1 - place) / (1 - self.rise)) if self.rise < 1 else 1.0
+
+
+def build_optimization(
+    model: nn.Module,
+    decayed_parts: Sequence[nn.Module],
+    optimizer: OptimizerCallable,
+    scheduler: LRSchedulerCallable | None,
+    interval: Interval | None,
+) -> OptimizerLRScheduler:
+    """Build what `configure_optimizers` returns.
+
+    Args:
+        model: The model.
+        decayed_parts: Its parts whose weights decay. Their biases and normalisation do not, nor do the other parts.
+        optimizer: Called with the groups of parameters.
+        scheduler: Called with the optimiser; None for a constant learning rate.
+        interval: How often the scheduler steps; None for what suits it.
+    """
+    decayed = [p for part in decayed_parts for p in part.parameters() if p.ndim > 1]
+    chosen = {id(p) for p in decayed}
+    rest = [p for p in model.parameters() if id(p) not in chosen]
+    built = optimizer([{"params": decayed}, {"params": rest, "weight_decay": 0.0}])
+    if scheduler is None:
+        return built
+    schedule = scheduler(built)
+    monitor = schedule.monitor if isinstance(schedule, ReduceLROnPlateau) else None
+    return {
+        "optimizer": built,
+        "lr_scheduler": {
+            "scheduler": schedule,
+            "interval": interval_of(schedule, interval),
+            "monitor": monitor,
+            "strict": False,
+        },
+    }
+
+
+def set_cycle_length(trainer: Trainer, report: Callable[[str], None]) -> None:
+    """Set the length of each OneCycle of a trainer to its number of steps.
+
+    Args:
+        trainer: The trainer, whose data is loaded by this call.
+        report: Called with a line about a change of the length in a resumed run.
+    """
+    for config in trainer.lr_scheduler_configs:
+        if isinstance(config.scheduler, OneCycle):
+            change = config.scheduler.set_total_steps(trainer.estimated_stepping_batches)
+            if change is not None:
+                report(change)
+
+
+def step_plateau_schedulers(trainer: Trainer, is_validated: bool) -> None:
+    """Step the schedulers that watch a score.
+
+    Args:
+        trainer: The trainer.
+        is_validated: Whether this epoch was validated. Lightning keeps the scores of an earlier one, which counted
+            already.
+    """
+    for config in trainer.lr_scheduler_configs:
+        monitor = config.monitor or ""
+        value = trainer.callback_metrics.get(monitor)
+        is_stale = monitor.startswith("val/") and not is_validated
+        if isinstance(config.scheduler, ReduceLROnPlateau) and value is not None and not is_stale:
+            config.scheduler.step(value)
 
 
 def check_cycle(checkpoint: Mapping[str, Any], max_epochs: int | None, max_steps: int) -> None:

@@ -1,0 +1,118 @@
+"""Build the backbone, the head and the loss of a model from classes, and describe classes as plain data."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pydoc import locate
+from typing import Any, Final
+
+from torch import nn
+
+from lit_genre.batch import Task
+from lit_genre.errors import LitGenreError
+from lit_genre.model.backbone import Backbone, InputShape
+from lit_genre.model.losses import DEFAULT_LOSS, Loss
+
+_FRONTENDS: Final = {"mel": "lit_genre.LogMel", "waveform": "torch.nn.Identity"}
+"""A front-end that returns what a backbone takes."""
+
+
+def describe(factory: Any) -> dict[str, Any]:
+    """Describe a class, or a functools.partial of one, by plain data as a configuration has it.
+
+    Returns:
+        `class_path` and `init_args`.
+
+    Raises:
+        LitGenreError: The factory is neither, so no checkpoint could store it.
+    """
+    parts = (factory.func, *factory.args) if isinstance(factory, partial) else (factory,)
+    for part in parts:
+        if isinstance(part, type):
+            init_args = dict(factory.keywords) if isinstance(factory, partial) else {}
+            return {"class_path": f"{part.__module__}.{part.__qualname__}", "init_args": init_args}
+    raise LitGenreError(
+        f"{factory!r} cannot be written into a checkpoint: pass a class, or functools.partial(Class, name=value)"
+    )
+
+
+def build_backbone(
+    factory: Callable[[InputShape], Backbone], described: Mapping[str, Any], input_shape: InputShape, sample_rate: int
+) -> Backbone:
+    """Build a backbone for items of a shape.
+
+    Args:
+        factory: The class.
+        described: The class as plain data, from `describe`.
+        input_shape: Shape of one item: (m, f) or (n,).
+        sample_rate: Sample rate of the waveforms, Hz.
+
+    Raises:
+        LitGenreError: The backbone cannot be built, takes items of another kind, or was made for another sample rate.
+    """
+    name = described["class_path"].rpartition(".")[2]
+    # Before it is built, too: for a wrong shape it may be huge, or fail with a misleading error.
+    _check_takes(name, locate(described["class_path"]), input_shape)
+    try:
+        backbone = factory(input_shape)
+        backbone.embedding_dim  # noqa: B018, raises here if the class does not set it
+    except LitGenreError:
+        raise
+    except Exception as error:  # A user's class may raise anything.
+        raise LitGenreError(
+            f"The backbone {name} cannot be built for items of shape {input_shape}: {type(error).__name__}: {error}"
+        ) from error
+    _check_takes(name, backbone, input_shape)
+    if backbone.sample_rate not in (None, sample_rate):
+        raise LitGenreError(
+            f"The backbone {name} was made for {backbone.sample_rate} Hz, but sample_rate is {sample_rate}: "
+            f"set --model.sample_rate={backbone.sample_rate}."
+        )
+    return backbone
+
+
+def build_head(embedding_dim: int, head_dim: int | None, n_classes: int) -> nn.Module:
+    """Build the head: linear, or with a hidden layer of `head_dim` units."""
+    if head_dim is None:
+        return nn.Linear(embedding_dim, n_classes)
+    return nn.Sequential(nn.Linear(embedding_dim, head_dim), nn.ReLU(), nn.Linear(head_dim, n_classes))
+
+
+def build_loss(factory: Callable[[Task, float], Loss] | None, task: Task, label_smoothing: float) -> Loss:
+    """Build the loss; None is the default of the task.
+
+    Raises:
+        LitGenreError: The class is no loss, or its objects have weights, which no checkpoint stores.
+    """
+    loss = (factory or DEFAULT_LOSS[task])(task, label_smoothing)
+    name = type(loss).__name__
+    if not isinstance(loss, Loss):
+        raise LitGenreError(f"{name} is no subclass of lit_genre.Loss, as model.loss must be.")
+    if weights := list(loss.state_dict()):
+        raise LitGenreError(
+            f"The loss {name} has weights of its own, {', '.join(weights)}, which no checkpoint stores: compute it "
+            "without parameters, and register its buffers with persistent=False."
+        )
+    return loss
+
+
+def check_classes(classes: Sequence[str], task: Task) -> None:
+    """Refuse data with a single genre per track and one genre in all.
+
+    Raises:
+        LitGenreError: There is one class.
+    """
+    if len(classes) < 2 and task == "single":
+        raise LitGenreError(
+            f"The data has one genre only, {', '.join(map(repr, classes))}: a classifier needs tracks of two or more."
+        )
+
+
+def _check_takes(name: str, backbone: Any, input_shape: InputShape) -> None:
+    """Refuse a backbone, or a class of one, that does not take what the front-end gives."""
+    given = "mel" if len(input_shape) == 2 else "waveform"
+    takes = getattr(backbone, "takes", given)
+    if takes != given:
+        raise LitGenreError(
+            f"The backbone {name} takes a {takes}, but the front-end gives items of shape {input_shape}: "
+            f"choose frontend: {_FRONTENDS.get(takes, 'one that gives it')}."
+        )

@@ -1,0 +1,138 @@
+"""The network of a GenreClassifier: front-end, backbone and head, and what it predicts."""
+
+import json
+from collections.abc import Callable, Sequence
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+
+from lit_genre.batch import Batch, Task, clip_samples
+from lit_genre.errors import LitGenreError
+from lit_genre.model.augment import Augmentation
+from lit_genre.model.backbone import Backbone, InputShape
+from lit_genre.model.factories import build_backbone, build_head, describe
+from lit_genre.model.finite import check_finite
+from lit_genre.model.mean_normalization import Changes
+from lit_genre.model.precision import keeping_dtype
+from lit_genre.model.source_code import source_digest
+
+
+class Network(LightningModule):
+    """Maps waveforms to logits: the part of `GenreClassifier` that a prediction needs.
+
+    Shape:
+        - waveform: (b, n), int16 PCM or floating point of full scale 1, any n
+        - Output: logits, (b, c)
+
+    Attributes:
+        task: Whether a track has one genre or several.
+        sample_rate: Sample rate of the waveforms, Hz.
+        clip_samples: Length of a training clip, samples.
+        input_shape: Shape of one item that the front-end returns.
+    """
+
+    loss_weights: Tensor | None
+
+    def _build_network(
+        self,
+        backbone: Callable[[InputShape], Backbone],
+        frontend: Callable[[int], nn.Module],
+        augment: Sequence[Augmentation],
+        task: Task,
+        sample_rate: int,
+        clip_seconds: float | None,
+        changes: bool,
+        head_dim: int | None,
+        n_classes: int,
+    ) -> None:
+        """Build all parts with weights; the arguments are those of `GenreClassifier`."""
+        if "_instantiator" not in self.hparams:
+            # Not from the command line, whose configuration is plain already.
+            self.hparams.update(
+                backbone=describe(backbone),
+                frontend=describe(frontend),
+                _instantiator="lightning.pytorch.cli.instantiate_module",
+            )
+        self.task: Task = task
+        self.sample_rate = sample_rate
+        self.clip_samples = clip_samples(clip_seconds, sample_rate)
+        self.frontend = frontend(sample_rate)
+        with torch.no_grad():
+            self.input_shape = tuple(self.frontend(torch.zeros(1, self.clip_samples)).shape[1:])
+        self.augment = nn.ModuleList(augment)
+        self.views = Changes() if changes and len(self.input_shape) == 2 else nn.Identity()
+        described = self.hparams["backbone"]
+        input_shape = tuple(self.views(torch.zeros(1, *self.input_shape)).shape[1:])
+        self.backbone = build_backbone(backbone, described, input_shape, sample_rate)
+        # What a checkpoint needs to build it again without the files that it was made from.
+        init_args = {**described.get("init_args", {}), **self.backbone.restore_args()}
+        self.hparams["backbone"] = {**described, "init_args": init_args}
+        self.head = build_head(self.backbone.embedding_dim, head_dim, n_classes)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Map waveforms, shape (b, n), to logits, shape (b, c)."""
+        return self._logits(self.spectrogram(waveform))
+
+    def spectrogram(self, waveform: Tensor) -> Tensor:
+        """Map waveforms, shape (b, n), to what the front-end makes of them, shape (b, m, f)."""
+        mel: Tensor = self.frontend(_to_float(waveform))
+        return mel
+
+    def spectrogram_identity(self) -> tuple[str, tuple[int, ...]]:
+        """Say what determines a clip's spectrogram beside its samples, and the shape of one, for who keeps them.
+
+        Raises:
+            LitGenreError: The front-end is trained, or gives no spectrogram.
+        """
+        name = type(self.frontend).__name__
+        if any(parameter.requires_grad for parameter in self.frontend.parameters()):
+            raise LitGenreError(f"cache_mel keeps what a fixed front-end computes, but this {name} is trained.")
+        if len(self.input_shape) != 2:
+            raise LitGenreError(f"cache_mel keeps spectrograms, but {name} gives items of shape {self.input_shape}.")
+        determining = [self.hparams["frontend"], self.sample_rate, source_digest(self.frontend)]
+        return json.dumps(determining, default=str), self.input_shape
+
+    def answer(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """Map waveforms, shape (b, n), to probabilities, shape (b, c), and to the backbone's embeddings, (b, d).
+
+        Raises:
+            LitGenreError: A probability is not finite.
+        """
+        embedding = self._embed(self.spectrogram(waveform))
+        probs = self.probabilities(self.head(embedding).float())
+        check_finite(probs, "The model's probabilities")
+        return probs, embedding
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Map logits to probabilities, shapes (b, c), which add up to 1 where a track has one genre only."""
+        return logits.sigmoid() if self.task == "multi" else logits.softmax(-1)
+
+    def _mel(self, batch: Batch) -> Tensor:
+        return self.spectrogram(batch.waveform) if batch.mel is None else batch.mel.float()
+
+    def _logits(self, mel: Tensor) -> Tensor:
+        logits: Tensor = self.head(self._embed(mel))
+        return logits.float()
+
+    def _embed(self, mel: Tensor) -> Tensor:
+        # The front-end stays in float32 where the network is in another precision.
+        embedding: Tensor = self.backbone(self.views(mel).to(next(self.head.parameters()).dtype))
+        return embedding
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Network":
+        """Move and convert all parts, but leave the front-end and the class weights in float32."""
+        frontend, weights, convert = self.frontend, self.loss_weights, keeping_dtype(fn)
+        # A stand-in, so that the order of the parts stays the same.
+        self.frontend = nn.Identity()
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.frontend = frontend._apply(convert, recurse)  # type: ignore[no-untyped-call]
+        self.loss_weights = None if weights is None else convert(weights)
+        return self
+
+
+def _to_float(waveform: Tensor) -> Tensor:
+    """Bring integer PCM to full scale 1, float32."""
+    if waveform.is_floating_point():
+        return waveform.float()
+    return waveform.float() / -torch.iinfo(waveform.dtype).min
