@@ -11,7 +11,8 @@ from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.cli import instantiate_module
 
-from lit_genre.cli.training import GenreCLI, start
+from lit_genre.cli.start import start
+from lit_genre.cli.training import GenreCLI
 from lit_genre.data.datamodules.base import TrackDataModule
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier

@@ -69,17 +69,19 @@ def _scan(data: mmap.mmap, end: int) -> MP3Frames | None:
     position = _end_of_tags(data, 0, end)
     counts: Counter[_Frame] = Counter()
     first: tuple[int, _Frame] | None = None
+    last: _Frame | None = None
     junk_bytes = trailing_bytes = 0
     interrupted = is_contiguous = False
     while position + 4 <= end:
         frame = _FRAMES.get(data[position : position + 3])
-        if frame is not None:
+        # Any bytes may look like one frame.
+        if frame is not None and (_is_alike(frame, last) or _is_followed(data, position, frame, end)):
             if first is None:
                 first, is_contiguous = (position, frame), not interrupted
             elif interrupted or frame.sample_rate != first[1].sample_rate:
                 is_contiguous = False
             counts[frame] += 1
-            position += frame.n_bytes
+            last, position = frame, position + frame.n_bytes
             continue
         interrupted = True
         if (after := _end_of_tags(data, position, end)) > position:
@@ -138,16 +140,21 @@ def _frame_table() -> dict[bytes, _Frame]:
 _FRAMES: Final = _frame_table()
 
 
+def _is_alike(frame: _Frame, other: _Frame | None) -> bool:
+    return other is not None and (frame.sample_rate, frame.layer) == (other.sample_rate, other.layer)
+
+
+def _is_followed(data: mmap.mmap, position: int, frame: _Frame, end: int) -> bool:
+    """Check whether another frame of its kind, or the end, follows a frame."""
+    after = position + frame.n_bytes
+    return after == end or _is_alike(frame, _FRAMES.get(data[after : after + 3]))
+
+
 def _resync(data: mmap.mmap, position: int, end: int) -> int:
     """Find the next frame that another one of its kind, or the end, follows; return its position, or the end."""
     while 0 <= (position := data.find(b"\xff", position, end)) <= end - 4:
-        if frame := _FRAMES.get(data[position : position + 3]):
-            after = position + frame.n_bytes
-            following = _FRAMES.get(data[after : after + 3])
-            if following and (following.sample_rate, following.layer) == (frame.sample_rate, frame.layer):
-                return position
-            if after == end:
-                return position
+        if (frame := _FRAMES.get(data[position : position + 3])) and _is_followed(data, position, frame, end):
+            return position
         position += 1
     return end
 

@@ -1,0 +1,89 @@
+"""What the words of a command line name before they are parsed: configurations, a checkpoint, a class of the model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lit_genre.cli.arguments import asks_for_help, check_names, take, take_configs, take_model_class, texts_in
+from lit_genre.cli.parser import find_model_class
+from lit_genre.cli.restore import Restored, data_of, restore
+from lit_genre.errors import LitGenreError
+from lit_genre.model.classifier import GenreClassifier
+from lit_genre.runs.folder import AUTO, begun, find_checkpoint
+from lit_genre.trust.recipe import SECTIONS
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """A command line, and what the checkpoint that it names describes.
+
+    Attributes:
+        command: "fit", "validate", "test" or "predict".
+        configs: Configurations that are named, in their order.
+        options: The other options, with the path of the checkpoint in the place of its name.
+        checkpoint: The checkpoint; None if none is named, or a run that is to be resumed has none yet.
+        resumes_own_folder: Whether the options are those with which the run began: `--ckpt_path auto`.
+        restored: What the checkpoint and the configuration of its run describe.
+    """
+
+    command: str
+    configs: list[str]
+    options: list[str]
+    checkpoint: Path | None
+    resumes_own_folder: bool
+    restored: Restored
+
+    def restored_config(self) -> dict[str, Any]:
+        """Return the configuration that the checkpoint gives, which the user's words override.
+
+        To resume a run, that is the run's whole recipe. To score it, it is the model and the run's data, unless
+        another data set is named.
+        """
+        recipe, hyperparameters = self.restored.recipe, self.restored.hyperparameters
+        if self.command == "fit" and self.restored.written:
+            # The backbone as the checkpoint can restore it, which may need less than the recipe's.
+            backbone = {"backbone": hyperparameters["backbone"]}
+            if self.resumes_own_folder:
+                # The options are the recipe; what they append to a list, callbacks+, must not come twice.
+                return {"model": backbone}
+            return recipe | {"model": recipe["model"] | backbone}
+        known = {"model": hyperparameters} if hyperparameters else {}
+        if recipe:
+            return known | data_of(recipe, take(self.options, "--data")[0], self.configs)
+        several = hyperparameters.get("task", "single") != "single"
+        return known | ({"data": {"init_args": {"task": hyperparameters["task"]}}} if several else {})
+
+
+def read_command_line(command: str, *words: str) -> CommandLine:
+    """Find the configurations and the checkpoint that the words name, and read what the checkpoint describes.
+
+    Args:
+        command: "fit", "validate", "test" or "predict".
+        words: The options.
+
+    Raises:
+        LitGenreError: There is no such checkpoint, none is named but the command needs one, or it asks for something
+            that is not trusted.
+    """
+    trust, options = "--trust" in words, [word for word in words if word != "--trust"]
+    configs, options = take_configs(options)
+    for config in configs:
+        check_names(config)
+    class_path, configs, options = take_model_class(configs, options)
+    asked, options = take(options, "--ckpt_path")
+    if asked is None and command != "fit" and not asks_for_help(options):
+        raise LitGenreError("which checkpoint? Say --ckpt_path PATH, or best, or last, of the newest run.")
+    if asked == AUTO and command != "fit":
+        raise LitGenreError(f"--ckpt_path {AUTO} is for fit. Say best, or last, of the newest run, or a path.")
+    if asked == AUTO:
+        checkpoint = begun(take(options, "--trainer.default_root_dir")[0])
+    else:
+        checkpoint = find_checkpoint(asked) if asked else None
+    model_class = find_model_class(class_path) if class_path else None
+    restored = Restored(model_class=model_class or GenreClassifier)
+    if checkpoint is not None:
+        # A test has the model of the checkpoint, and a trainer of its own.
+        sections = () if asked == AUTO else SECTIONS if command == "fit" else ("data",)
+        restored = restore(checkpoint, trust, texts_in(configs, options), sections, model_class)
+        options += ["--ckpt_path", str(checkpoint)]
+    return CommandLine(command, configs, options, checkpoint, asked == AUTO, restored)

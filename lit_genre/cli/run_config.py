@@ -1,0 +1,78 @@
+"""The configuration of a run: written into its folder and to its loggers."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
+
+from lit_genre.callbacks.checkpoint import selection
+from lit_genre.callbacks.first_step import FirstStepCallback
+from lit_genre.cli.parser import named
+from lit_genre.model.metrics import HEADLINE
+from lit_genre.runs.folder import BEST, write_recipe
+
+
+class RunConfig(FirstStepCallback, SaveConfigCallback):
+    """Writes a fit's whole configuration into the run's folder and to the loggers.
+
+    Args:
+        parser: Parser of the command.
+        config: The configuration with the folder and the checkpoint of this run in it.
+        recipe: The same without them, to be run anew: what is written.
+        options: Those of SaveConfigCallback.
+    """
+
+    def __init__(self, parser: LightningArgumentParser, config: Namespace, recipe: Namespace, **options: Any) -> None:
+        super().__init__(parser, recipe, **options)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write nothing yet: the checkpoint may not fit."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Say that there is a configuration to save, without which Lightning's class cannot be made."""
+        self.on_first_step(trainer, pl_module)
+
+    def on_first_step(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write config.yaml; a resumed run writes it again."""
+        if not trainer.is_global_zero:
+            return
+        write_recipe(Path(trainer.default_root_dir), self.parser.dump(self.config, skip_none=False))
+        for logger in trainer.loggers:
+            logger.log_hyperparams(without_home(self.config.as_dict()))
+
+
+def follow_task(config: Namespace) -> None:
+    """Let the best checkpoint be chosen as asked, and what the defaults watch follow the task.
+
+    Several genres a track have no accuracy.
+    """
+    task = (config.data.get("init_args") or {}).get("task") or getattr(named(config.data.class_path), "task", None)
+    callbacks = config.trainer.get("callbacks") or []
+    for part in (config.model.get("scheduler"), *(callbacks if isinstance(callbacks, list) else [callbacks])):
+        init_args = getattr(part, "init_args", None) or {}
+        if config.select_by and init_args.get("filename") == BEST:
+            init_args["monitor"], init_args["mode"] = selection(config.select_by)
+        if task in HEADLINE and init_args.get("monitor") in {f"val/{name}" for name in HEADLINE.values()}:
+            init_args["monitor"] = f"val/{HEADLINE[task]}"
+
+
+def name_run(init_args: Any, config: Namespace, network: str) -> None:
+    """Name, group and tag a run of W&B by backbone and data, where the configuration does not."""
+    places = [config.data.init_args.get(name) for name in ("root", "path", "csv", "subset")]
+    data = [str(place) for place in places if place is not None]
+    tags = [network, *(Path(part).name for part in data)]
+    for name, value in {"name": " ".join(tags), "group": network, "tags": tags}.items():
+        if init_args.get(name) is None:
+            init_args[name] = value
+
+
+def without_home(value: Any) -> Any:
+    """Write ~ for the home folder wherever it stands in a configuration: nobody's name is to be in a log."""
+    if isinstance(value, dict):
+        return {key: without_home(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_home(item) for item in value]
+    return str(value).replace(str(Path.home()), "~") if isinstance(value, str | os.PathLike) else value
