@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 
 from lit_genre import GenreClassifier, trainer
-from lit_genre.cli.parser import named
+from lit_genre.class_path import import_class
 from lit_genre.data.datamodules.base import TrackDataModule
 from lit_genre.data.decoding.track_audio import COMPLETE, TrackAudio
 from lit_genre.data.metadata.track import Split, Track
@@ -85,7 +85,7 @@ def measure(data: NoiseDataModule, network: str, precision: str, epochs: int, fo
     Returns:
         Median seconds of an epoch after the first, and peak memory, GB.
     """
-    model = GenreClassifier.for_data(data, named(f"lit_genre.{network}"))
+    model = GenreClassifier.for_data(data, import_class(f"lit_genre.{network}"))
     run = trainer(
         folder, max_epochs=epochs, precision=precision, logger=False, enable_progress_bar=False, num_sanity_val_steps=0
     )

@@ -1,28 +1,31 @@
 """lit-genre: music genre classification on the Free Music Archive with PyTorch Lightning.
 
-The path of the data, a file for each stage::
+The path of the data, a folder for each stage::
 
-    data/fma ─► data/decoding ─► data/store ─► data/dataset ─► data/datamodule   on the CPU
-    tracks      PCM (t,)         PCM on disk   clips (n,)      waveform (b, n)
+    data/metadata ─► data/decoding ─► data/store ─► data/loading ─► data/datamodules     on the CPU
+    Track            PCM (t,)         PCM on disk   clips (n,)      waveform (b, n)
         │
-        └─► batch                                                                 int16, to the device
+        └─► batch                                                                        int16, to the device
              │
-             └─► model/frontend ─► model/augment ─► model/changes ─► model/backbone ─► model/classifier ─► model/metrics
-                 mel (b, m, f)     mel (b, m, f)    or (b, 2 m, f)   embedding (b, d)  logits (b, c)       scores
-                                                                                                             │
-                 callbacks ◄─────────────────────────────────────────────────────────────────────────────────┘
-                 what a run leaves behind
-
-Other data sets end in the same data module: folder_datamodule serves anyone's folders and lists, gtzan GTZAN.
-
-Beside the path, prepare/ fetches the data set, audit/ looks for its faults and demo/ writes a synthetic one; backbones/
-has the networks that ship, report/ what is said over several runs. baseline/ rates what no network should lose to, and
-probe/ a head on a backbone that stays as it is. Behind it, load brings a trained model back, answer/ asks it about
-a user's music, export/ writes it for other programs and serve/ puts it on a page. trust/ decides what the files of a
-model may make the program do, restore what they put in front of a command line; text and figure show names that anyone
-may have written. training is the Trainer of the command line for Python.
+             └─► model/frontend ─► model/augment ─► model/mean_normalization ─► backbones ─► head ─► model/metrics
+                 mel (b, m, f)     mel (b, m, f)    or (b, 2 m, f)              (b, d)       (b, c)  scores
+                                                                                                       │
+                 callbacks ─► plots, runs, loggers ◄───────────────────────────────────────────────────┘
+                 curves, tables, pictures, W&B
 
 Axes: b batch, t samples of a track, n samples of a clip, m mel bands, f frames, d embedding, c classes.
+
+Around the path:
+
+- cli/ wires data, model and trainer from YAML and options (LightningCLI), and restores what a checkpoint describes.
+- model/ has the LightningModule, losses and optimisation, and the contract of a backbone; backbones/ has the networks.
+- runs/ owns the folder of a run. trust/ decides what the files of a model may make the program do.
+- prepare/ fetches FMA, audit/ checks a data set, demo/ writes a synthetic one.
+- baseline/ trains classifiers on MFCC statistics, probe/ a head on a frozen backbone, compare/ several configurations.
+- inference/ predicts files of a user, export/ writes a model for other programs, serve/ shows it on a page.
+- scaffold/ writes a plugin package to start from, and testing/ checks it.
+
+The rules for imports are in pyproject.toml, [tool.importlinter]; `make lint` checks them.
 """
 
 from importlib import import_module

@@ -3,14 +3,12 @@
 import difflib
 import inspect
 import re
-from importlib import import_module
 from typing import Any, Final, NoReturn
 
-from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lit_genre.backbones.registry import known_backbones
-from lit_genre.errors import LitGenreError
+from lit_genre.class_path import import_class
 from lit_genre.text import printable
 
 _UNKNOWN_OPTION: Final = re.compile(r"(?:unrecognized arguments: --|does not accept option ')([\w.]+)")
@@ -50,34 +48,8 @@ def _close(word: str, known: list[str]) -> str:
     return f"\nDid you mean {' or '.join(close)}?" if close else ""
 
 
-def named(class_path: str) -> Any:
-    """Import what a class path, such as lit_genre.FMADataModule, names."""
-    module, _, name = class_path.rpartition(".")
-    return getattr(import_module(module), name)
-
-
-def find_model_class(class_path: str) -> type[LightningModule]:
-    """Import the class of a model that the user names.
-
-    Raises:
-        LitGenreError: It cannot be imported, or is no LightningModule.
-    """
-    if "." not in class_path:
-        class_path = f"lit_genre.{class_path}"
-    try:
-        found = named(class_path)
-    except (AttributeError, ImportError, ValueError) as error:
-        raise LitGenreError(
-            f"The class of the model {class_path} cannot be imported: {error}. Is its module installed, or in a folder "
-            "of PYTHONPATH?"
-        ) from error
-    if not (isinstance(found, type) and issubclass(found, LightningModule)):
-        raise LitGenreError(f"{class_path} is no LightningModule: name a subclass of lit_genre.GenreClassifier.")
-    return found
-
-
 def _arguments_of(class_path: str) -> list[str]:
-    found = named(class_path)
+    found = import_class(class_path)
     # What a class hands on to its parent is an argument of the parent.
     made_by = inspect.getmro(found) if inspect.isclass(found) else [found]
     arguments = [argument for part in made_by for argument in inspect.signature(part).parameters.values()]

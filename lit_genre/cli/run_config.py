@@ -10,7 +10,7 @@ from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
 from lit_genre.callbacks.checkpoint import selection
 from lit_genre.callbacks.first_step import FirstStepCallback
-from lit_genre.cli.parser import named
+from lit_genre.class_path import import_class
 from lit_genre.model.metrics import HEADLINE
 from lit_genre.runs.folder import BEST, write_recipe
 
@@ -49,7 +49,9 @@ def follow_task(config: Namespace) -> None:
 
     Several genres a track have no accuracy.
     """
-    task = (config.data.get("init_args") or {}).get("task") or getattr(named(config.data.class_path), "task", None)
+    task = (config.data.get("init_args") or {}).get("task") or getattr(
+        import_class(config.data.class_path), "task", None
+    )
     callbacks = config.trainer.get("callbacks") or []
     for part in (config.model.get("scheduler"), *(callbacks if isinstance(callbacks, list) else [callbacks])):
         init_args = getattr(part, "init_args", None) or {}

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger
 
 from lit_genre.batch import Task
 from lit_genre.callbacks.checkpoint import selection
-from lit_genre.cli.parser import named
+from lit_genre.class_path import import_class
 from lit_genre.errors import LitGenreError
 from lit_genre.model.metrics import HEADLINE
 from lit_genre.runs.folder import BEST, holds_run, new_run_folder
@@ -70,4 +70,4 @@ def trainer(
 
 
 def _built(described: dict[str, Any], **more: Any) -> Any:
-    return named(described["class_path"])(**described.get("init_args", {}), **more)
+    return import_class(described["class_path"])(**described.get("init_args", {}), **more)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import torch
 from lightning.pytorch.cli import instantiate_module
 
-from lit_genre.cli.parser import find_model_class
+from lit_genre.class_path import find_model_class
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.runs.folder import find_checkpoint, own_texts, read_checkpoint
