@@ -52,6 +52,7 @@ class CNN1DShallow(_CNN1D):
         - Output: (b, embedding_dim)
 
     Reference:
+        S. Yaacob and O. Goldrich, "Music Genre Classification Using Neural Networks", IDC, 2020.
         S. Dieleman and B. Schrauwen, "End-to-end learning for music audio", ICASSP 2014.
     """
 
@@ -87,6 +88,7 @@ class CNN1DDeep(_CNN1D):
         - Output: (b, embedding_dim)
 
     Reference:
+        S. Yaacob and O. Goldrich, "Music Genre Classification Using Neural Networks", IDC, 2020.
         S. Dieleman, "Recommending music on Spotify with deep learning", 2014.
     """
 

@@ -54,6 +54,7 @@ class CNN2DShallow(_CNN2D):
         - Output: (b, embedding_dim)
 
     Reference:
+        S. Yaacob and O. Goldrich, "Music Genre Classification Using Neural Networks", IDC, 2020.
         A. Schindler et al., "Comparing Shallow versus Deep Neural Network Architectures for Automatic Music Genre
         Classification", Forum Media Technology 2016.
     """
@@ -91,6 +92,7 @@ class CNN2DDeep(_CNN2D):
         - Output: (b, embedding_dim)
 
     Reference:
+        S. Yaacob and O. Goldrich, "Music Genre Classification Using Neural Networks", IDC, 2020.
         K. Choi et al., "Automatic Tagging Using Deep Convolutional Neural Networks", ISMIR 2016.
     """
 

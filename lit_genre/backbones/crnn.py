@@ -58,6 +58,7 @@ class CRNN(_CRNN):
         - Output: (b, embedding_dim)
 
     Reference:
+        S. Yaacob and O. Goldrich, "Music Genre Classification Using Neural Networks", IDC, 2020.
         P. Dwivedi, "Using CNNs and RNNs for Music Genre Recognition", notebook, 2018.
         K. Choi et al., "Convolutional Recurrent Neural Networks for Music Classification", ICASSP 2017.
     """
@@ -94,6 +95,7 @@ class CRNNStacked(_CRNN):
         - Output: (b, embedding_dim)
 
     Reference:
+        S. Yaacob and O. Goldrich, "Music Genre Classification Using Neural Networks", IDC, 2020.
         K. Choi et al., "Convolutional Recurrent Neural Networks for Music Classification", ICASSP 2017.
     """
 

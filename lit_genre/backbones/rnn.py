@@ -25,6 +25,7 @@ class RNN(Backbone):
         - Output: (b, embedding_dim)
 
     Reference:
+        S. Yaacob and O. Goldrich, "Music Genre Classification Using Neural Networks", IDC, 2020.
         R. Jozefowicz et al., "An Empirical Exploration of Recurrent Network Architectures", ICML 2015.
     """
 

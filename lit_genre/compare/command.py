@@ -12,11 +12,11 @@ from pathlib import Path
 import yaml
 
 from lit_genre.compare.page import write_page
+from lit_genre.compare.plots import draw_curves, draw_overfit
 from lit_genre.compare.significance import differences
 from lit_genre.compare.tables import as_markdown, difference_rows, paper_table, write_results
 from lit_genre.console import console
 from lit_genre.errors import LitGenreError
-from lit_genre.compare.plots import draw_curves, draw_overfit
 from lit_genre.runs.reader import Run, check_task, read_run, tell_apart
 from lit_genre.trust.plain import read_json
 

@@ -30,7 +30,7 @@ def write_page(
         runs: What to report.
         found: Differences between the models.
         pictures: Heading and PNG of each picture.
-        with_papers: Whether to set the paper's figures beside.
+        with_papers: Whether to add the figures of Yaacob and Goldrich (2020).
         path: The page.
     """
     by_model = list(map(list, zip(*paper_table(runs, with_papers), strict=True)))

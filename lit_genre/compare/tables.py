@@ -1,4 +1,4 @@
-"""The tables of a comparison: a row a run, and the paper's table of models."""
+"""The tables of a comparison: a row a run, and a column a model as in Yaacob and Goldrich (2020)."""
 
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,10 @@ PAPERS: Final = {
     "CRNN": (51.9, 27.1),
     "CRNNStacked": (51.9, 40.1),
 }
-"""Greatest validation accuracy and test accuracy that the paper reports on FMA small, percent."""
+"""Greatest validation accuracy and test accuracy on FMA small, percent.
+
+Source: S. Yaacob and O. Goldrich, "Music Genre Classification Using Neural Networks", IDC, 2020.
+"""
 
 LOSES: Final = " loses"
 """Mark of a network that does worse than a baseline without any."""
@@ -78,11 +81,11 @@ def models(runs: list[Run]) -> list[str]:
 
 
 def paper_table(runs: list[Run], with_papers: bool) -> list[list[str]]:
-    """Lay out the paper's table: a column a model; times and accuracies, mean and deviation over seeds.
+    """Lay out the table of Yaacob and Goldrich (2020): a column a model, with means and deviations over seeds.
 
     Args:
         runs: Those to summarise.
-        with_papers: Whether to set the paper's own figures beside, which are of FMA small.
+        with_papers: Whether to add the figures of Yaacob and Goldrich (2020), which are of FMA small.
     """
     names = models(runs)
     table = results(runs).groupby("model")
@@ -106,7 +109,10 @@ def paper_table(runs: list[Run], with_papers: bool) -> list[list[str]]:
         ["runs", *(str(int(table.get_group(name)["test_accuracy"].notna().sum())) for name in names)],
     ]
     if with_papers:
-        for title, place in (("the paper: max validation accuracy, %", 0), ("the paper: test accuracy, %", 1)):
+        for title, place in (
+            ("Yaacob and Goldrich (2020): max validation accuracy, %", 0),
+            ("Yaacob and Goldrich (2020): test accuracy, %", 1),
+        ):
             figures = (PAPERS.get(backbone_of.get(name, "")) for name in names)
             rows.append([title, *(f"{both[place]:.1f}" if both else "" for both in figures)])
     return rows

@@ -74,7 +74,8 @@ class GenreClassifier(Network):
         head_dim: Size of a hidden layer of the head; null for a linear head.
         loss: Class of the loss, called with the task and label_smoothing; null for lit_genre.CrossEntropy with one
             genre a track and lit_genre.BinaryCrossEntropy with several. lit_genre.FocalLoss serves both.
-        optimizer: Called with the groups of parameters; by default the paper's Adam with L2 of 0.001.
+        optimizer: Called with the groups of parameters; by default Adam with L2 of 0.001, as in Yaacob and
+            Goldrich (2020).
         scheduler: Called with the optimiser. lightning.pytorch.cli.ReduceLROnPlateau names the metric it watches in
             `monitor`.
         scheduler_interval: "step" to step the scheduler with each batch, "epoch" once an epoch; null for step with

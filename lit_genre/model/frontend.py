@@ -22,8 +22,8 @@ SILENCE: Final = 1e-8
 class LogMel(nn.Module):
     """Mel spectrogram in decibels relative to the clip's peak, scaled to -1 (the floor) .. 1 (the peak).
 
-    The defaults are those of the paper's data. Computed in float32 with autocast and TF32 off: in bfloat16 a band
-    is off by up to 3.7 dB. Frames are centred, with silence beyond the ends; the mel bands are Slaney's.
+    The defaults are those of Yaacob and Goldrich (2020). Computed in float32 with autocast and TF32 off: in bfloat16 a
+    band is off by up to 3.7 dB. Frames are centred, with silence beyond the ends; the mel bands are Slaney's.
 
     Args:
         sample_rate: Hz.

@@ -130,7 +130,7 @@ def test_the_papers_table_has_means_deviations_and_its_own_figures(runs: list[Ru
     # The mean of 95 and 90; their deviation is 5 / sqrt(2).
     assert rows["test accuracy, %"] == ["92.5 ± 3.5", "50.0", ""]
     assert rows["max validation accuracy, %"][0] == "85.0 ± 7.1"
-    assert rows["the paper: test accuracy, %"] == ["27.1", "11.1", ""]
+    assert rows["Yaacob and Goldrich (2020): test accuracy, %"] == ["27.1", "11.1", ""]
     assert rows["runs"] == ["2", "1", "0"]
     assert not any(row[0].startswith("the paper") for row in paper_table(runs, with_papers=False))
 
