@@ -23,7 +23,7 @@ from timing import medians
 from torch import nn
 
 from lit_genre.backbones.registry import backbones
-from lit_genre.cli.allocator import keep_freed_memory
+from lit_genre.cli.allocator import retain_freed_memory
 from lit_genre.model.backbone import Backbone
 
 MELS, FRAMES, CLASSES = 128, 646, 8
@@ -106,7 +106,7 @@ def serve(build: Callable[[str, int], Callable[[], object]], name: str, batch: i
     """Take a step whenever asked."""
     if build is torch_step:
         # As the command line does.
-        keep_freed_memory()
+        retain_freed_memory()
     step = build(name, batch)
     while line.recv():
         step()

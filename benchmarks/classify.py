@@ -20,12 +20,13 @@ import numpy as np
 import soundfile
 import torch
 
-from lit_genre.data.loading.streaming import SongClips, decode_song
+from lit_genre.data.decoding.track_audio import decode_track
+from lit_genre.data.loading.streaming import SongClips
 from lit_genre.demo.instruments import SAMPLE_RATE
 from lit_genre.demo.synth import GENRES, synthesise
 from lit_genre.inference.classify import batch_size_of
 from lit_genre.inference.load import load_model
-from lit_genre.inference.predictor import listen
+from lit_genre.inference.predictor import predict_songs
 
 PEAK = """
 import resource, subprocess, sys
@@ -62,10 +63,10 @@ def main() -> None:
                 shutil.copy(files[number % len(GENRES)], path)
         clips = SongClips(files, model.sample_rate, model.clip_samples, batch_size_of(model), os.cpu_count() or 1)
         first = SongClips(files[:1], model.sample_rate, model.clip_samples, 4, 1)
-        list(listen(model, first, first.seconds))  # once, to warm up
+        list(predict_songs(model, first, first.seconds, first.statuses))  # once, to warm up
 
         began = time.perf_counter()
-        answers = list(listen(model, clips, clips.seconds))
+        answers = list(predict_songs(model, clips, clips.seconds, clips.statuses))
         together = time.perf_counter() - began
         seconds = sum(answer.seconds for answer in answers)
         print(f"{len(answers)} songs, {len(clips.failures)} unreadable, {seconds / 60:.0f} min of music")
@@ -74,7 +75,7 @@ def main() -> None:
         began = time.perf_counter()
         for path in files:
             if files.index(path) % 10 != 9:
-                decode_song(path, model.sample_rate).pcm.close()
+                decode_track(path, model.sample_rate).pcm.close()
         decoding = time.perf_counter() - began
         n_clips = sum(len(answer.starts) for answer in answers)
         batch = torch.from_numpy(
@@ -83,7 +84,7 @@ def main() -> None:
         began = time.perf_counter()
         with torch.inference_mode():
             for _ in range(n_clips // len(batch)):
-                model.answer(batch)
+                model.predict_with_embedding(batch)
         network = time.perf_counter() - began
         print(f"decoding alone, one thread: {decoding:.2f} s; network alone, all threads: {network:.2f} s")
         print(f"together {together / (decoding + network):.2f} of one after the other")

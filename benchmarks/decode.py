@@ -1,14 +1,18 @@
-"""How fast a store is filled: 30 s stereo 256 kbit/s MP3 to mono 22,050 Hz, on one core.
+"""How fast a store is filled: 30 s stereo 256 kbit/s MP3, and AAC, to mono 22,050 Hz, on one core.
 
     python benchmarks/decode.py [--clips 20] [--rounds 5]
 
-Against `librosa.load` (at least 1.3 times as fast is asked for), against libsndfile's bare decoding, which neither
+MP3 against `librosa.load` (at least 1.3 times as fast is asked for), against libsndfile's bare decoding, which neither
 mixes nor resamples (at least 0.5 of its speed), and against torchcodec and `torchaudio.load` where they are installed.
+AAC in m4a, which FFmpeg's libraries decode in a child process, against a process of the program `ffmpeg` for each file,
+where it is installed.
 """
 
 import argparse
 import importlib.util
 import os
+import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +23,9 @@ import soundfile
 import torch
 from timing import medians
 
-from lit_genre.data.audio import DECODER, decode
-from lit_genre.data.store_builder import build_store
+from lit_genre.data.decoding.track_audio import DECODER, decode, decode_track
+from lit_genre.data.store.builder import build_store
+from tests.data.decoding.media import Format, write
 
 RATE = 44100
 SECONDS = 30
@@ -38,6 +43,21 @@ def write_clips(folder: Path, count: int) -> list[Path]:
         # libsndfile's scale for constant MP3 bit rates: 0 is 320 kbit/s, 0.25 is 256.
         soundfile.write(paths[-1], clip, RATE, format="MP3", bitrate_mode="CONSTANT", compression_level=0.25)
     return paths
+
+
+def write_m4a(folder: Path, clips: list[Path]) -> list[Path]:
+    """Write the same clips as AAC of 256 kbit/s."""
+    kind = Format("ipod", "aac", rate=RATE, kbit=256)
+    return [
+        write(folder / f"{clip.stem}.m4a", soundfile.read(clip, dtype="float32", always_2d=True)[0], kind)
+        for clip in clips
+    ]
+
+
+def by_program(path: Path) -> None:
+    """Decode by a process of the program."""
+    command = ["ffmpeg", "-v", "error", "-i", path, "-f", "s16le", "-ac", "1", "-ar", "22050", "-"]
+    subprocess.run(command, check=True, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
 
 
 def each(paths: list[Path], call: Callable[[Path], object]) -> None:
@@ -72,6 +92,7 @@ def main() -> None:
         folder = Path(name)
         paths = write_clips(folder, options.clips)
         kbit = np.mean([path.stat().st_size for path in paths]) * 8 / SECONDS / 1000
+        m4a = write_m4a(folder, paths)
         stores = iter(range(1000))
         torch.set_num_threads(1)
         seconds = medians(
@@ -80,6 +101,8 @@ def main() -> None:
             decode=lambda: each(paths, lambda path: decode(path, 22050)),
             librosa=lambda: each(paths, lambda path: librosa.load(path, sr=22050)),
             **others(paths),
+            m4a=lambda: each(m4a, lambda path: decode_track(path, 22050).pcm.close()),
+            **({"program": lambda: each(m4a, by_program)} if shutil.which("ffmpeg") else {}),
             store_1=lambda: build_store(folder / f"s{next(stores)}", dict(enumerate(paths)), 22050, workers=1),
             store_all=lambda: build_store(folder / f"s{next(stores)}", dict(enumerate(paths)), 22050),
         )
@@ -91,6 +114,8 @@ def main() -> None:
         if name in seconds:
             print(f"decode is {seconds[name] / seconds['decode']:.2f} times as fast as {name}")
     print(f"decode has {seconds['bare'] / seconds['decode']:.2f} of the speed of bare decoding (asked: 0.5)")
+    if "program" in seconds:
+        print(f"m4a is decoded {seconds['program'] / seconds['m4a']:.2f} times as fast as by a process of ffmpeg each")
     print(f"a store on one core has {seconds['bare'] / seconds['store_1']:.2f} of it, with its writes to disk")
     print(
         f"all {os.cpu_count()} cores fill a store {seconds['store_1'] / seconds['store_all']:.2f} times as fast as one"

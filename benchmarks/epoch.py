@@ -21,7 +21,7 @@ from lightning.pytorch.profilers import SimpleProfiler
 from lit_genre.backbones.crnn import CRNN
 from lit_genre.batch import Batch
 from lit_genre.callbacks.history import History
-from lit_genre.cli.allocator import keep_freed_memory
+from lit_genre.cli.allocator import retain_freed_memory
 from lit_genre.data.datamodules.fma import FMADataModule
 from lit_genre.model.classifier import GenreClassifier
 
@@ -69,7 +69,7 @@ def main() -> None:
     options = parser.parse_args()
     seed_everything(0)
     if not torch.accelerator.is_available():
-        keep_freed_memory()  # As the command line does.
+        retain_freed_memory()  # As the command line does.
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     data = FMADataModule(options.root, clip_seconds=options.clip_seconds, batch_size=32)
     data.setup()

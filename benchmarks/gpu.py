@@ -25,7 +25,8 @@ import torch
 from lit_genre import GenreClassifier, trainer
 from lit_genre.class_path import import_class
 from lit_genre.data.datamodules.base import TrackDataModule
-from lit_genre.data.decoding.track_audio import COMPLETE, TrackAudio
+from lit_genre.data.decoding.status import COMPLETE
+from lit_genre.data.decoding.track_audio import TrackAudio
 from lit_genre.data.metadata.track import Split, Track
 from lit_genre.data.store import builder as store_builder
 from lit_genre.model.frontend import LogMel
@@ -52,8 +53,8 @@ class NoiseDataModule(TrackDataModule):
         **options: Those of TrackDataModule.
     """
 
-    store_name = "noise"
-    title = "noise"
+    cache_name = "noise"
+    display_name = "noise"
 
     def __init__(self, root: Path, n_tracks: int, seconds: float, **options: Any) -> None:
         super().__init__(root, **options)
@@ -69,12 +70,12 @@ class NoiseDataModule(TrackDataModule):
             # In blocks of ten, so that each genre is in each split.
             genre = GENRES[number // 10 % len(GENRES)]
             tracks.append(Track(number, splits[number % 10], genre, (genre,), f"{number}", -1, "", -1))
-            path = self.file_of(tracks[-1])
+            path = self.audio_path(tracks[-1])
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"0")
         return tracks
 
-    def file_of(self, track: Track) -> Path:
+    def audio_path(self, track: Track) -> Path:
         """Return the file of a track."""
         return self.root / "files" / f"{track.track_id:06d}.raw"
 
@@ -134,7 +135,7 @@ def main() -> None:
             root,
             options.tracks,
             options.seconds,
-            residence="device" if torch.cuda.is_available() else "disk",
+            preload="device" if torch.cuda.is_available() else "disk",
             clip_seconds=options.seconds,
             num_workers=0 if device == "CPU" else 4,
         )

@@ -21,7 +21,7 @@ CLIP = 30 * 22050
 
 def write_store(root: Path, gigabytes: float) -> None:
     """Write the metadata and the store of as many tracks, without audio files: the store needs none."""
-    from lit_genre.data.store.pcm import COLUMNS, Entry, line_checksum, store_folder
+    from lit_genre.data.store.index import COLUMNS, Entry, line_checksum, store_folder
 
     tracks = int(gigabytes * 1e9 / (2 * CLIP))
     rows = [",set,set,track,track,artist,artist", ",split,subset,genre_top,title,id,name", "track_id,,,,,,"]

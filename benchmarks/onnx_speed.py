@@ -14,7 +14,7 @@ import torch
 from timing import medians
 
 from lit_genre.backbones.registry import backbones
-from lit_genre.cli.allocator import keep_freed_memory
+from lit_genre.cli.allocator import retain_freed_memory
 from lit_genre.export.to_onnx import write_onnx
 from lit_genre.model.classifier import GenreClassifier
 
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=30)
     options = parser.parse_args()
-    keep_freed_memory()
+    retain_freed_memory()
     session_options = onnxruntime.SessionOptions()
     session_options.intra_op_num_threads = torch.get_num_threads()
     print("| | torch, ms a clip | ONNX Runtime | ratio | difference |\n|---|---|---|---|---|")
@@ -49,7 +49,7 @@ def compare(name: str, seconds: float, rounds: int, session_options: onnxruntime
 
     def by_torch() -> torch.Tensor:
         with torch.inference_mode():
-            return model.answer(waveform)[0]
+            return model.predict_with_embedding(waveform)[0]
 
     def by_onnx() -> torch.Tensor:
         return torch.from_numpy(session.run(None, {"waveform": waveform.numpy()})[0])

@@ -21,7 +21,7 @@ from lit_genre.callbacks.dashboard import Dashboard
 from lit_genre.callbacks.history import History
 from lit_genre.callbacks.telemetry import Telemetry
 from lit_genre.callbacks.track_report import TrackReport
-from lit_genre.cli.allocator import keep_freed_memory
+from lit_genre.cli.allocator import retain_freed_memory
 from lit_genre.data.datamodules.fma import FMADataModule
 from lit_genre.loggers.wandb import finish_wandb, wandb_logger
 from lit_genre.model.classifier import GenreClassifier
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6)
     options = parser.parse_args()
     seed_everything(0)
-    keep_freed_memory()
+    retain_freed_memory()
     data = FMADataModule(options.root, clip_seconds=5, batch_size=16)
     seconds: dict[bool, list[float]] = {False: [], True: []}
     for _ in range(options.rounds):

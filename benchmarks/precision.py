@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_genre.backbones.registry import backbones
-from lit_genre.cli.allocator import keep_freed_memory
+from lit_genre.cli.allocator import retain_freed_memory
 
 BATCH, SHAPE, CLASSES = 32, (128, 646), 8
 SEVEN = ["CNN1DDeep", "CNN1DShallow", "CNN2DDeep", "CNN2DShallow", "CRNN", "CRNNStacked", "RNN"]
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     if not torch.accelerator.is_available():
-        keep_freed_memory()  # As the command line does.
+        retain_freed_memory()  # As the command line does.
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     generator = torch.Generator().manual_seed(0)
     mel = (torch.rand(BATCH, *SHAPE, generator=generator) * 2 - 1).to(device)

@@ -15,10 +15,12 @@ import numpy as np
 import soundfile
 from timing import medians
 
-from lit_genre.data.audio import decode, excerpt
-from lit_genre.data.dataset import ClipDataset
-from lit_genre.data.sampler import RandomClips
-from lit_genre.data.store import Entry, PCMStore
+from lit_genre.data.decoding.excerpts import excerpt
+from lit_genre.data.decoding.track_audio import decode
+from lit_genre.data.loading.dataset import ClipDataset
+from lit_genre.data.loading.samplers import RandomClipSampler
+from lit_genre.data.store.index import Entry
+from lit_genre.data.store.pcm import PCMStore
 
 RATE = 22050
 TRACK = 30 * RATE
@@ -27,18 +29,18 @@ BATCH = 32
 
 def write_store(folder: Path, n_tracks: int) -> PCMStore:
     """Write noise as a finished store."""
-    generator, pcm = np.random.default_rng(0), folder / "pcm.int16"
+    generator, pcm = np.random.default_rng(0), folder / "pcm-1.int16"
     with pcm.open("wb") as file:
         for _ in range(n_tracks):
             file.write(generator.integers(-9999, 9999, TRACK, dtype=np.int16).data)
-    return PCMStore(pcm, {i: Entry(i, i * TRACK, TRACK, 0, 0, "") for i in range(n_tracks)})
+    return PCMStore(pcm, {i: Entry(i, 1, i * TRACK, TRACK, 0, "complete", 0.0, 0, 0, 0, "") for i in range(n_tracks)})
 
 
 def compare(store: PCMStore, seconds: float, rounds: int) -> None:
     """Print GB/s of an epoch of clips of one length, read in both ways."""
     ids = list(store.entries)
     dataset = ClipDataset(store, ids, np.zeros(len(ids), dtype=np.int64), int(seconds * RATE))
-    clips = list(RandomClips(dataset, seed=0))
+    clips = list(RandomClipSampler(dataset, seed=0))
     batches = [clips[first : first + BATCH] for first in range(0, len(clips), BATCH)]
     mapped = np.memmap(store.pcm, dtype=np.int16, mode="r")
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from lit_genre.data.datamodules.fma import FMADataModule
     from lit_genre.data.datamodules.folder import FolderDataModule
     from lit_genre.data.datamodules.gtzan import GTZANDataModule
-    from lit_genre.data.datamodules.predict import AudioFolder
+    from lit_genre.data.datamodules.predict import PredictDataModule
     from lit_genre.demo.write import write_demo
     from lit_genre.errors import LitGenreError
     from lit_genre.inference.load import load_model
@@ -63,7 +63,7 @@ _HOMES = {
     "backbones.rnn": ["RNN"],
     "batch": ["Batch"],
     "data.datamodules.fma": ["FMADataModule"],
-    "data.datamodules.predict": ["AudioFolder"],
+    "data.datamodules.predict": ["PredictDataModule"],
     "data.datamodules.folder": ["FolderDataModule"],
     "data.datamodules.gtzan": ["GTZANDataModule"],
     "demo.write": ["write_demo"],
@@ -82,7 +82,6 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "CRNN",
     "RNN",
-    "AudioFolder",
     "Augmentation",
     "Backbone",
     "Batch",
@@ -105,6 +104,7 @@ __all__ = [
     "Loss",
     "Mixup",
     "OneCycle",
+    "PredictDataModule",
     "SpecAugment",
     "load_model",
     "trainer",

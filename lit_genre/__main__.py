@@ -29,7 +29,7 @@ COMMANDS = {
     "test": Command("lit_genre.cli.training:run", "score a checkpoint on the test split"),
     "predict": Command("lit_genre.cli.training:run", "write the probabilities of each genre for each track"),
     "classify": Command("lit_genre.inference.classify:run", "name the genres of your own music"),
-    "similar": Command("lit_genre.inference.similar:run", "name the songs that a model heard alike"),
+    "similar": Command("lit_genre.inference.similar:run", "list the songs whose embeddings are most similar"),
     "export": Command("lit_genre.export.command:run", "write a checkpoint as ONNX, torch.export or for the Hub"),
     "serve": Command("lit_genre.serve.command:run", "open a page to try a model on"),
     "compare": Command("lit_genre.compare.command:compare", "train configurations over seeds, and report on them"),

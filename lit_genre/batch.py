@@ -6,7 +6,7 @@ from torch import Tensor
 
 from lit_genre.errors import check_at_least
 
-Task = Literal["single", "multi"]
+Task = Literal["multiclass", "multilabel"]
 """Whether a track has one genre, by softmax, or several, each by a sigmoid of its own."""
 
 TRACK_SECONDS: Final = 30.0
@@ -34,7 +34,7 @@ class Batch(NamedTuple):
 
 
 def clip_samples(clip_seconds: float | None, sample_rate: int) -> int:
-    """Tell the length of a clip in samples; None is FMA's whole 30 s.
+    """Return the length of a clip in samples; None is FMA's whole 30 s.
 
     Raises:
         LitGenreError: The clip is shorter than 0.1 s, or the sample rate no more than 0.

@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_threads(
+def map_threads(
     work: Callable[[Item], Result], items: Sequence[Item], description: str, unit: str = "tracks"
 ) -> list[Result]:
     """Do the work on each item, with a progress bar; the results are in the order of the items."""

@@ -61,8 +61,8 @@ def spreadsheet_cell(text: str) -> str:
     A formula also begins after a semicolon, a tab or the end of a line, where a spreadsheet separates cells by these.
 
     Written through this function are tables that people open and this package does not read: results.csv of a
-    comparison, the lists of an audit, of which `--data.drop` reads numbers only, the table of `classify --output`, and
-    the predictions.csv of a folder of files. Written exactly are tables that this package reads again, where a name
+    comparison, the lists of an audit, of which `--data.exclude` reads numbers only, the table of `classify --output`,
+    and the predictions.csv of a folder of files. Written exactly are tables that this package reads again, where a name
     must come back as it was: test.csv, predictions.csv of a data set, genres.csv, saved splits and the index.csv of
     decoded audio. Open those in a spreadsheet as text, if you do not know where their names come from.
 

@@ -6,9 +6,9 @@ import pytest
 
 FREE_A_LARGE_BLOCK = """
 import os, torch
-from lit_genre.cli.allocator import keep_freed_memory
+from lit_genre.cli.allocator import retain_freed_memory
 if {keep}:
-    keep_freed_memory()
+    retain_freed_memory()
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 block = torch.ones(50_000_000)

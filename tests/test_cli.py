@@ -187,7 +187,7 @@ def test_options_override_configurations_wherever_they_stand(run: Run, capsys: p
 
 def test_other_data_does_not_take_over_what_a_run_says_of_its_own(run: Run, fma: Path) -> None:
     Path("drop.txt").write_text("1\n")
-    run("fit", *SMALL, QUIET, f"--data.root={fma}", "--data.drop=[drop.txt]", "--trainer.max_epochs=1")
+    run("fit", *SMALL, QUIET, f"--data.root={fma}", "--data.exclude=[drop.txt]", "--trainer.max_epochs=1")
     last = folder() / "checkpoints" / "last.ckpt"
 
     def data_of(*words: str) -> dict[str, Any]:
@@ -195,7 +195,7 @@ def test_other_data_does_not_take_over_what_a_run_says_of_its_own(run: Run, fma:
 
     def own(*words: str) -> tuple[object, object]:
         data = data_of(*words)
-        return data["root"], data["drop"]
+        return data["root"], data["exclude"]
 
     assert own() == own("--data.batch_size=3") == (str(fma), ["drop.txt"])
     assert own("--data=lit_genre.FMADataModule") == ("data", ["drop.txt"])
@@ -206,7 +206,7 @@ def test_other_data_does_not_take_over_what_a_run_says_of_its_own(run: Run, fma:
     Path("more.yaml").write_text("data:\n  class_path: lit_genre.FMADataModule\n  init_args:\n    batch_size: 3\n")
     assert own("--config=more.yaml") == (str(fma), ["drop.txt"])
     music = data_of("--data=lit_genre.FolderDataModule", "--data.path=music")
-    assert (music["path"], music["drop"]) == ("music", None)
+    assert (music["path"], music["exclude"]) == ("music", None)
 
 
 def test_the_papers_recipe_is_for_any_data(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

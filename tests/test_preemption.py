@@ -87,7 +87,7 @@ def test_inside_an_epoch_the_batches_stay_as_large(fma: Path, run: Run) -> None:
     assert stop(run, fma, "stopped", 5) == 143
     with pytest.raises(SystemExit) as ended:
         run("fit", "--ckpt_path", "stopped/checkpoints/last.ckpt", "--trust", QUIET, "--data.batch_size=4")
-    assert "2 clips a step, and would go on with 4" in str(ended.value)
+    assert "2 clips per step, and cannot be resumed with 4" in str(ended.value)
 
 
 def test_auto_is_for_training(fma: Path, run: Run) -> None:

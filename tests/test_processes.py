@@ -70,7 +70,7 @@ def test_two_processes_train_score_and_decode_as_one(fma: Path, run: Run, tmp_pa
     checkpoint = tmp_path / "alone.ckpt"
     Path("one/checkpoints/last.ckpt").rename(checkpoint)
     test = ("test", "--ckpt_path", checkpoint, *COMMON, "--data.root", fma, "--data.batch_size=2",
-            f"--data.drop=[{drop}]")  # fmt: skip
+            f"--data.exclude=[{drop}]")  # fmt: skip
     run(*test, "--trainer.default_root_dir=tested")
     together(*test, "--trainer.default_root_dir=tested-by-two")
     scored = Path("tested/test.csv").read_text()

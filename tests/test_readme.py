@@ -76,7 +76,7 @@ def test_onnx_runs_without_torch_and_says_what_classify_says(
     else:
         Path("song.mp3").write_bytes((fma / "fma_small" / "000" / "000001.mp3").read_bytes())
     run("export", decided, "CRNN.onnx")
-    run("classify", decided, "song.mp3", "--output", "genres.jsonl", "--top", "8")
+    run("classify", decided, "song.mp3", "--output", "genres.jsonl", "--top_k", "8")
     without = "import sys; sys.modules.update(torch=None, lit_genre=None)\n"
     done = subprocess.run([sys.executable, "-c", without + code], capture_output=True, text=True, check=True)
     expected = json.loads(Path("genres.jsonl").read_text())["genres"]

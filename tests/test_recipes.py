@@ -88,7 +88,7 @@ def test_going_on_by_another_metric_forgets_the_best_of_the_first(run: Run, fma:
 
 def test_a_gap_is_said_and_drawn(run: Run, fma: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fit(run, fma, "--trainer.max_epochs=2")
-    (said,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Chosen:"))
+    (said,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Selected:"))
     summary = json.loads((folder() / "summary.json").read_text())
     row = metrics(folder())[summary["epoch"]]
     gap = 100 * (float(row["train/accuracy"]) - float(row["val/accuracy"]))

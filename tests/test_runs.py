@@ -79,7 +79,7 @@ def test_a_test_of_something_else_leaves_that_of_the_run(run: Run, fma: Path) ->
     assert (where / "test.csv").read_bytes() == own
     tested = own.decode().splitlines()[1].split(",")[0]
     Path("drop.txt").write_text(f"{tested}\n")
-    run("test", "--ckpt_path", best, QUIET, "--data.root=moved", "--data.drop=[drop.txt]")
+    run("test", "--ckpt_path", best, QUIET, "--data.root=moved", "--data.exclude=[drop.txt]")
     assert (where / "tests" / "best-moved-fma_small" / "test.csv").exists()
     assert (where / "test.csv").read_bytes() == own
     (where / "test.csv").unlink()

@@ -46,7 +46,7 @@ def table(path: Path) -> list[dict[str, str]]:
 
 
 def test_a_genre_implies_its_ancestors_and_each_is_found(several: Path, run: Run) -> None:
-    run("fit", *SMALL, QUIET, "--data.root", several, "--data.subset=large", "--data.task=multi",
+    run("fit", *SMALL, QUIET, "--data.root", several, "--data.subset=large", "--data.task=multilabel",
         "--data.batch_size=4", "--trainer.max_epochs=25")  # fmt: skip
     best = folder() / "checkpoints" / "best.ckpt"
     run("test", "--ckpt_path", best, QUIET, "--trainer.enable_progress_bar=false")
@@ -70,10 +70,10 @@ def test_a_genre_implies_its_ancestors_and_each_is_found(several: Path, run: Run
 class Tags(FMADataModule):
     """Data of one's own, of several genres a track."""
 
-    task = "multi"
+    task = "multilabel"
 
     def __init__(self, root: Path, sample_rate: int = 22050, clip_seconds: float | None = None) -> None:
-        super().__init__(root, "large", "multi", sample_rate=sample_rate, clip_seconds=clip_seconds, batch_size=4)
+        super().__init__(root, "large", "multilabel", sample_rate=sample_rate, clip_seconds=clip_seconds, batch_size=4)
 
 
 def test_data_that_has_its_task_by_class_is_watched_by_its_score(several: Path, run: Run) -> None:
@@ -87,7 +87,7 @@ def test_single_takes_the_tracks_with_one_root(several: Path) -> None:
     assert data.classes == ["Folk", "Rock"]
     assert data.class_counts == [4, 8]
     assert all(track.track_id % 5 in (0, 2, 3) for track in data.tracks)
-    assert FMADataModule(several, "large", task="multi").class_counts == [8, 8, 12]
+    assert FMADataModule(several, "large", task="multilabel").class_counts == [8, 8, 12]
 
 
 def test_balancing_and_weights_are_options(several: Path, run: Run) -> None:
@@ -112,7 +112,7 @@ def test_whole_tracks_are_read_from_the_files_themselves(several: Path, run: Run
 def test_drop_lists_leave_tracks_out(several: Path, tmp_path: Path) -> None:
     drop = tmp_path / "drop.csv"
     drop.write_text("track_id,why\n2,noise\n7,noise\n")
-    data = FMADataModule(several, "large", drop=[drop])
+    data = FMADataModule(several, "large", exclude=[drop])
     assert len(data.tracks) == len(FMADataModule(several, "large").tracks) - 2
     assert not {2, 7} & {track.track_id for track in data.tracks}
 
@@ -120,7 +120,7 @@ def test_drop_lists_leave_tracks_out(several: Path, tmp_path: Path) -> None:
 def test_training_from_the_devices_memory_is_the_same_training(fma: Path, run: Run) -> None:
     common = ("fit", *SMALL, QUIET, "--data.root", fma, "--trainer.max_epochs=2")
     run(*common, "--trainer.default_root_dir=disk")
-    run(*common, "--data.residence=device", "--trainer.default_root_dir=device")
+    run(*common, "--data.preload=device", "--trainer.default_root_dir=device")
     assert_same_weights(*(Path(name) / "checkpoints" / "last.ckpt" for name in ("disk", "device")))
 
 
@@ -168,7 +168,7 @@ def test_a_front_end_that_learns_is_not_kept(fma: Path, run: Run, capsys: pytest
 
 
 def test_labels_of_a_batch_are_memberships(several: Path) -> None:
-    data = FMADataModule(several, "large", task="multi", clip_seconds=1.0, batch_size=3)
+    data = FMADataModule(several, "large", task="multilabel", clip_seconds=1.0, batch_size=3)
     data.prepare_data()
     data.setup()
     batch = next(iter(data.test_dataloader()))

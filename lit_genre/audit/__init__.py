@@ -1,1 +1,1 @@
-"""What is wrong with a data set: leaks, duplicates, silence, short clips and doubtful labels."""
+"""Check a data set for errors: artists in several splits, duplicates, silence, short clips and doubtful labels."""

@@ -1,4 +1,4 @@
-"""The result of an audit: lists of tracks as CSV, which `--data.drop` takes, and a summary for people."""
+"""Write the result of an audit as lists of tracks, which `--data.exclude` accepts, and print a summary."""
 
 import json
 import re
@@ -33,72 +33,88 @@ LISTS: Final = {
 """The lists, and the columns that the summary shows of an example."""
 
 _TO_CHECK: Final = ("near_silent", "incomplete", "label_noise")
-"""Lists of tracks that may well be all right."""
+"""Lists of tracks that may be correct, so that a person must check them before they are excluded."""
 
 _REPAIRED: Final = "damaged_samples"
+"""List of tracks that are decoded again and need no exclusion."""
 
 
 def refuse_to_replace(output: Path) -> None:
-    """Refuse a folder that has lists already.
+    """Raise an error if a folder has lists already: a user may have edited them, which takes time.
+
+    Args:
+        output: Folder of the lists.
 
     Raises:
-        LitGenreError: It has: they may have been edited, which takes time.
+        LitGenreError: The folder has lists.
     """
     for name in LISTS:
         if (path := output / f"{name}.csv").exists():
             raise LitGenreError(
-                f"{path} is there already, and may have been edited. Choose another folder by --output, or delete it."
+                f"{path} is there already, and may have been edited. Choose another folder with --output, or delete it."
             )
 
 
-def write_lists(found: Findings, tracks: list[Track], output: Path, name_of: Callable[[Track], str]) -> Findings:
-    """Write a CSV for each list, with split, genre, artist, title and name of each track; return what is in them.
+def write_lists(findings: Findings, tracks: list[Track], output: Path, track_name: Callable[[Track], str]) -> Findings:
+    """Write a CSV file for each list, with split, genre, artist, title and name of each track.
 
     Args:
-        found: A table for each list.
+        findings: A table for each list, indexed by `track_id`; the columns are added to it.
         tracks: All tracks.
         output: Folder of the lists.
-        name_of: Names a track for people.
+        track_name: Returns the name of a track for messages.
+
+    Returns:
+        The tables with the added columns.
+
+    Raises:
+        OSError: A file cannot be written.
     """
-    of = {track.track_id: track for track in tracks}
-    for name, table in found.items():
-        named = [of[track_id] for track_id in table.index]
-        table.insert(0, "split", [track.split for track in named])
-        table.insert(1, "genre", [track.genre_top or ", ".join(track.genres) for track in named])
-        # On one line, whatever the metadata has in them.
-        table["artist"] = [" ".join(track.artist.split()) for track in named]
-        table["title"] = [" ".join(track.title.split()) for track in named]
-        table["name"] = [" ".join(name_of(track).split()) for track in named]
+    tracks_by_id = {track.track_id: track for track in tracks}
+    for name, table in findings.items():
+        table_tracks = [tracks_by_id[track_id] for track_id in table.index]
+        table.insert(0, "split", [track.split for track in table_tracks])
+        table.insert(1, "genre", [track.genre_top or ", ".join(track.genres) for track in table_tracks])
+        # Texts of the metadata may contain line ends; each is written on one line.
+        table["artist"] = [_on_one_line(track.artist) for track in table_tracks]
+        table["title"] = [_on_one_line(track.title) for track in table_tracks]
+        table["name"] = [_on_one_line(track_name(track)) for track in table_tracks]
         if "kept" in table:
-            table["kept_name"] = [" ".join(name_of(of[track_id]).split()) for track_id in table["kept"]]
+            table["kept_name"] = [_on_one_line(track_name(tracks_by_id[track_id])) for track_id in table["kept"]]
+        # Titles come from metadata that anyone may have written; a spreadsheet must not compute them.
         safe = table.map(lambda value: spreadsheet_cell(value) if isinstance(value, str) else value)
-        # Of ends of lines within a cell, the csv module quotes those alone that also end a line here.
+        # The csv module quotes a line end within a cell only if its characters are in the line terminator.
         safe.to_csv(output / f"{name}.csv", lineterminator="\r\n", errors="backslashreplace")
-    return found
+    return findings
 
 
-def report(found: Findings, n_tracks: int, output: Path) -> None:
-    """Print how many tracks each list has, an example of it, and what to do next.
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def report(findings: Findings, n_tracks: int, output: Path) -> None:
+    """Print the number of tracks in each list, an example from it, and what to do next.
 
     Args:
-        found: From `write_lists`.
-        n_tracks: How many tracks were looked at.
+        findings: Tables from `write_lists`.
+        n_tracks: Number of tracks that were checked.
         output: Folder of the lists.
     """
     table = Table("list", *("tracks", *SPLITS), "for example", box=box.SIMPLE_HEAD, pad_edge=False)
     table.title, table.title_justify = f"Result of the audit of {n_tracks:,} tracks", "left"
     for name, columns in LISTS.items():
-        if name not in found:
+        # Some lists need decoded audio.
+        if name not in findings:
             table.add_row(name, *["-"] * 4, "not checked")
             continue
-        rows = found[name]
+        rows = findings[name]
         counts = [str(int((rows["split"] == split).sum())) for split in SPLITS]
         table.add_row(name, str(len(rows)), *counts, one_line(_example(rows, columns)))
     console.print(table)
-    if len(copies := found["duplicates"]):
+    if len(copies := findings["duplicates"]):
         groups = copies.groupby("group")["crosses_splits"].first()
         console.print(f"{groups.sum()} of the {len(groups)} groups of duplicates are in more than one split.")
-    _print_next_steps({name: found[name] for name in LISTS if len(found.get(name, ()))}, output)
+    _print_next_steps({name: findings[name] for name in LISTS if len(findings.get(name, ()))}, output)
 
 
 def _example(rows: pd.DataFrame, columns: tuple[str, ...]) -> str:
@@ -108,28 +124,29 @@ def _example(rows: pd.DataFrame, columns: tuple[str, ...]) -> str:
     return f"{first['name']}: " + ", ".join(f"{column} {first[column]}" for column in columns)
 
 
-def _print_next_steps(found: Findings, output: Path) -> None:
+def _print_next_steps(findings: Findings, output: Path) -> None:
     """Print what to do with the lists that are not empty."""
-    if not found:
+    if not findings:
         console.print("Nothing was found.")
-    if _REPAIRED in found:
-        repaired = found.pop(_REPAIRED)["decoded_again"]
+    if _REPAIRED in findings:
+        repaired = findings.pop(_REPAIRED)["decoded_again"]
         console.print(
             f"The decoded audio of {len(repaired):,} tracks was damaged on the disk; {repaired.sum():,} of them were "
-            "decoded again. If that happens again, check the disk."
+            "decoded again. If this happens again, check the disk."
         )
     for name in _TO_CHECK:
-        if name in found:
+        if name in findings:
             path = output / f"{name}.csv"
             console.print(f"Next: listen to the first tracks of {path}, and delete the lines of tracks to keep.")
-    if found:
-        names = [name for name in found if name not in _TO_CHECK] or list(found)
+    if findings:
+        # Lists to check are suggested only if there are no others.
+        names = [name for name in findings if name not in _TO_CHECK] or list(findings)
         lists = ", ".join(_in_yaml(f"{output / name}.csv") for name in names)
-        console.print(f"Next: leave the tracks out: lit-genre fit --data.drop={shlex.quote(f'[{lists}]')}")
-    if any((rows["split"] == "test").any() for rows in found.values()):
-        console.print("Figures of a test split that lacks some tracks cannot be compared with published ones.")
+        console.print(f"Next: leave the tracks out: lit-genre fit --data.exclude={shlex.quote(f'[{lists}]')}")
+    if any((rows["split"] == "test").any() for rows in findings.values()):
+        console.print("Results on a test split without some of its tracks cannot be compared with published results.")
 
 
 def _in_yaml(path: str) -> str:
-    """Quote a path for a list in YAML, unless it is a plain word."""
+    """Return a path as an item of a YAML list, in quotes if it has special characters."""
     return path if re.fullmatch(r"[\w./-]+", path) else json.dumps(path, ensure_ascii=False)

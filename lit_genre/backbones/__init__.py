@@ -1,1 +1,1 @@
-"""The networks that ship, each found by its entry point like anyone's own."""
+"""The networks that ship, each found by its entry point, as a user's own is."""

@@ -13,7 +13,8 @@ class CNN1DAttention(Backbone):
     """Four convolution blocks over time, the mel bands as channels, and an attention to moments.
 
     The embedding is what the convolutions find on average over time, and what they find in the moments that an
-    attention, which is learnt, looks at. Small enough for a CPU; configs/best.yaml trains it with `changes`.
+    attention, which is learnt, looks at. Small enough for a CPU; configs/best.yaml trains it with
+    `mean_normalized_channels`.
 
     Args:
         input_shape: (n_mels, n_frames).

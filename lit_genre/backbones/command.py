@@ -86,7 +86,7 @@ def _entry(plugin: Plugin, shapes: dict[str, InputShape]) -> Entry:
     entry.takes = plugin.backbone.takes
     try:
         _measure(entry, plugin.backbone, shapes[entry.takes])
-    except Exception as error:  # A class of anyone's: whatever it raises, the others are listed.
+    except Exception as error:  # A plugin may raise anything; the others are listed.
         entry.error = f"{type(error).__name__}: {error}"
     return entry
 

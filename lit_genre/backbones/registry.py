@@ -1,4 +1,4 @@
-"""Finds backbones: every entry point of the group `lit_genre.backbones`, ours and anyone's."""
+"""Find backbones: every entry point of the group `lit_genre.backbones`, of this package and of plugins."""
 
 import warnings
 from collections import defaultdict
@@ -72,7 +72,7 @@ def _load(points: list[EntryPoint]) -> Plugin:
         return failed(f"more than one package declares this name: {packages}. Uninstall one of them")
     try:
         backbone = point.load()
-    except Exception as error:  # A package of anyone's: whatever it raises, the run does not need it.
+    except Exception as error:  # A plugin may raise anything, and the run does not need it.
         return failed(f"importing {point.value} failed: {type(error).__name__}: {error}")
     if not (isinstance(backbone, type) and issubclass(backbone, Backbone)):
         return failed(f"{point.value} is no subclass of lit_genre.Backbone")

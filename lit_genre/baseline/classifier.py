@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lit_genre.baseline.features import Features
 from lit_genre.errors import LitGenreError
-from lit_genre.parallel import in_threads
+from lit_genre.parallel import map_threads
 
 Kind = Literal["svm", "logistic"]
 
@@ -40,17 +40,17 @@ class Rows(NamedTuple):
     track_id: NDArray[np.int64]
 
 
-class Chosen(NamedTuple):
+class FittedClassifier(NamedTuple):
     """A trained classifier.
 
     Attributes:
         model: Of scikit-learn.
-        strength: Its C: the less, the more it is regularised.
+        regularization: Its C: the less, the more it is regularised.
         temperature: What its decision values are divided by in front of a softmax.
     """
 
     model: Any
-    strength: float
+    regularization: float
     temperature: float
 
 
@@ -64,7 +64,7 @@ def baseline_name(features: Features, kind: Kind, class_weights: bool) -> str:
     return f"{name}, class weights" if class_weights else name
 
 
-def choose(kind: Kind, train: Rows, val: Rows | None, class_weights: bool = False) -> Chosen:
+def choose(kind: Kind, train: Rows, val: Rows | None, class_weights: bool = False) -> FittedClassifier:
     """Train with several C, and keep what does best on the validation split.
 
     A temperature makes probabilities of decision values, and leaves the most probable genre what it is; it is found on
@@ -84,24 +84,24 @@ def choose(kind: Kind, train: Rows, val: Rows | None, class_weights: bool = Fals
     if len(np.unique(train.label)) < 2:
         raise LitGenreError("All training tracks have the same genre, but a classifier needs two at least.")
 
-    def trained(strength: float) -> Any:
-        return _pipeline(kind, strength, class_weights).fit(train.features, train.label)
+    def trained(regularization: float) -> Any:
+        return _pipeline(kind, regularization, class_weights).fit(train.features, train.label)
 
-    strengths = _STRENGTHS[kind] if val else (_UNCHOSEN[kind],)
-    models = in_threads(trained, strengths, "Training", "classifiers")
+    regularizations = _STRENGTHS[kind] if val else (_UNCHOSEN[kind],)
+    models = map_threads(trained, regularizations, "Training", "classifiers")
     held_out = val or train
     best = int(np.argmax([model.score(held_out.features, held_out.label) for model in models]))
-    return Chosen(models[best], strengths[best], _temperature(models[best], held_out))
+    return FittedClassifier(models[best], regularizations[best], _temperature(models[best], held_out))
 
 
-def probabilities(chosen: Chosen, features: NDArray[np.float32], n_classes: int) -> Tensor:
+def probabilities(chosen: FittedClassifier, features: NDArray[np.float32], n_classes: int) -> Tensor:
     """Give the probability of each class, 0 of those that training has not heard of; shapes (t, d), (t, c)."""
     probs = torch.zeros(len(features), n_classes)
     probs[:, chosen.model.classes_] = (_decide(chosen.model, features) / chosen.temperature).softmax(1).float()
     return probs
 
 
-def _pipeline(kind: Kind, strength: float, class_weights: bool) -> Any:
+def _pipeline(kind: Kind, regularization: float, class_weights: bool) -> Any:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -109,8 +109,8 @@ def _pipeline(kind: Kind, strength: float, class_weights: bool) -> Any:
 
     weight = "balanced" if class_weights else None
     if kind == "svm":
-        return make_pipeline(StandardScaler(), SVC(C=strength, break_ties=True, class_weight=weight))
-    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000, class_weight=weight))
+        return make_pipeline(StandardScaler(), SVC(C=regularization, break_ties=True, class_weight=weight))
+    return make_pipeline(StandardScaler(), LogisticRegression(C=regularization, max_iter=2000, class_weight=weight))
 
 
 def _decide(model: Any, features: NDArray[np.float32]) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Final, get_args
 
 import torch
 
-from lit_genre.baseline.classifier import Chosen, Kind, Rows, baseline_name, choose, probabilities
+from lit_genre.baseline.classifier import FittedClassifier, Kind, Rows, baseline_name, choose, probabilities
 from lit_genre.baseline.features import Features, MFCCStatistics
 from lit_genre.cli.run_spec import add_folder, read_settings
 from lit_genre.console import console
@@ -38,9 +38,9 @@ def run(args: Sequence[str]) -> None:
     scores: dict[str, TrackScores] = {split: _scores(chosen, its, len(data.classes)) for split, its in rows.items()}
     tracks, features = rows["train"].features.shape
     how = "chosen on the val split" if "val" in rows else "fixed, for no track is in the val split"
-    console.print(f"{name}: {features} features of {tracks:,} training tracks; C is {chosen.strength:g}, {how}.")
+    console.print(f"{name}: {features} features of {tracks:,} training tracks; C is {chosen.regularization:g}, {how}.")
     model = {"sample_rate": data.sample_rate, "backbone": {"class_path": name}}
-    summary = {"parameters": None, "name": name, "baseline": True, "strength": chosen.strength}
+    summary = {"parameters": None, "name": name, "baseline": True, "regularization": chosen.regularization}
     config = {"data": settings.plain()["data"], "model": model}
     write_run(folder, data.classes, scores, seconds, feature_seconds, config, summary)
 
@@ -52,7 +52,7 @@ def _rows(data: TrackDataModule, split: Split, features: Features) -> Rows:
     return Rows(rows, dataset.labels, dataset.track_ids)
 
 
-def _scores(chosen: Chosen, rows: Rows, n_classes: int) -> TrackScores:
+def _scores(chosen: FittedClassifier, rows: Rows, n_classes: int) -> TrackScores:
     probs = probabilities(chosen, rows.features, n_classes)
     return TrackScores(torch.from_numpy(rows.track_id), probs, torch.from_numpy(rows.label))
 

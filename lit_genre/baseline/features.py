@@ -14,7 +14,7 @@ from lit_genre.baseline.spectral import SpectralShape, contrast, spectral_shape
 from lit_genre.batch import TRACK_SECONDS
 from lit_genre.data.decoding.pcm import INT16_SCALE
 from lit_genre.data.loading.dataset import ClipDataset
-from lit_genre.parallel import in_threads
+from lit_genre.parallel import map_threads
 
 Features = Literal["mfcc", "mfcc+spectral"]
 
@@ -52,7 +52,7 @@ class MFCCStatistics:
 
     def of_tracks(self, dataset: ClipDataset, description: str) -> NDArray[np.float32]:
         """Hear each track of a data set in a thread of its own; shape (t, d)."""
-        rows = in_threads(lambda place: self(self._blocks(dataset, place)), range(len(dataset)), description)
+        rows = map_threads(lambda place: self(self._blocks(dataset, place)), range(len(dataset)), description)
         return np.stack(rows)
 
     def __call__(self, blocks: Iterable[NDArray[np.int16]]) -> NDArray[np.float32]:

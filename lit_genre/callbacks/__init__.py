@@ -5,7 +5,7 @@ from torch import nn
 
 
 def leaves_files(trainer: Trainer) -> bool:
-    """Tell whether this process writes into the run's folder: the first one does, and none in a fast_dev_run."""
+    """Check whether this process writes into the run's folder: the first one does, and none in a fast_dev_run."""
     return trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False)
 
 

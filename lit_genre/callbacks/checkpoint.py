@@ -18,7 +18,7 @@ LAST_EPOCH: Final = "last"
 
 
 def selection(select_by: str) -> tuple[str | None, str]:
-    """Tell what a checkpoint monitors, and whether its "max" or "min" is best.
+    """Return what a checkpoint monitors, and whether its "max" or "min" is best.
 
     >>> selection("val/loss"), selection("val/f1_macro"), selection("last")
     (('val/loss', 'min'), ('val/f1_macro', 'max'), (None, 'max'))
@@ -47,7 +47,7 @@ class RunCheckpoint(ModelCheckpoint):
 
     @property
     def state_key(self) -> str:
-        """Tell this one's state from that of the other, whatever they monitor."""
+        """Return a key that differs between the two checkpoint callbacks, whatever they monitor."""
         return self._generate_state_key(filename=self.filename)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

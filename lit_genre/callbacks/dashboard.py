@@ -1,4 +1,4 @@
-"""What the loggers show of a run beside its scores: curves on shared axes, confusion, tracks to listen to in W&B."""
+"""Log curves on shared axes, confusion, and tracks to listen to in W&B."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ from lit_genre.callbacks.other_loggers import Results, log_best_checkpoint, prep
 from lit_genre.callbacks.track_report import classes_of, scores_of, test_folder
 from lit_genre.callbacks.track_tables import knows_tracks, most_wrong_markdown, most_wrong_table, track_table
 from lit_genre.model.metrics import TrackScores, calibration_error, score
-from lit_genre.plots.curves import headline_of
+from lit_genre.plots.curves import primary_metric_of
 from lit_genre.plots.scores import precision_recall
 from lit_genre.text import one_line
 
@@ -79,7 +79,9 @@ class Dashboard(FirstStepCallback):
                 import wandb
 
                 summary = logger.experiment.summary
-                known = {name: summary.get(name) for name in (f"best_val_{pl_module.headline}", "parameters", "epochs")}
+                known = {
+                    name: summary.get(name) for name in (f"best_val_{pl_module.primary_metric}", "parameters", "epochs")
+                }
                 metadata = {"classes": classes_of(pl_module), "backbone": type(network_of(pl_module)).__name__, **known}
                 artifact = wandb.Artifact(f"model-{logger.experiment.id}", "model", metadata=metadata)
                 artifact.add_file(str(best), "best.ckpt")
@@ -147,8 +149,8 @@ def _send_curves(trainer: Trainer, rows: list[dict[str, float]]) -> None:
     import wandb
 
     epochs = [row["epoch"] + 1 for row in rows]
-    headline = headline_of(rows)
-    for quantity in ("loss", headline):
+    primary_metric = primary_metric_of(rows)
+    for quantity in ("loss", primary_metric):
         splits = [split for split in ("train", "val") if f"{split}/{quantity}" in rows[-1]]
         values = [[row.get(f"{split}/{quantity}") for row in rows] for split in splits]
         chart = wandb.plot.line_series(epochs, values, keys=splits, title=quantity, xname="epoch")
@@ -158,9 +160,9 @@ def _send_curves(trainer: Trainer, rows: list[dict[str, float]]) -> None:
 
 def _summary(rows: list[dict[str, float]]) -> dict[str, float]:
     """Compute the numbers by which runs are compared in a table."""
-    headline = headline_of(rows)
-    scores = [row[f"val/{headline}"] for row in rows if f"val/{headline}" in row]
-    best = {f"best_val_{headline}": max(scores)} if scores else {}
+    primary_metric = primary_metric_of(rows)
+    scores = [row[f"val/{primary_metric}"] for row in rows if f"val/{primary_metric}" in row]
+    best = {f"best_val_{primary_metric}": max(scores)} if scores else {}
     return best | {"training_seconds": sum(row["seconds"] for row in rows), "epochs": float(len(rows))}
 
 

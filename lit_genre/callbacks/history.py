@@ -1,15 +1,11 @@
 """The history of a run: one row an epoch in metrics.csv, and at its end the curves and summary.json."""
 
-import csv
-import io
 import json
 import shlex
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
@@ -18,9 +14,10 @@ from lit_genre.callbacks import leaves_files, network_of
 from lit_genre.callbacks.first_step import FirstStepCallback
 from lit_genre.console import console
 from lit_genre.errors import LitGenreError
-from lit_genre.files import atomic_write
-from lit_genre.plots.curves import Chosen, Row, choose, draw_curves, gap_of, headline_of, in_words
+from lit_genre.plots.curves import Row, SelectedEpoch, draw_curves, gap_of, in_words, primary_metric_of, select_epoch
 from lit_genre.runs.folder import BEST
+from lit_genre.runs.tables import write_metrics
+from lit_genre.runs.writer import peak_memory
 from lit_genre.text import one_line
 
 
@@ -51,7 +48,7 @@ class History(FirstStepCallback):
         self.rows = rows
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say in a line what is about to be trained."""
+        """Print a line about the network that is about to be trained."""
         n = sum(parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad)
         name = type(network_of(pl_module)).__name__
         # Lightning prints past the console.
@@ -91,7 +88,7 @@ class History(FirstStepCallback):
         self.rows.append(row)
         if leaves_files(trainer):
             trainer.print(_line(row, trainer.max_epochs))
-            write_rows(self.rows, Path(trainer.default_root_dir))
+            write_metrics(self.rows, Path(trainer.default_root_dir))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw the curves, and say where everything lies."""
@@ -122,11 +119,11 @@ class History(FirstStepCallback):
                 self.rows, Path(trainer.default_root_dir) / "curves.png", self._chosen(trainer), augmented=augmented
             )
 
-    def _chosen(self, trainer: Trainer) -> Chosen | None:
+    def _chosen(self, trainer: Trainer) -> SelectedEpoch | None:
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, ModelCheckpoint) and callback.filename == BEST:
-                return choose(self.rows, callback.monitor, callback.mode)
-        return choose(self.rows, f"val/{headline_of(self.rows)}", "max")
+                return select_epoch(self.rows, callback.monitor, callback.mode)
+        return select_epoch(self.rows, f"val/{primary_metric_of(self.rows)}", "max")
 
 
 def _line(row: Row, max_epochs: int | None) -> str:
@@ -135,32 +132,24 @@ def _line(row: Row, max_epochs: int | None) -> str:
         return " / ".join("-" if value is None else f"{value:.3f}" for value in values)
 
     number = f"{row['epoch'] + 1:.0f}" + (f"/{max_epochs}" if max_epochs and max_epochs > 0 else "")
-    headline = headline_of([row])
+    primary_metric = primary_metric_of([row])
     return (
-        f"epoch {number:>7}   train / val   loss {pair('loss')}   {in_words(headline)} {pair(headline)}   "
+        f"epoch {number:>7}   train / val   loss {pair('loss')}   {in_words(primary_metric)} {pair(primary_metric)}   "
         f"lr {row['lr']:.2g}   {row['seconds']:.1f} s"
     )
 
 
-def peak_memory() -> int:
-    """Tell the peak of the memory in use, bytes: of the accelerator, or else of this process."""
-    if torch.accelerator.is_available():
-        return torch.accelerator.max_memory_allocated()
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
-
-
-def _summary(rows: list[Row], chosen: Chosen | None, folder: Path, loggers: list[Logger]) -> str:
+def _summary(rows: list[Row], chosen: SelectedEpoch | None, folder: Path, loggers: list[Logger]) -> str:
     lines = [("Run", str(folder))]
     if chosen:
         said = f"epoch {chosen.row['epoch'] + 1:.0f} of {len(rows)}, {chosen.by}"
-        headline = headline_of(rows)
-        scores = [(split, chosen.row.get(f"{split}/{headline}")) for split in ("train", "val")]
-        said += "".join(f"; {split} {in_words(headline)} {value:.1%}" for split, value in scores if value is not None)
+        primary_metric = primary_metric_of(rows)
+        scores = [(split, chosen.row.get(f"{split}/{primary_metric}")) for split in ("train", "val")]
+        said += "".join(
+            f"; {split} {in_words(primary_metric)} {value:.1%}" for split, value in scores if value is not None
+        )
         gap = gap_of(chosen.row)
-        lines.append(("Chosen", said + ("" if gap is None else f", gap {100 * gap:.1f} points")))
+        lines.append(("Selected", said + ("" if gap is None else f", gap {100 * gap:.1f} points")))
     lines += [("Curves", str(path)) for path in folder.glob("curves.png")]
     if any(folder.glob("wandb/offline-run-*")):
         lines.append(("W&B", f"offline; to upload: wandb sync {shlex.quote(str(folder))}/wandb/offline-run-*"))
@@ -181,15 +170,3 @@ def _is_row(row: Any) -> bool:
         and {"epoch", "seconds"} <= row.keys()
         and all(isinstance(name, str) and isinstance(value, int | float) for name, value in row.items())
     )
-
-
-def write_rows(rows: list[Row], folder: Path) -> None:
-    """Write metrics.csv."""
-    folder.mkdir(parents=True, exist_ok=True)
-    names = dict.fromkeys(name for row in rows for name in row)
-    text = io.StringIO(newline="")
-    table = csv.DictWriter(text, fieldnames=list(names), lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    with atomic_write(folder / "metrics.csv", durable=False) as file:
-        file.write(text.getvalue().encode())

@@ -29,7 +29,7 @@ def _row(trainer: Trainer, classes: list[str], track_id: int, probs: torch.Tenso
 
 
 def _columns(classes: list[str], *last: str) -> list[str | int]:
-    """Name the columns of a table of tracks; a genre that has the name of another column gets a longer one."""
+    """Return the columns of a table of tracks; a genre that has the name of another column gets a longer one."""
     first = ["track_id", "title", "artist", "genre", "predicted"]
     taken = {*first, *last}
     return [*first, *(f"genre {name}" if name in taken else name for name in map(one_line, classes)), *last]
@@ -69,10 +69,10 @@ def most_wrong_table(trainer: Trainer, pl_module: LightningModule, scores: Track
 
     assert isinstance(pl_module, GenreClassifier)
     rows: list[Any] = []
-    for place in _positions_most_wrong(scores):
-        track_id = int(scores.track_id[place])
+    for index in _positions_most_wrong(scores):
+        track_id = int(scores.track_id[index])
         waveform = torch.from_numpy(trainer.datamodule.waveform(track_id, HEARD_SECONDS)).float() / 2**15  # type: ignore[attr-defined]
-        row = _row(trainer, classes, track_id, scores.probs[place], int(scores.label[place]))
+        row = _row(trainer, classes, track_id, scores.probs[index], int(scores.label[index]))
         sound = wandb.Audio(waveform.numpy(), sample_rate=pl_module.sample_rate)
         rows.append([*row, sound, wandb.Image(_spectrogram(pl_module, waveform))])
     return wandb.Table(_columns(classes, "sound", "spectrogram"), rows)

@@ -9,7 +9,7 @@ _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_MAX: Final = -4
 
 
-def keep_freed_memory() -> None:
+def retain_freed_memory() -> None:
     """Let the process keep the memory that tensors leave, for those of the next step.
 
     glibc gives blocks of 32 MB and more back to the system as soon as they are free, and the system clears each page

@@ -50,7 +50,7 @@ class CommandLine:
         known = {"model": hyperparameters} if hyperparameters else {}
         if recipe:
             return known | data_of(recipe, take(self.options, "--data")[0], self.configs)
-        several = hyperparameters.get("task", "single") != "single"
+        several = hyperparameters.get("task", "multiclass") != "multiclass"
         return known | ({"data": {"init_args": {"task": hyperparameters["task"]}}} if several else {})
 
 

@@ -15,7 +15,7 @@ def add_options(parser: LightningArgumentParser) -> None:
         "--select_by",
         type=str | None,
         help="what best.ckpt is chosen by: a logged metric, such as val/loss, or last for the last epoch; null for "
-        "what the callbacks say, the headline score of validation",
+        "what the callbacks say, the primary score of validation",
     )
     parser.add_argument(
         "--without_callbacks",

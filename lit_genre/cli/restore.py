@@ -10,7 +10,8 @@ from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule, LightningModule
 
 from lit_genre.cli.arguments import data_class_in
-from lit_genre.data.datamodules.base import TrackDataModule, trained_tracks
+from lit_genre.data.datamodules.base import TrackDataModule
+from lit_genre.data.datamodules.training_tracks import trained_tracks
 from lit_genre.errors import LitGenreError
 from lit_genre.inference.load import trained_class
 from lit_genre.model.classifier import GenreClassifier
@@ -173,7 +174,7 @@ def check_resumable(checkpoint: Path, data: LightningDataModule, max_epochs: int
         )
     before = trained_tracks(content)
     if before is not None and isinstance(data, TrackDataModule):
-        now = data.ids_of("train")
+        now = data.track_ids("train")
         if 2 * len(before & now) < len(before):
             raise LitGenreError(
                 f"{checkpoint} was trained on {len(before):,} tracks, of which {len(before & now):,} are among the "

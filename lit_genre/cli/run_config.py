@@ -11,7 +11,7 @@ from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lit_genre.callbacks.checkpoint import selection
 from lit_genre.callbacks.first_step import FirstStepCallback
 from lit_genre.class_path import import_class
-from lit_genre.model.metrics import HEADLINE
+from lit_genre.model.metrics import PRIMARY_METRIC
 from lit_genre.runs.folder import BEST, write_recipe
 
 
@@ -32,7 +32,7 @@ class RunConfig(FirstStepCallback, SaveConfigCallback):
         """Write nothing yet: the checkpoint may not fit."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Say that there is a configuration to save, without which Lightning's class cannot be made."""
+        """Write the configuration; Lightning requires the method of its class."""
         self.on_first_step(trainer, pl_module)
 
     def on_first_step(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -57,8 +57,8 @@ def follow_task(config: Namespace) -> None:
         init_args = getattr(part, "init_args", None) or {}
         if config.select_by and init_args.get("filename") == BEST:
             init_args["monitor"], init_args["mode"] = selection(config.select_by)
-        if task in HEADLINE and init_args.get("monitor") in {f"val/{name}" for name in HEADLINE.values()}:
-            init_args["monitor"] = f"val/{HEADLINE[task]}"
+        if task in PRIMARY_METRIC and init_args.get("monitor") in {f"val/{name}" for name in PRIMARY_METRIC.values()}:
+            init_args["monitor"] = f"val/{PRIMARY_METRIC[task]}"
 
 
 def name_run(init_args: Any, config: Namespace, network: str) -> None:
@@ -72,7 +72,7 @@ def name_run(init_args: Any, config: Namespace, network: str) -> None:
 
 
 def without_home(value: Any) -> Any:
-    """Write ~ for the home folder wherever it stands in a configuration: nobody's name is to be in a log."""
+    """Write ~ for the home folder wherever it stands in a configuration: no user name may be in a log."""
     if isinstance(value, dict):
         return {key: without_home(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -23,7 +23,7 @@ class Settings(GenreCLI):
     """Reads what `fit` takes, and builds what is asked for; trains nothing, and makes no folder."""
 
     def before_instantiate_classes(self) -> None:
-        """Name no folder."""
+        """Make no folder."""
 
     def instantiate_classes(self) -> None:
         """Build nothing yet."""
@@ -69,7 +69,7 @@ class Settings(GenreCLI):
         return _opened(built.data), built.model
 
     def run_folder(self, named: Path | None, name: str) -> Path:
-        """Name the folder of the run.
+        """Choose the folder of the run.
 
         Raises:
             LitGenreError: It holds a run.
@@ -101,14 +101,14 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
 def _opened(data: LightningDataModule) -> TrackDataModule:
     if not isinstance(data, TrackDataModule):
         raise LitGenreError(f"{type(data).__name__} has no tracks with genres and splits: name a data set that has.")
-    if data.task == "multi":
+    if data.task == "multilabel":
         raise LitGenreError(
-            "data.task is multi, but this is trained and rated on one genre a track: set --data.task=single."
+            "data.task is multilabel, but this is trained and rated on one genre a track: set --data.task=multiclass."
         )
     there = {track.split for track in data.tracks}
     for split in ("train", "test"):
         if split not in there:
-            raise LitGenreError(f"No track of {data.title} is in the {split} split, which this cannot do without.")
+            raise LitGenreError(f"No track of {data.display_name} is in the {split} split, which is required here.")
     data.prepare_data()
     data.setup()
     return data

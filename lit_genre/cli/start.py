@@ -11,7 +11,7 @@ from lightning.pytorch.cli import LightningCLI
 
 from lit_genre.backbones.registry import backbones
 from lit_genre.callbacks.other_loggers import mlflow_refusal
-from lit_genre.cli.allocator import keep_freed_memory
+from lit_genre.cli.allocator import retain_freed_memory
 from lit_genre.cli.parser import GenreParser
 from lit_genre.cli.quiet import silence_expected_warnings
 from lit_genre.cli.run_config import RunConfig
@@ -28,7 +28,7 @@ def start(cli: type[CLI], args: Sequence[str]) -> CLI:
     """Read a command line, and do what it says."""
     silence_expected_warnings()
     if not torch.accelerator.is_available():
-        keep_freed_memory()
+        retain_freed_memory()
     backbones()
     defaults = {"default_config_files": [str(files("lit_genre.cli") / "defaults.yaml")], "allow_abbrev": False}
     try:

@@ -14,14 +14,14 @@ from lit_genre.batch import Task
 from lit_genre.callbacks.checkpoint import selection
 from lit_genre.class_path import import_class
 from lit_genre.errors import LitGenreError
-from lit_genre.model.metrics import HEADLINE
+from lit_genre.model.metrics import PRIMARY_METRIC
 from lit_genre.runs.folder import BEST, holds_run, new_run_folder
 
 
 def trainer(
     folder: str | Path | None = None,
     select_by: str | None = None,
-    task: Task = "single",
+    task: Task = "multiclass",
     callbacks: Sequence[Callback] = (),
     logger: Logger | Sequence[Logger] | bool = True,
     resume: bool = False,
@@ -50,7 +50,7 @@ def trainer(
     if holds_run(path) and not resume:
         raise LitGenreError(f"{path} holds a run already: name another folder, or resume it by resume=True.")
     defaults = yaml.safe_load((files("lit_genre.cli") / "defaults.yaml").read_text(encoding="utf-8"))["trainer"]
-    monitor, mode = selection(select_by or f"val/{HEADLINE[task]}")
+    monitor, mode = selection(select_by or f"val/{PRIMARY_METRIC[task]}")
     for callback in defaults["callbacks"]:
         if callback.get("init_args", {}).get("filename") == BEST:
             callback["init_args"] |= {"monitor": monitor, "mode": mode}

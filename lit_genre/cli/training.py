@@ -28,7 +28,7 @@ from lit_genre.cli.restore import (
 )
 from lit_genre.cli.run_config import follow_task, name_run
 from lit_genre.cli.start import MISFIT, start
-from lit_genre.data.datamodules.predict import AudioFolder
+from lit_genre.data.datamodules.predict import PredictDataModule
 from lit_genre.data.metadata.audio_files import report_incomplete, report_unreadable
 from lit_genre.errors import LitGenreError
 from lit_genre.loggers.wandb import finish_wandb
@@ -81,17 +81,17 @@ class GenreCLI(LightningCLI):
         super().__init__(self.restored.model_class, datamodule_class, args=args, **options)
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
-        """Name the command that is run, whose parser alone is built."""
+        """Return the command that is run; no parser is built for the others."""
         return {self.command: super().subcommands()[self.command]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Let the data follow what the model hears, and the model know the names of the data's genres."""
+        """Link the sample rate and clip length of the data to the model, and the classes of the model to the data."""
         arguments = parameters_of(self.restored.model_class)
         for name in ("sample_rate", "clip_seconds"):
             if name in arguments:
                 parser.link_arguments(f"model.{name}", f"data.init_args.{name}")
         add_options(parser)
-        # Music of anyone's has no genres of its own: then they are those of the checkpoint.
+        # A user's files to predict have no genres: then they are those of the checkpoint.
         linked = {"classes": self._classes_of, "task": self._task_of, "class_counts": _class_counts_of}
         for name, compute in linked.items():
             if name in arguments:
@@ -133,10 +133,10 @@ class GenreCLI(LightningCLI):
         return classes
 
     def _task_of(self, data: LightningDataModule) -> Any:
-        return getattr(data, "task", self.restored.hyperparameters.get("task", "single"))
+        return getattr(data, "task", self.restored.hyperparameters.get("task", "multiclass"))
 
     def before_instantiate_classes(self) -> None:
-        """Name the run's folder."""
+        """Choose the folder of the run."""
         config = self.config[self.subcommand]
         resumed = self.checkpoint and run_folder_of(self.checkpoint)
         folder = config.trainer.default_root_dir or resumed or new_run_folder(self._network_name)
@@ -214,7 +214,7 @@ class GenreCLI(LightningCLI):
     def after_predict(self) -> None:
         """Report the files that could not be read as a whole; if some could not at all, the exit status says so."""
         data = self.datamodule
-        if isinstance(data, AudioFolder):
+        if isinstance(data, PredictDataModule):
             report_incomplete(data.files, data.statuses, data.seconds)
             if data.failures:
                 report_unreadable(data.files, data.failures)

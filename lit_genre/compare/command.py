@@ -144,9 +144,9 @@ def _plan(models: dict[str, list[str]], seeds: list[int], options: list[str], fo
             raise LitGenreError(
                 f"the option {word!r} has no value: write --trainer.max_epochs=10, name and value in one."
             )
-        if word == "--data.task=multi":
+        if word == "--data.task=multilabel":
             raise LitGenreError(
-                "a comparison rates accuracy, which tracks of several genres do not have: leave out multi."
+                "a comparison rates accuracy, which tracks of several genres do not have: leave out multilabel."
             )
     plan = {}
     # Seed by seed, so that what is stopped early has compared all models.

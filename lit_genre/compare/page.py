@@ -13,7 +13,7 @@ import pandas as pd
 
 from lit_genre import __version__
 from lit_genre.compare.significance import Difference
-from lit_genre.compare.tables import LOSES, TIMES, difference_rows, paper_table, results
+from lit_genre.compare.tables import BELOW_BASELINE, TIMES, difference_rows, paper_table, results
 from lit_genre.runs.reader import Run
 from lit_genre.text import one_line
 
@@ -86,9 +86,9 @@ def _table(rows: Sequence[Sequence[object]]) -> str:
 def _cell(value: object) -> str:
     text = str(value)
     # A mean with its deviation, or a number with its commas, sorts by the number.
-    number = text.partition(" ±")[0].removesuffix(LOSES).replace(",", "")
+    number = text.partition(" ±")[0].removesuffix(BELOW_BASELINE).replace(",", "")
     is_number = re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", number)
-    kind = " class='loses'" if text.endswith(LOSES) else " class='words'" if len(text) > 40 else ""
+    kind = " class='loses'" if text.endswith(BELOW_BASELINE) else " class='words'" if len(text) > 40 else ""
     return f"<td{kind}" + (f" data-value='{float(number)}'" if is_number else "") + f">{_escaped(text)}</td>"
 
 

@@ -23,7 +23,7 @@ PAPERS: Final = {
 Source: S. Yaacob and O. Goldrich, "Music Genre Classification Using Neural Networks", IDC, 2020.
 """
 
-LOSES: Final = " loses"
+BELOW_BASELINE: Final = " loses"
 """Mark of a network that does worse than a baseline without any."""
 
 FEATURE_TIME: Final = "feature time, s"
@@ -124,7 +124,10 @@ def _over_baseline(runs: list[Run], names: list[str]) -> list[list[str]]:
     rows = []
     for baseline in dict.fromkeys(run.model for run in runs if run.is_baseline):
         points = {name: 100 * (accuracy[name] - accuracy[baseline]) for name in names if name != baseline}
-        cells = [f"{points[name]:+.1f}{LOSES if points[name] < 0 else ''}" if name in points else "" for name in names]
+        cells = [
+            f"{points[name]:+.1f}{BELOW_BASELINE if points[name] < 0 else ''}" if name in points else ""
+            for name in names
+        ]
         rows.append([f"over {baseline}, points", *(cell.replace("+nan", "") for cell in cells)])
     return rows
 

@@ -1,1 +1,1 @@
-"""A small synthetic data set in FMA's format, to try everything without a download."""
+"""Write a small synthetic data set in FMA's format, to try the software without a download."""

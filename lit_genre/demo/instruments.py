@@ -1,4 +1,4 @@
-"""The synthetic orchestra: notes, drum hits and a mastering chain, as numpy arrays."""
+"""Synthesise notes and drum hits, and master a recording, as numpy arrays."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 44_100  # Hz, of the finished recording
-RATE = SAMPLE_RATE // 2  # until then: half the work, and models hear no more than 11 kHz
+RATE = SAMPLE_RATE // 2  # Hz, before mastering: half the work, and networks at 22,050 Hz use nothing above 11 kHz
 HIGHEST_HARMONIC = 9_000.0  # Hz; a vibrato goes above it and must not alias
 TABLE_SIZE = 2048
 BANDS_PER_OCTAVE = 3.0  # narrower than most intervals: wider bands would leave the genre's registers in the spectrum
@@ -18,16 +18,27 @@ Audio = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Timbre:
-    """A note starts with harmonics at `k ** -bright`, which fade into `k ** -dark` at `damping` per second."""
+    """The sound of a note: harmonic k has the level `k ** -bright` at first, and fades to `k ** -dark`.
+
+    Attributes:
+        bright: Slope of the harmonics at the beginning.
+        dark: Slope of the harmonics at the end.
+        damping: Rate of the change from bright to dark, 1/s.
+        decay: Rate at which the whole note decays, 1/s.
+        attack: Length of the rise at the beginning, s.
+        vibrato: Depth of the vibrato, semitones.
+        glide: Rise of the pitch, semitones per second.
+        drive: Gain before tanh distortion; 0 for no distortion.
+    """
 
     bright: float
     dark: float
     damping: float = 5.0
-    decay: float = 2.0  # 1/s, of the whole note
-    attack: float = 0.003  # seconds
-    vibrato: float = 0.0  # semitones
-    glide: float = 0.0  # semitones per second
-    drive: float = 0.0  # gain into tanh; 0 leaves the note clean
+    decay: float = 2.0
+    attack: float = 0.003
+    vibrato: float = 0.0
+    glide: float = 0.0
+    drive: float = 0.0
 
 
 TIMBRES = {
@@ -47,13 +58,22 @@ TIMBRES = {
 
 @dataclass(frozen=True)
 class Drum:
-    """A sine that falls from `pitch * (1 + sweep)` to `pitch` Hz, plus noise differentiated `edge` times."""
+    """The sound of a drum: a sine that falls from `pitch * (1 + sweep)` to `pitch`, plus noise.
+
+    Attributes:
+        pitch: Final frequency of the sine, Hz.
+        sweep: Part of the pitch by which the sine starts higher.
+        ring: Rate at which the sine decays, 1/s.
+        noise: Level of the noise relative to the sine.
+        hiss: Rate at which the noise decays, 1/s.
+        edge: How often the noise is differentiated; each time its spectrum rises by 6 dB per octave.
+    """
 
     pitch: float
     sweep: float
-    ring: float  # 1/s, decay of the sine
-    noise: float  # level of the noise against the sine
-    hiss: float  # 1/s, decay of the noise
+    ring: float
+    noise: float
+    hiss: float
     edge: int
 
 
@@ -69,6 +89,7 @@ DRUMS = {
 }
 
 
+# Notes of one timbre and register share a wavetable, which takes longer to compute than to read.
 @lru_cache(maxsize=512)
 def _wavetable(slope: float, harmonics: int) -> Audio:
     spectrum = np.zeros(TABLE_SIZE // 2 + 1, dtype=np.complex128)
@@ -82,12 +103,12 @@ def note(timbre: Timbre, frequency: float, seconds: float) -> Audio:
     """Render one note.
 
     Args:
-        timbre: How it sounds.
-        frequency: Its fundamental in Hz.
-        seconds: Its length, with a short release at the end.
+        timbre: Sound of the note.
+        frequency: Fundamental frequency, Hz.
+        seconds: Length, with a short release at the end, s.
 
     Returns:
-        Mono samples, RMS about 1 at the attack.
+        Mono samples at `RATE`, shape (n,), float32, with a root mean square of about 1 at the attack.
     """
     t = np.arange(max(1, round(seconds * RATE)), dtype=np.float32) / RATE
     harmonics = int(np.clip(HIGHEST_HARMONIC / frequency, 1, 48))
@@ -107,12 +128,12 @@ def hit(drum: Drum, tuning: float, rng: np.random.Generator) -> Audio:
     """Render one drum hit.
 
     Args:
-        drum: How it sounds.
-        tuning: Factor on its pitch and on how fast it dies away.
-        rng: Source of its noise.
+        drum: Sound of the drum.
+        tuning: Factor of its pitch and of its decay rates.
+        rng: Random numbers for its noise.
 
     Returns:
-        Mono samples, peak 1.
+        Mono samples at `RATE`, shape (n,), float32, between -1 and 1.
     """
     seconds = min(1.5, 6 / (tuning * min(drum.ring, drum.hiss)))
     t = np.arange(round(seconds * RATE), dtype=np.float32) / RATE
@@ -125,18 +146,18 @@ def hit(drum: Drum, tuning: float, rng: np.random.Generator) -> Audio:
 
 
 def master(dry: Audio, target_db: NDArray[np.float64], tail: float, wet: float, rng: np.random.Generator) -> Audio:
-    """Equalise a stereo recording towards a spectrum and put it into a room.
+    """Equalise a stereo recording towards a spectrum, and add the echo of a room.
 
     Args:
-        dry: Samples of shape (2, n) at `RATE`.
-        target_db: The mean level in dB that each of `BANDS` shall have, up to a common constant.
-        tail: Decay of the room's echo in 1/s.
+        dry: Stereo samples at `RATE`, shape (2, n), float32.
+        target_db: Mean level of each of `BANDS`, dB, up to a common constant, shape (bands,).
+        tail: Rate at which the echo of the room decays, 1/s.
         wet: Level of the echo, 0 to 1.
-        rng: Source of the echo's pattern.
+        rng: Random numbers for the echo.
 
     Returns:
-        Samples of shape (2, 2n) at `SAMPLE_RATE`. The convolution is circular: the end's echo rings into the
-        beginning, as in a clip cut from the middle of a track.
+        Stereo samples at `SAMPLE_RATE`, shape (2, 2n), float32. The convolution is circular: the echo of the end is
+        added to the beginning, as in a clip from the middle of a track.
     """
     n = dry.shape[1]
     hertz = np.fft.rfftfreq(n, 1 / RATE)
@@ -151,8 +172,9 @@ def master(dry: Audio, target_db: NDArray[np.float64], tail: float, wet: float, 
 
 
 def _levels_db(mono: Audio, frame: int = 2048) -> NDArray[np.float64]:
-    """Average the level of each band over time in dB, as a log-mel spectrogram's mean would."""
+    """Return the mean level of each band over time, dB, like the mean of a log-mel spectrogram."""
     frames = mono[: len(mono) // frame * frame].reshape(-1, frame) * np.hanning(frame).astype(np.float32)
+    # Without overlap: only the mean over time is needed.
     power = np.abs(np.fft.rfft(frames)) ** 2
     hertz = np.fft.rfftfreq(frame, 1 / RATE)
     weight = np.clip(1 - np.abs(np.log2(hertz[1:, None] / BANDS)) * BANDS_PER_OCTAVE, 0, None)

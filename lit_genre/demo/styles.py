@@ -1,4 +1,4 @@
-"""What makes the demo's eight genres: tempo, rhythm, harmony and figures, as a table of strings and numbers."""
+"""Define the eight genres of the demo by tempo, rhythm, harmony and figures, as tables of strings and numbers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ SCALES = {
     "phrygian dominant": (0, 1, 4, 5, 7, 8, 10),
     "cluster": (0, 1, 2, 6, 7, 8, 11),
 }
-# Scale degrees that sound at the n-th note of a figure, above the chord's root; None follows the track's own motif.
+# Scale degrees of the n-th note of a figure, relative to the root of the chord; None for the motif of the track.
 FIGURES: dict[str, tuple[tuple[int, ...], ...] | None] = {
     "root": ((0,),),
     "chord": ((0, 2, 4),),
@@ -23,32 +23,54 @@ FIGURES: dict[str, tuple[tuple[int, ...], ...] | None] = {
 
 @dataclass(frozen=True)
 class Part:
-    """What one player does: in a pattern, `x` is a loud step, `o` a soft one, `?` perhaps, `.` a rest."""
+    """The part of one player.
+
+    Attributes:
+        figure: Key of `FIGURES`.
+        timbres: Keys of `TIMBRES`, of which a track draws one.
+        patterns: Rhythms, of which a track draws one: `x` is a loud step, `o` a soft one, `?` a possible one, `.` a
+            rest.
+        octave: Octave of the tonic, as in MIDI: 4 is that of middle C.
+        hold: Length of a note, steps.
+    """
 
     figure: str
     timbres: tuple[str, ...]
     patterns: tuple[str, ...]
-    octave: int  # of the tonic, as in MIDI: 4 is middle C
-    hold: float  # steps
+    octave: int
+    hold: float
 
 
 @dataclass(frozen=True)
 class Style:
-    """What tracks of one genre share; the length of the patterns is the bar, in sixteenths."""
+    """The properties that the tracks of a genre share; the length of a pattern is one bar, in sixteenths.
+
+    Attributes:
+        bpm: Range of the tempo, beats per minute.
+        scales: Keys of `SCALES`, of which a track draws one.
+        progressions: Progressions, of which a track draws one: scale degrees of the chords, one chord per bar.
+        drums: Drum kits, of which a track draws one: a pattern for each drum.
+        bass: Part of the bass, None for none; the same for harmony and lead.
+        harmony: Part of the harmony.
+        lead: Part of the lead.
+        swing: Delay of every second step, in steps.
+        pump: Depth, 0 to 1, by which each beat lowers the level of the other players.
+    """
 
     bpm: tuple[float, float]
     scales: tuple[str, ...]
-    progressions: tuple[tuple[int, ...], ...]  # scale degrees, one chord a bar
+    progressions: tuple[tuple[int, ...], ...]
     drums: tuple[Mapping[str, str], ...] = ({},)
     bass: Part | None = None
     harmony: Part | None = None
     lead: Part | None = None
-    swing: float = 0.0  # delay of every second step, in steps
-    pump: float = 0.0  # how far the beat ducks the other players, 0 to 1
+    swing: float = 0.0
+    pump: float = 0.0
 
 
 EIGHTHS, BACKBEAT = "x.o.x.o.x.o.x.o.", "....x.......x..."
 
+# A name that is listed twice is drawn twice as often.
 STYLES: dict[str, Style] = {
     "Hip-Hop": Style(
         bpm=(80, 98),

@@ -1,8 +1,8 @@
-"""Composes and performs one track: eight caricatures of genres, told apart by rhythm, harmony and texture.
+"""Synthesise a track in one of eight simplified genres, which differ in rhythm, harmony and texture.
 
-The genre says how a track moves (tempo, drums, chords, figures), the track itself its key, patterns and chance, and the
-artist its production. All are equalised towards one spectrum, so that little of the genre is in the long-term
-spectrum and much in its course: a classifier must listen.
+The genre determines tempo, drums, chords and figures; the track its key and patterns; the artist the production. All
+tracks are equalised towards one spectrum. The long-term spectrum then shows little of the genre, and a classifier must
+use how the spectrum changes over time.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,20 +15,24 @@ from lit_genre.demo.instruments import BANDS, DRUMS, RATE, TIMBRES, Audio, hit, 
 from lit_genre.demo.styles import FIGURES, SCALES, STYLES, Part, Style
 
 GENRES = tuple(sorted(STYLES))
-ODD_TRACKS = 0.08  # share of tracks that borrow one trait from a genre drawn at random
-EQ_SPREAD = 1.2  # dB, by which each band differs from artist to artist, and again from track to track
+
+ODD_TRACKS = 0.08
+"""Part of the tracks that have one property of another genre, so that no classifier reaches 100 %."""
+
+EQ_SPREAD = 1.2
+"""Standard deviation of the level of a band between artists, and again between tracks, dB."""
 
 
 @dataclass(frozen=True)
 class _Score:
-    """The frame of one track, which all players share.
+    """The properties of a track that all its players share.
 
     Attributes:
-        step: Seconds of a sixteenth.
-        grid: Number and onset in samples of every step; the bar begins at multiples of its length.
-        scale: Semitones of its degrees above the tonic.
-        progression: Degree on which each bar's chord stands.
-        tonic: Frequency in Hz of the tonic in octave 0.
+        step: Length of a sixteenth, s.
+        grid: Number and onset, samples, of each step; a bar begins at a multiple of its length.
+        scale: Semitones of the degrees of the scale above the tonic.
+        progression: Degree of the root of each bar's chord.
+        tonic: Frequency of the tonic in octave 0, Hz.
     """
 
     step: float
@@ -38,24 +42,25 @@ class _Score:
     tonic: float
 
     def frequency(self, degree: int, octave: int) -> float:
-        """Hz of a degree of the scale, which may lie outside of the octave."""
+        """Return the frequency of a degree of the scale, Hz; the degree may be outside of the octave."""
         above, step = divmod(degree, len(self.scale))
         return float(self.tonic * 2 ** (octave + above + self.scale[step] / 12))
 
 
 def synthesise(genre: str, artist: int, track: int, seconds: float, seed: int) -> NDArray[np.float32]:
-    """Compose, perform and produce one track.
+    """Synthesise one track.
 
     Args:
         genre: One of `GENRES`.
-        artist: Number of the artist, whose tracks share their production whatever the genre.
-        track: Number of the track; no two sound alike.
-        seconds: Length of the recording, at least 1.
+        artist: Id of the artist; the tracks of an artist share their production in any genre.
+        track: Id of the track; different ids give different tracks.
+        seconds: Length of the track, at least 1 s.
         seed: Seed of the whole data set.
 
-    Shape:
-        (n, 2), stereo at 44.1 kHz, within [-1, 1].
+    Returns:
+        Stereo samples at 44.1 kHz, shape (n, 2), float32, between -1 and 1.
     """
+    # Separate generators: the production depends on the artist alone, and everything else on the track.
     rng = np.random.default_rng([seed, 1, track])
     studio = np.random.default_rng([seed, 2, artist])
     style = _odd(STYLES[genre], rng) if rng.random() < ODD_TRACKS else STYLES[genre]
@@ -72,8 +77,10 @@ def _odd(style: Style, rng: np.random.Generator) -> Style:
 
 def _compose(style: Style, seconds: float, tuning: float, rng: np.random.Generator) -> _Score:
     step = 15 / rng.uniform(*style.bpm)
-    order = np.arange(int(seconds / step) + 32) - rng.integers(32)  # the recording begins anywhere in a bar
-    onsets = (np.arange(len(order)) - 16 + style.swing * (order % 2)) * step  # and amid notes that sound already
+    # The recording begins at any step of a bar, and 16 steps earlier there are notes, which may still sound.
+    order = np.arange(int(seconds / step) + 32) - rng.integers(32)
+    onsets = (np.arange(len(order)) - 16 + style.swing * (order % 2)) * step
+    # Deviations of 6 ms, as of a human player.
     onsets += rng.normal(scale=0.006, size=len(order))
     grid = list(zip(order.tolist(), (onsets * RATE).astype(int).tolist(), strict=True))
     tonic = tuning * 440 * 2 ** ((rng.integers(-5, 7) - 57) / 12)
@@ -82,7 +89,7 @@ def _compose(style: Style, seconds: float, tuning: float, rng: np.random.Generat
 
 
 def _perform(style: Style, score: _Score, n_samples: int, rng: np.random.Generator) -> Audio:
-    """Add up the players, each at a loudness and a place in the stereo field that the track draws."""
+    """Mix the players, each with a level and a stereo position that the track draws; shape (2, n)."""
     mix = np.zeros((2, n_samples), dtype=np.float32)
     for part in (style.bass, style.harmony, style.lead):
         if part:
@@ -107,6 +114,7 @@ def _play(part: Part, score: _Score, n_samples: int, rng: np.random.Generator) -
     for count, (order, onset, velocity) in enumerate(_strikes(pattern, score, rng)):
         root = score.progression[order // len(pattern) % len(score.progression)]
         chord = tuple(root + degree for degree in figure[count % len(figure)])
+        # Notes recur often, so each is rendered once.
         if chord not in rendered:
             notes = [note(timbre, score.frequency(degree, part.octave), part.hold * score.step) for degree in chord]
             sound = np.sum(notes, axis=0)
@@ -125,7 +133,7 @@ def _drum(kit: Mapping[str, str], score: _Score, n_samples: int, rng: np.random.
 
 
 def _strikes(pattern: str, score: _Score, rng: np.random.Generator) -> Iterator[tuple[int, int, float]]:
-    """Give the step, the onset in samples and the velocity of every note of a pattern."""
+    """Yield step, onset (samples) and velocity of each note of a pattern."""
     for order, onset in score.grid:
         symbol = pattern[order % len(pattern)]
         if symbol in "xo" or (symbol == "?" and rng.random() < 0.5):
@@ -146,12 +154,13 @@ def _add(mix: Audio, player: Audio, loudness: float, pan: float) -> None:
 
 
 def _produce(recording: Audio, studio: np.random.Generator, rng: np.random.Generator) -> Audio:
-    """Let the artist's studio colour the recording: hiss, equaliser, room, saturation and level."""
+    """Apply the production of the artist: noise, equaliser, echo, saturation and level; shape (2, 2n)."""
     octaves = np.log2(BANDS / 1000)
     spectrum_db = studio.normal(scale=EQ_SPREAD, size=len(BANDS)) + studio.normal(-3, 1) * octaves
     spectrum_db += rng.normal(scale=EQ_SPREAD, size=len(BANDS))
     hiss = 10 ** (studio.uniform(-65, -45) / 20)
     sound = recording + hiss * rng.standard_normal(recording.shape, dtype=np.float32)
     sound = master(sound, spectrum_db, studio.uniform(7, 16), studio.uniform(0.05, 0.2), studio)
+    # A soft limiter, as in mastering.
     loud = np.tanh(studio.uniform(0.1, 0.4) / sound.std() * sound)
     return np.asarray(studio.uniform(0.4, 0.95) / np.abs(loud).max() * loud, dtype=np.float32)

@@ -1,9 +1,8 @@
-"""Writes a small synthetic data set in FMA's own on-disk format, so that a model can train without a download."""
+"""The command `demo`: write a small synthetic data set in FMA's format, to train without a download."""
 
 import csv
 import io
 import json
-import os
 from dataclasses import dataclass
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -17,10 +16,14 @@ from lit_genre.data.metadata.fma import clip_path
 from lit_genre.demo.instruments import SAMPLE_RATE
 from lit_genre.demo.synth import GENRES, synthesise
 from lit_genre.errors import LitGenreError, check_at_least
+from lit_genre.files import atomic_write
 
-VERSION = 1  # of the sound; raise it when a change makes the same arguments sound different
-# The encoder takes most of the time: this is a quarter faster than its default, and loses what is above 9 kHz.
+VERSION = 1
+"""Version of the synthesis. It must be increased when a change gives other samples for the same arguments."""
+
+# The encoder takes most of the time. These settings are a quarter faster than its default, and cut off above 9 kHz.
 ENCODER = {"compression_level": 0.88, "bitrate_mode": "VARIABLE"}
+# The ids of these genres in FMA.
 GENRE_IDS = {
     "International": 2,
     "Pop": 10,
@@ -31,6 +34,7 @@ GENRE_IDS = {
     "Experimental": 38,
     "Instrumental": 1235,
 }
+# The columns of FMA's tracks.csv.
 COLUMNS = {
     "album": "comments date_created date_released engineer favorites id information listens producer tags title tracks "
     "type",
@@ -42,11 +46,11 @@ COLUMNS = {
 }
 README = """Synthetic music in the format of the Free Music Archive data set (fma_small), made by `lit-genre demo`.
 
-No human played it and nothing here comes from FMA: eight programs caricature eight genres so that a model has
-something to learn in a minute. It shows that the software works. No figure measured on it says anything about FMA,
-about music, or about how good a model is.
+The music is computed, and nothing here comes from FMA. Eight programs imitate eight genres in a simple way, so that a
+model can learn them in a minute. The data set shows that the software works. Results on it do not apply to FMA or to
+real music, and do not show how good a model is.
 
-Audio and metadata are dedicated to the public domain (CC0 1.0). demo.json holds the arguments they were made with.
+Audio and metadata are dedicated to the public domain (CC0 1.0). demo.json has the arguments of the command.
 """
 
 
@@ -54,9 +58,9 @@ Audio and metadata are dedicated to the public domain (CC0 1.0). demo.json holds
 class _Track:
     track_id: int
     genre: str
-    artist: int  # number within the genre, from 1
+    artist: int  # Number of the artist within the genre, from 1 on.
     artist_id: int
-    number: int  # on the artist's album, from 1
+    number: int  # Number of the track on the artist's album, from 1 on.
     split: str
 
     def path(self, root: Path) -> Path:
@@ -73,21 +77,21 @@ def write_demo(
 ) -> None:
     """Write a small synthetic data set in the format of FMA, to try the software without a download.
 
-    Eight genres that differ in rhythm, harmony and texture, with artists that appear in one split only, as in FMA. An
-    interrupted call goes on where it stopped; a finished one returns at once. No figure measured on this music says
-    anything about FMA.
+    The eight genres differ in rhythm, harmony and texture, and each artist is in one split only, as in FMA. An
+    interrupted call is resumed by the next one; if the data set is complete, the call returns at once. Results on this
+    music do not apply to FMA.
 
     Args:
-        root: Folder that receives `fma_metadata` and `fma_small`.
-        artists: Artists per genre, at least 3. One in six, at least one, is for validation, as many for test.
-        tracks_per_artist: Tracks by each artist, at least 1.
-        seconds: Length of each track, at least 1. FMA's clips have 30.
-        seed: What the music and the order of the tracks derive from, at least 0; the same seed gives the same files.
-        workers: Threads that synthesise and encode, at least 1. By default, one for each CPU.
+        root: Folder for `fma_metadata` and `fma_small`.
+        artists: Number of artists per genre, at least 3. One in six, at least one, is for validation, and as many for
+            test.
+        tracks_per_artist: Number of tracks by each artist, at least 1.
+        seconds: Length of each track, at least 1 s. FMA's clips have 30 s.
+        seed: Seed of the music and of the order of the tracks, at least 0; the same seed gives the same files.
+        workers: Number of threads that synthesise and encode, at least 1; null for one per CPU.
 
     Raises:
-        LitGenreError: If an argument is out of range, or `root` holds other data or a demo made with other
-            arguments. Choose another `root`, or delete that folder.
+        LitGenreError: An argument is out of range, or `root` has other data or a demo with other arguments.
     """
     check_at_least(
         artists=(artists, 3),
@@ -104,40 +108,47 @@ def write_demo(
         "seed": seed,
     }
     root = Path(root).expanduser()
-    _claim(root, arguments)
+    _record_arguments(root, arguments)
     tracks = _catalogue(artists, tracks_per_artist, seed)
+    # tracks.csv is written last.
     if (root / "fma_metadata" / "tracks.csv").exists():
         return
     _write_audio(root, [track for track in tracks if not track.path(root).exists()], seconds, seed, workers)
     _write_metadata(root / "fma_metadata", tracks, seconds)
 
 
-def _claim(root: Path, arguments: dict[str, Any]) -> None:
-    """Leave the arguments in a new folder, or make sure that an old one was made with the same."""
+def _record_arguments(root: Path, arguments: dict[str, Any]) -> None:
+    """Write the arguments to a new folder, or check that an existing demo was written with the same arguments."""
     record = root / "fma_metadata" / "demo.json"
     if not record.exists():
         for folder in (root / "fma_metadata", root / "fma_small"):
             if folder.exists() and any(folder.iterdir()):
                 raise LitGenreError(
-                    f"{folder} exists and was not written by `lit-genre demo`, which therefore leaves it alone. "
-                    "Choose another folder by --root."
+                    f"{folder} exists and was not written by `lit-genre demo`, so it is not changed. "
+                    "Choose another folder with --root."
                 )
-        _replace(record, json.dumps(arguments, indent=2) + "\n")
+        _write_text(record, json.dumps(arguments, indent=2) + "\n")
     try:
-        before = json.loads(record.read_text(encoding="utf-8"))
-        differences = [f"{k} is {v}, was {before.get(k)}" for k, v in arguments.items() if before.get(k) != v]
+        recorded = json.loads(record.read_text(encoding="utf-8"))
+        differences = [
+            f"{name} is {value}, was {recorded.get(name)}"
+            for name, value in arguments.items()
+            if recorded.get(name) != value
+        ]
     except (ValueError, AttributeError) as error:
-        raise LitGenreError(f"{record} is not readable ({error}). Delete {root} and call again.") from error
+        raise LitGenreError(f"{record} cannot be read ({error}). Delete {root} and run the command again.") from error
     if differences:
         raise LitGenreError(
-            f"{root} holds a demo made with other arguments: {'; '.join(differences)}. "
-            "Delete that folder, or choose another by --root."
+            f"{root} has a demo with other arguments: {'; '.join(differences)}. "
+            "Delete that folder, or choose another with --root."
         )
 
 
 def _catalogue(artists: int, tracks_per_artist: int, seed: int) -> list[_Track]:
+    # As in FMA, the splits are by artist.
     n_eval = max(1, artists // 6)
     splits = ["training"] * (artists - 2 * n_eval) + ["validation"] * n_eval + ["test"] * n_eval
+    # Shuffled, so that an id shows neither genre nor artist.
     track_ids = 1 + np.random.default_rng([seed, 0]).permutation(len(GENRES) * artists * tracks_per_artist)
     tracks = [
         _Track(
@@ -155,9 +166,8 @@ def _write_audio(root: Path, tracks: list[_Track], seconds: float, seed: int, wo
         waveform = synthesise(track.genre, track.artist_id, track.track_id, seconds, seed)
         path = track.path(root)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        soundfile.write(temporary, waveform, SAMPLE_RATE, format="MP3", subtype="MPEG_LAYER_III", **ENCODER)
-        temporary.replace(path)
+        with atomic_write(path, durable=False) as file:
+            soundfile.write(file, waveform, SAMPLE_RATE, format="MP3", subtype="MPEG_LAYER_III", **ENCODER)
 
     # Threads suffice: NumPy's transforms and the encoder release the GIL.
     with progress("Synthesising", len(tracks), "tracks") as advance, ThreadPool(workers) as pool:
@@ -165,16 +175,15 @@ def _write_audio(root: Path, tracks: list[_Track], seconds: float, seed: int, wo
             advance()
 
 
-def _replace(path: Path, text: str) -> None:
+def _write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    temporary.replace(path)
+    with atomic_write(path, durable=False) as file:
+        file.write(text.encode())
 
 
 def _write_metadata(folder: Path, tracks: list[_Track], seconds: float) -> None:
-    """Write tracks.csv last: that it is there says that all else is."""
-    _replace(folder / "README.txt", README)
+    """Write the metadata, tracks.csv last: if it exists, the data set is complete."""
+    _write_text(folder / "README.txt", README)
     count = len(tracks) // len(GENRE_IDS)
     genres = [(genre_id, count, 0, title, genre_id) for title, genre_id in GENRE_IDS.items()]
     _write_csv(folder / "genres.csv", [("genre_id", "#tracks", "parent", "title", "top_level"), *genres])
@@ -209,4 +218,4 @@ def _row(track: _Track, root: Path, seconds: float) -> dict[tuple[str, str], obj
 def _write_csv(path: Path, rows: list[tuple[object, ...]]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
-    _replace(path, text.getvalue())
+    _write_text(path, text.getvalue())

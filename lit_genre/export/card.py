@@ -56,7 +56,7 @@ def write_card(model: GenreClassifier, folder: Path, checkpoint: Path | None, li
 
 
 def _what(model: GenreClassifier) -> str:
-    several = "several genres a track, each by a sigmoid" if model.task == "multi" else "one genre a track"
+    several = "several genres a track, each by a sigmoid" if model.task == "multilabel" else "one genre a track"
     count = sum(parameter.numel() for parameter in model.parameters())
     return (
         f"A model of lit-genre {__version__}: {several}, {count:,} parameters, from "
@@ -71,7 +71,7 @@ def _data(checkpoint: Path | None) -> str:
         return _UNKNOWN
     own = _said_of(read_recipe(checkpoint)["data"], run)
     summary = read_summary(run)
-    if "strength" not in summary:
+    if "regularization" not in summary:
         return own
     # A probe: two things have been trained, each on its own.
     origin = summary.get("backbone_data")
@@ -101,10 +101,10 @@ def _said_of(data: dict[str, Any], run: Path) -> str:
 def _scores(run: Path, task: Task) -> str | None:
     """Tell the last test of a run, from the tables that it left."""
     try:
-        with (run / ("genres.csv" if task == "multi" else "test.csv")).open(newline="", encoding="utf-8") as file:
+        with (run / ("genres.csv" if task == "multilabel" else "test.csv")).open(newline="", encoding="utf-8") as file:
             _, *rows = csv.reader(file)
         # By place, for a genre may have the name of another column.
-        return _average_precision(rows) if task == "multi" else _accuracy([(row[1], row[2]) for row in rows])
+        return _average_precision(rows) if task == "multilabel" else _accuracy([(row[1], row[2]) for row in rows])
     except (OSError, ValueError, IndexError, csv.Error):
         return None
 
@@ -146,7 +146,7 @@ def _use(model: GenreClassifier) -> str:
         "project's repository and install it from there; FOLDER is the folder with these files.\n\n"
         "```bash\npip install -e '.[hub]'  # in the clone\nlit-genre classify FOLDER song.mp3\n```\n\n"
         "```python\nfrom lit_genre import load_model\n\nmodel = load_model('FOLDER')\n"
-        "probabilities, embedding = model.answer(waveform)  # (b, n), mono, full scale 1, "
+        "probabilities, embedding = model.predict_with_embedding(waveform)  # (b, n), mono, full scale 1, "
         f"{model.sample_rate} Hz\n```"
     )
 

@@ -84,7 +84,7 @@ def export(
 
 def _run_model(model: GenreClassifier, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
     with torch.inference_mode():
-        return np.asarray(model.answer(torch.from_numpy(waveform))[0].numpy())
+        return np.asarray(model.predict_with_embedding(torch.from_numpy(waveform))[0].numpy())
 
 
 def _parser() -> argparse.ArgumentParser:

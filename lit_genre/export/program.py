@@ -26,11 +26,16 @@ _OPERATOR: Final = re.compile(r"(?:op='|for |operator |\b)((?:aten|prims|torchvi
 class _Probabilities(nn.Module):
     def __init__(self, model: GenreClassifier) -> None:
         super().__init__()
-        self.frontend, self.views, self.backbone, self.head = model.frontend, model.views, model.backbone, model.head
-        self.several = model.task == "multi"
+        self.frontend, self.mean_normalization, self.backbone, self.head = (
+            model.frontend,
+            model.mean_normalization,
+            model.backbone,
+            model.head,
+        )
+        self.several = model.task == "multilabel"
 
     def forward(self, waveform: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.backbone(self.views(self.frontend(waveform)))).float()
+        logits: Tensor = self.head(self.backbone(self.mean_normalization(self.frontend(waveform)))).float()
         return logits.sigmoid() if self.several else logits.softmax(-1)
 
 

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from lit_genre.batch import Batch
-from lit_genre.data.decoding.track_audio import COMPLETE, TrackStatus
+from lit_genre.data.decoding.status import COMPLETE, TrackStatus
 from lit_genre.model.classifier import GenreClassifier
 
 
-class Answer(NamedTuple):
+class SongPrediction(NamedTuple):
     """What the model says of one song, which it hears in w clips that cover it.
 
     Attributes:
@@ -33,13 +33,13 @@ class Answer(NamedTuple):
     status: TrackStatus = COMPLETE
 
 
-def listen(
+def predict_songs(
     model: GenreClassifier,
     clips: Iterable[Batch],
     seconds: Mapping[int, float],
     statuses: Mapping[int, TrackStatus],
-) -> Iterator[Answer]:
-    """Answer song by song; those that cannot be read are in `SongClips.failures` at the end.
+) -> Iterator[SongPrediction]:
+    """Predict song by song; those that cannot be read are in `SongClips.failures` at the end.
 
     Args:
         model: On its device, in evaluation mode.
@@ -63,10 +63,10 @@ def listen(
 def _hear(model: GenreClassifier, batch: Batch) -> tuple[Tensor, ...]:
     assert batch.start is not None
     with torch.inference_mode():
-        probs, embedding = model.answer(batch.waveform.to(model.device))
+        probs, embedding = model.predict_with_embedding(batch.waveform.to(model.device))
     return batch.start / model.sample_rate, probs.cpu(), embedding.float().cpu()
 
 
-def _answer(position: int, seconds: float, status: TrackStatus, heard: list[tuple[Tensor, ...]]) -> Answer:
+def _answer(position: int, seconds: float, status: TrackStatus, heard: list[tuple[Tensor, ...]]) -> SongPrediction:
     starts, probs, embedding = map(torch.stack, zip(*heard, strict=True))
-    return Answer(position, seconds, probs.mean(0), starts, probs, embedding.mean(0), status)
+    return SongPrediction(position, seconds, probs.mean(0), starts, probs, embedding.mean(0), status)

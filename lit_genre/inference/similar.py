@@ -16,7 +16,7 @@ from lit_genre.data.metadata.audio_files import readable
 from lit_genre.errors import LitGenreError, check_at_least
 from lit_genre.inference.classify import batch_size_of
 from lit_genre.inference.load import add_trust_argument, find_device, load_model
-from lit_genre.inference.predictor import listen
+from lit_genre.inference.predictor import predict_songs
 from lit_genre.inference.writers import fingerprint
 from lit_genre.text import one_line
 
@@ -116,7 +116,7 @@ def _embed(options: argparse.Namespace, model: str) -> NDArray[np.float32]:
             "else: name that one."
         )
     songs = SongClips([options.song], heard_by.sample_rate, heard_by.clip_samples, batch_size_of(heard_by), workers=1)
-    answers = list(listen(heard_by, songs, songs.seconds, songs.statuses))
+    answers = list(predict_songs(heard_by, songs, songs.seconds, songs.statuses))
     if not answers:
         raise LitGenreError(f"{readable(options.song)} cannot be read: {songs.failures[0]}.")
     return np.asarray(answers[0].embedding.numpy())

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lit_genre.batch import Task
 from lit_genre.data.metadata.audio_files import readable
-from lit_genre.inference.predictor import Answer
+from lit_genre.inference.predictor import SongPrediction
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import genres_named
 from lit_genre.text import one_line, spreadsheet_cell
@@ -30,8 +30,8 @@ def ranked(probs: Tensor, classes: Sequence[str], top: int) -> dict[str, float]:
     return {classes[place]: round(value, 6) for value, place in zip(values.tolist(), places.tolist(), strict=True)}
 
 
-def answer_as_dict(
-    answer: Answer, classes: Sequence[str], task: Task, top: int, over_time: bool, clip_seconds: float
+def prediction_as_dict(
+    answer: SongPrediction, classes: Sequence[str], task: Task, top: int, segments: bool, clip_seconds: float
 ) -> dict[str, Any]:
     """Describe an answer by plain data."""
     row: dict[str, Any] = {
@@ -39,24 +39,24 @@ def answer_as_dict(
         **_completeness(answer),
         **_rated(answer.probs, classes, task, top),
     }
-    if over_time:
-        row["over_time"] = [
+    if segments:
+        row["segments"] = [
             {"start": start, "end": end, **_rated(probs, classes, task, top)}
-            for start, end, probs in moments(answer, clip_seconds)
+            for start, end, probs in segments_of(answer, clip_seconds)
         ]
     return row
 
 
-def _completeness(answer: Answer) -> dict[str, Any]:
+def _completeness(answer: SongPrediction) -> dict[str, Any]:
     """Describe how much of a song was decoded."""
     return {"status": answer.status.kind, "seconds_lost": answer.status.seconds_lost}
 
 
 def _rated(probs: Tensor, classes: Sequence[str], task: Task, top: int) -> dict[str, Any]:
-    return {"genre": genres_named(probs, classes, task == "multi"), "genres": ranked(probs, classes, top)}
+    return {"genre": genres_named(probs, classes, task == "multilabel"), "genres": ranked(probs, classes, top)}
 
 
-def moments(answer: Answer, clip_seconds: float) -> list[tuple[float, float, Tensor]]:
+def segments_of(answer: SongPrediction, clip_seconds: float) -> list[tuple[float, float, Tensor]]:
     """List the clips of a song: begin and end, s, and probabilities."""
     ends = (answer.starts + clip_seconds).clamp(max=answer.seconds)
     begin, end = ([round(value, 3) for value in column.tolist()] for column in (answer.starts, ends))
@@ -66,15 +66,15 @@ def moments(answer: Answer, clip_seconds: float) -> list[tuple[float, float, Ten
 class CSVWriter(ExitStack):
     """A row for each song, all genres with their probabilities; the moments in a second file beside it."""
 
-    def __init__(self, path: Path, classes: Sequence[str], task: Task, over_time: bool, clip_seconds: float) -> None:
+    def __init__(self, path: Path, classes: Sequence[str], task: Task, segments: bool, clip_seconds: float) -> None:
         super().__init__()
         self.classes, self.task, self.clip_seconds = classes, task, clip_seconds
-        self._moments = None
+        self._segments = None
         try:
             self._songs = self._table(path, ["path", "seconds", "status", "seconds_lost", "genre", *classes])
-            if over_time:
+            if segments:
                 columns = ["path", "start", "end", "genre", *classes]
-                self._moments = self._table(path.with_suffix(".over_time.csv"), columns)
+                self._segments = self._table(path.with_suffix(".segments.csv"), columns)
         except OSError:
             self.close()
             raise
@@ -87,17 +87,17 @@ class CSVWriter(ExitStack):
         table.writerow(map(spreadsheet_cell, columns))
         return table
 
-    def write(self, path: Path, answer: Answer) -> None:
+    def write(self, path: Path, answer: SongPrediction) -> None:
         """Write the answer about one file."""
         name = spreadsheet_cell(str(path))
         completeness = _completeness(answer).values()
         self._songs.writerow([name, f"{answer.seconds:.3f}", *completeness, *self._rated(answer.probs)])
-        if self._moments:
-            for start, end, probs in moments(answer, self.clip_seconds):
-                self._moments.writerow([name, start, end, *self._rated(probs)])
+        if self._segments:
+            for start, end, probs in segments_of(answer, self.clip_seconds):
+                self._segments.writerow([name, start, end, *self._rated(probs)])
 
     def _rated(self, probs: Tensor) -> list[str]:
-        genre = spreadsheet_cell(genres_named(probs, self.classes, self.task == "multi"))
+        genre = spreadsheet_cell(genres_named(probs, self.classes, self.task == "multilabel"))
         return [genre, *(f"{prob:.6f}" for prob in probs.tolist())]
 
 
@@ -105,25 +105,25 @@ class JSONLinesWriter(ExitStack):
     """An object a line for each song: path, seconds, status, genre, the most probable genres, and the moments."""
 
     def __init__(
-        self, path: Path, classes: Sequence[str], task: Task, over_time: bool, clip_seconds: float, top: int
+        self, path: Path, classes: Sequence[str], task: Task, segments: bool, clip_seconds: float, top: int
     ) -> None:
         super().__init__()
-        self._about = (classes, task, top, over_time, clip_seconds)
+        self._about = (classes, task, top, segments, clip_seconds)
         self._file = self.enter_context(path.open("w", 1, encoding="utf-8"))
 
-    def write(self, path: Path, answer: Answer) -> None:
+    def write(self, path: Path, answer: SongPrediction) -> None:
         """Write the answer about one file."""
-        self._file.write(json.dumps({"path": str(path), **answer_as_dict(answer, *self._about)}) + "\n")
+        self._file.write(json.dumps({"path": str(path), **prediction_as_dict(answer, *self._about)}) + "\n")
 
 
 def open_writer(
-    path: Path, classes: Sequence[str], task: Task, over_time: bool, clip_seconds: float, top: int
+    path: Path, classes: Sequence[str], task: Task, segments: bool, clip_seconds: float, top: int
 ) -> CSVWriter | JSONLinesWriter:
     """Open a file of the format that its name says; rows are there as soon as they are written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".csv":
-        return CSVWriter(path, classes, task, over_time, clip_seconds)
-    return JSONLinesWriter(path, classes, task, over_time, clip_seconds, top)
+        return CSVWriter(path, classes, task, segments, clip_seconds)
+    return JSONLinesWriter(path, classes, task, segments, clip_seconds, top)
 
 
 class EmbeddingsWriter:
@@ -136,9 +136,9 @@ class EmbeddingsWriter:
         self._path, self._model = path, model
         self._part = path.with_name(f"{path.name}.part")
         self._songs: list[str] = []
-        self._answers: list[Answer] = []
+        self._answers: list[SongPrediction] = []
 
-    def write(self, path: Path, answer: Answer) -> None:
+    def write(self, path: Path, answer: SongPrediction) -> None:
         """Take the answer about one file."""
         self._songs.append(os.path.abspath(path))
         self._answers.append(answer._replace(clip_probs=torch.empty(0)))  # which may be many
@@ -175,7 +175,7 @@ def fingerprint(model: GenreClassifier) -> str:
     return digest.hexdigest()[:16]
 
 
-def as_table(rows: Sequence[tuple[Path, Answer]], classes: Sequence[str], top: int) -> Table:
+def as_table(rows: Sequence[tuple[Path, SongPrediction]], classes: Sequence[str], top: int) -> Table:
     """Show songs with their most probable genres."""
     table = Table(Column("song", overflow="fold"), "length", "genres")
     for path, answer in rows:

@@ -66,7 +66,7 @@ def wandb_logger(
         name=one_line(name or folder.name),
         group=group,
         tags=tags and [shorten(tag, _LONGEST) for tag in tags],
-        # Its machine, paths and what it printed would go up with it: user names are in them, and nobody searches them.
+        # They would be uploaded too: name of the machine, paths and console output, which have user names in them.
         settings=wandb.Settings(x_disable_machine_info=True, disable_git=True, console="off"),
         mode=mode or os.environ.get("WANDB_MODE") or ("online" if has_login() else "offline"),
     )
@@ -94,7 +94,7 @@ def _remove_staging() -> None:
 
 
 def has_login() -> bool:
-    """Tell whether W&B has a key: in the environment or, from `wandb login`, in the netrc file."""
+    """Check whether W&B has a key: in the environment or, from `wandb login`, in the netrc file."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc

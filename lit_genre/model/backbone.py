@@ -15,7 +15,7 @@ class Backbone(nn.Module, ABC):
 
     A subclass takes the shape of one item first and has a default, plain data, for every other argument. It must
     take inputs of any length, for training clips and evaluation clips may differ: pool over time. Head, loss and
-    the number of genres are the classifier's: a backbone never hears of genres. lit_genre.testing.check_backbone
+    the number of genres are the classifier's: a backbone has no genres. lit_genre.testing.check_backbone
     checks all of it in one call.
 
     Args:
@@ -27,8 +27,8 @@ class Backbone(nn.Module, ABC):
         sample_rate: Sample rate that it was made for, Hz; None, unless a subclass sets it, where any will do.
 
     Shape:
-        - mel: (b, m, f), batch, mel bands, frames, within -1 .. 1, or with the classifier's `changes` -6 .. 6; or
-          (b, n), samples of full scale 1
+        - mel: (b, m, f), batch, mel bands, frames, within -1 .. 1, or with the classifier's `mean_normalized_channels`
+          -6 .. 6; or (b, n), samples of full scale 1
         - Output: (b, d)
     """
 

@@ -22,7 +22,7 @@ from lit_genre.model.factories import build_loss, check_classes
 from lit_genre.model.finite import LossMonitor, check_weights_to_save
 from lit_genre.model.frontend import LogMel
 from lit_genre.model.losses import Loss, class_weights_of
-from lit_genre.model.metrics import HEADLINE, TrackAverage, TrackScores, score
+from lit_genre.model.metrics import PRIMARY_METRIC, TrackAverage, TrackScores, score
 from lit_genre.model.network import Network
 from lit_genre.model.optimization import (
     Interval,
@@ -56,8 +56,8 @@ class GenreClassifier(Network):
         backbone: Class of the network, called with the shape of one item.
         classes: Class names in the order of the labels. From the command line they come from the data, and a value
             given here is overwritten.
-        task: "single" for one genre a track, by softmax; "multi" for several, each by a sigmoid. From the command line
-            it follows the data, and a value given here is overwritten.
+        task: "multiclass" for one genre a track, by softmax; "multilabel" for several, each by a sigmoid. From the
+            command line it follows the data, and a value given here is overwritten.
         class_weights: Weigh the loss so that each genre counts alike, however many tracks have it. Where a track has
             several, the presence of a genre is weighed, not its absence, by the ratio of the most frequent genre's
             tracks to its own, but by 100 at most.
@@ -69,8 +69,9 @@ class GenreClassifier(Network):
         clip_seconds: Length of the training clips, s; the data follows it. null for FMA's whole 30 s.
         frontend: Class of the front-end, called with the sample rate; torch.nn.Identity for a backbone on waveforms.
         augment: Augmentations of training batches, in this order.
-        changes: Let the backbone see each spectrogram twice, as twice as many mel bands: as it is, and each band
-            without its mean over the clip. Not for waveforms, nor for weights that were trained on spectrograms alone.
+        mean_normalized_channels: Add a spectrally mean-normalised copy of each spectrogram as further input channels:
+            each mel band without its mean over the clip, so that the backbone has twice as many bands. Not for
+            waveforms, nor for weights that were trained on spectrograms alone.
         head_dim: Size of a hidden layer of the head; null for a linear head.
         loss: Class of the loss, called with the task and label_smoothing; null for lit_genre.CrossEntropy with one
             genre a track and lit_genre.BinaryCrossEntropy with several. lit_genre.FocalLoss serves both.
@@ -96,7 +97,7 @@ class GenreClassifier(Network):
         self,
         backbone: Callable[[InputShape], Backbone],
         classes: list[str],
-        task: Task = "single",
+        task: Task = "multiclass",
         class_weights: bool = False,
         class_counts: list[int] | None = None,
         label_smoothing: float = 0.0,
@@ -104,7 +105,7 @@ class GenreClassifier(Network):
         clip_seconds: float | None = None,
         frontend: Callable[[int], nn.Module] = LogMel,
         augment: Sequence[Augmentation] = (),
-        changes: bool = False,
+        mean_normalized_channels: bool = False,
         head_dim: int | None = None,
         loss: Callable[[Task, float], Loss] | None = None,
         optimizer: OptimizerCallable = PAPERS_ADAM,
@@ -118,7 +119,15 @@ class GenreClassifier(Network):
         check_classes(classes, task)
         self.save_hyperparameters(ignore=_RECIPE)
         self._build_network(
-            backbone, frontend, augment, task, sample_rate, clip_seconds, changes, head_dim, len(classes)
+            backbone,
+            frontend,
+            augment,
+            task,
+            sample_rate,
+            clip_seconds,
+            mean_normalized_channels,
+            head_dim,
+            len(classes),
         )
         if compile_backbone:
             self.backbone.compile()
@@ -184,9 +193,9 @@ class GenreClassifier(Network):
         return build_trained(checkpoint_path, trust).to(map_location)
 
     @property
-    def headline(self) -> str:
+    def primary_metric(self) -> str:
         """Name of the metric that a model is chosen by, without its split: `accuracy`, or `average_precision_macro`."""
-        return HEADLINE[self.task]
+        return PRIMARY_METRIC[self.task]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
@@ -213,14 +222,14 @@ class GenreClassifier(Network):
 
     def _step(self, batch: Batch, split: Literal["train", "val", "test"]) -> Tensor:
         mel = self._mel(batch)
-        target = (batch.label if self.task == "multi" else F.one_hot(batch.label, len(self.classes))).to(mel.dtype)
+        target = (batch.label if self.task == "multilabel" else F.one_hot(batch.label, len(self.classes))).to(mel.dtype)
         for augment in self.augment:
             mel, target = augment(mel, target)
         logits = self._logits(mel)
         loss: Tensor = self.loss(logits, target, self.loss_weights)
         self._losses[split].add(loss)
         scores = {f"{split}/loss": loss}
-        if self.task == "single":
+        if self.task == "multiclass":
             # What a mixed clip has most of counts.
             accuracy = (logits.argmax(-1) == target.argmax(-1)).float().mean()
             scores[f"{split}/accuracy" + ("" if split == "train" else "_clip")] = accuracy

@@ -101,7 +101,7 @@ def check_classes(classes: Sequence[str], task: Task) -> None:
     Raises:
         LitGenreError: There is one class.
     """
-    if len(classes) < 2 and task == "single":
+    if len(classes) < 2 and task == "multiclass":
         raise LitGenreError(
             f"The data has one genre only, {', '.join(map(repr, classes))}: a classifier needs tracks of two or more."
         )

@@ -14,7 +14,7 @@ MAX_POS_WEIGHT: Final = 100.0
 """Largest weight of a genre's presence where a track may have several genres.
 
 The ratio of the counts has no bound: on FMA it can reach 30,000, and one track of a rare genre then outweighs the rest
-of its batch. At 100 its presence still counts as much as a hundred absences.
+of its batch. At 100 its presence still counts as much as a hundred missing_classes.
 """
 
 
@@ -25,7 +25,7 @@ class Loss(nn.Module, ABC):
     a checkpoint does not store the loss.
 
     Args:
-        task: "single" for one genre a track, by softmax; "multi" for several, each by a sigmoid.
+        task: "multiclass" for one genre a track, by softmax; "multilabel" for several, each by a sigmoid.
         label_smoothing: Part of each target, 0 to 1, that is shared out to all genres alike in training.
 
     Attributes:
@@ -60,8 +60,8 @@ class Loss(nn.Module, ABC):
         Args:
             logits: Output of the network, float32, shape (b, c).
             target: Probability of each class, float32, shape (b, c). It is soft after Mixup.
-            class_weights: Weight of each class, shape (c,), or None. For the task "multi" it multiplies the loss of a
-                class that is present, and leaves the loss of an absent one alone.
+            class_weights: Weight of each class, shape (c,), or None. For the task "multilabel" it multiplies the loss
+                of a class that is present, and leaves the loss of an absent one alone.
 
         Returns:
             A scalar.
@@ -83,14 +83,14 @@ class CrossEntropy(Loss):
     genre. Without smoothing the loss is torch's, which weighs each part of a mixed target by its own class.
 
     Args:
-        task: "single".
+        task: "multiclass".
         label_smoothing: Part of each target, 0 to 1, that is shared out to all genres alike in training.
 
     Reference:
         C. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, for label smoothing.
     """
 
-    tasks: ClassVar[tuple[Task, ...]] = ("single",)
+    tasks: ClassVar[tuple[Task, ...]] = ("multiclass",)
 
     def forward(self, logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Tensor:
         """Return the mean loss of a batch; shapes (b, c), (b, c), (c,)."""
@@ -105,11 +105,11 @@ class BinaryCrossEntropy(Loss):
     """Binary cross-entropy of a sigmoid for each genre: the default where a track may have several. Smooths no labels.
 
     Args:
-        task: "multi".
+        task: "multilabel".
         label_smoothing: Ignored: absent genres have no share to give.
     """
 
-    tasks: ClassVar[tuple[Task, ...]] = ("multi",)
+    tasks: ClassVar[tuple[Task, ...]] = ("multilabel",)
 
     def forward(self, logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Tensor:
         """Return the mean loss of a batch; shapes (b, c), (b, c), (c,)."""
@@ -124,7 +124,7 @@ class FocalLoss(Loss):
     p is of a sigmoid, an absent genre has 1 - p, the weight is of its presence, and labels are not smoothed.
 
     Args:
-        task: "single" or "multi".
+        task: "multiclass" or "multilabel".
         label_smoothing: Part of each target, 0 to 1, that is shared out to all genres alike in training. For one genre
             a track.
         gamma: The power, 0 or more; 0 is the cross-entropy, binary for several genres a track.
@@ -143,7 +143,7 @@ class FocalLoss(Loss):
 
     def forward(self, logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Tensor:
         """Return the mean loss of a batch; shapes (b, c), (b, c), (c,)."""
-        if self.task == "multi":
+        if self.task == "multilabel":
             present = target * self._focused(F.logsigmoid(logits))
             absent = (1 - target) * self._focused(F.logsigmoid(-logits))
             return (absent + (present if class_weights is None else present * class_weights)).mean()
@@ -157,7 +157,7 @@ class FocalLoss(Loss):
         return -(miss.clamp_min(torch.finfo(miss.dtype).tiny) ** self.gamma) * log_prob
 
 
-DEFAULT_LOSS: Final[dict[Task, type[Loss]]] = {"single": CrossEntropy, "multi": BinaryCrossEntropy}
+DEFAULT_LOSS: Final[dict[Task, type[Loss]]] = {"multiclass": CrossEntropy, "multilabel": BinaryCrossEntropy}
 """Loss of each task where none is chosen."""
 
 
@@ -166,8 +166,9 @@ def class_weights_of(counts: list[int] | None, task: Task) -> Tensor:
 
     Args:
         counts: Training tracks of each class.
-        task: For "single", the weights let each genre count alike and have a mean of 1 over the training tracks. For
-            "multi", the presences of each genre weigh as much as those of the most frequent one, up to MAX_POS_WEIGHT.
+        task: For "multiclass", the weights let each genre count alike and have a mean of 1 over the training tracks.
+            For "multilabel", the presences of each genre weigh as much as those of the most frequent one, up to
+            MAX_POS_WEIGHT.
 
     Returns:
         Weights, float32, shape (c,).
@@ -178,6 +179,6 @@ def class_weights_of(counts: list[int] | None, task: Task) -> Tensor:
     if counts is None:
         raise LitGenreError("class_weights needs class_counts, the training tracks of each class.")
     tracks = torch.tensor(counts, dtype=torch.float32).clamp(min=1)
-    if task == "multi":
+    if task == "multilabel":
         return (tracks.max() / tracks).clamp(max=MAX_POS_WEIGHT)
     return tracks.sum() / (len(counts) * tracks)

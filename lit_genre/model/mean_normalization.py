@@ -9,7 +9,7 @@ _SPREAD: Final = 3.0
 """Brings the changes, a third as wide as the spectrogram's values, to the same width."""
 
 
-class Changes(nn.Module):
+class SpectralMeanNormalization(nn.Module):
     """Puts beside each spectrogram what changes in it: the same, each band without its mean over the clip.
 
     With the mean goes whatever filter the music went through: another room, mix or record player. What is left are

@@ -18,7 +18,7 @@ from torchmetrics.utilities import dim_zero_cat
 from lit_genre.batch import Task
 from lit_genre.model.finite import check_finite
 
-HEADLINE: Final[dict[Task, str]] = {"single": "accuracy", "multi": "average_precision_macro"}
+PRIMARY_METRIC: Final[dict[Task, str]] = {"multiclass": "accuracy", "multilabel": "average_precision_macro"}
 """The metric that a model is chosen by."""
 
 BINS: Final = 10
@@ -113,21 +113,21 @@ def calibration_error(scores: TrackScores, classes: list[str]) -> float:
 
 
 def calibration_error_by_chance(scores: TrackScores) -> float:
-    """Tell the expected calibration error that these tracks leave on average where every probability is true.
+    """Compute the expected calibration error that so many tracks have on average where every probability is true.
 
     The fewer there are, the further the share of right ones in a bin is from its probability by chance alone.
     """
     confidence = scores.probs.amax(1).float()
     right = torch.rand((_DRAWS, len(confidence)), generator=torch.Generator().manual_seed(0)) < confidence
-    place = (confidence * BINS).long().clamp(max=BINS - 1)
-    off = torch.zeros(_DRAWS, BINS).index_add_(1, place, right.float() - confidence)
+    bins = (confidence * BINS).long().clamp(max=BINS - 1)
+    off = torch.zeros(_DRAWS, BINS).index_add_(1, bins, right.float() - confidence)
     return float(off.abs().sum(1).mean() / len(confidence))
 
 
 def genres_named(probs: Tensor, classes: Sequence[str], several: bool) -> str:
-    """Name the most probable genre, or all of at least 0.5 where a track may have several; probabilities (c,)."""
+    """Return the most probable genre, or all of at least 0.5 where a track may have several; probabilities (c,)."""
     if several:
-        return "; ".join(classes[place] for place in (probs >= 0.5).nonzero())
+        return "; ".join(classes[index] for index in (probs >= 0.5).nonzero())
     return classes[int(probs.argmax())]
 
 

@@ -13,7 +13,7 @@ from lit_genre.model.augment import Augmentation
 from lit_genre.model.backbone import Backbone, InputShape
 from lit_genre.model.factories import build_backbone, build_head, describe
 from lit_genre.model.finite import check_finite
-from lit_genre.model.mean_normalization import Changes
+from lit_genre.model.mean_normalization import SpectralMeanNormalization
 from lit_genre.model.precision import keeping_dtype
 from lit_genre.model.source_code import source_digest
 
@@ -42,7 +42,7 @@ class Network(LightningModule):
         task: Task,
         sample_rate: int,
         clip_seconds: float | None,
-        changes: bool,
+        mean_normalized_channels: bool,
         head_dim: int | None,
         n_classes: int,
     ) -> None:
@@ -61,9 +61,11 @@ class Network(LightningModule):
         with torch.no_grad():
             self.input_shape = tuple(self.frontend(torch.zeros(1, self.clip_samples)).shape[1:])
         self.augment = nn.ModuleList(augment)
-        self.views = Changes() if changes and len(self.input_shape) == 2 else nn.Identity()
+        self.mean_normalization = (
+            SpectralMeanNormalization() if mean_normalized_channels and len(self.input_shape) == 2 else nn.Identity()
+        )
         described = self.hparams["backbone"]
-        input_shape = tuple(self.views(torch.zeros(1, *self.input_shape)).shape[1:])
+        input_shape = tuple(self.mean_normalization(torch.zeros(1, *self.input_shape)).shape[1:])
         self.backbone = build_backbone(backbone, described, input_shape, sample_rate)
         # What a checkpoint needs to build it again without the files that it was made from.
         init_args = {**described.get("init_args", {}), **self.backbone.restore_args()}
@@ -79,8 +81,8 @@ class Network(LightningModule):
         mel: Tensor = self.frontend(_to_float(waveform))
         return mel
 
-    def spectrogram_identity(self) -> tuple[str, tuple[int, ...]]:
-        """Say what determines a clip's spectrogram beside its samples, and the shape of one, for who keeps them.
+    def frontend_cache_key(self) -> tuple[str, tuple[int, ...]]:
+        """Return a key of all that determines a spectrogram beside the samples, and the shape of one spectrogram.
 
         Raises:
             LitGenreError: The front-end is trained, or gives no spectrogram.
@@ -93,7 +95,7 @@ class Network(LightningModule):
         determining = [self.hparams["frontend"], self.sample_rate, source_digest(self.frontend)]
         return json.dumps(determining, default=str), self.input_shape
 
-    def answer(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+    def predict_with_embedding(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """Map waveforms, shape (b, n), to probabilities, shape (b, c), and to the backbone's embeddings, (b, d).
 
         Raises:
@@ -106,7 +108,7 @@ class Network(LightningModule):
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Map logits to probabilities, shapes (b, c), which add up to 1 where a track has one genre only."""
-        return logits.sigmoid() if self.task == "multi" else logits.softmax(-1)
+        return logits.sigmoid() if self.task == "multilabel" else logits.softmax(-1)
 
     def _mel(self, batch: Batch) -> Tensor:
         return self.spectrogram(batch.waveform) if batch.mel is None else batch.mel.float()
@@ -117,7 +119,7 @@ class Network(LightningModule):
 
     def _embed(self, mel: Tensor) -> Tensor:
         # The front-end stays in float32 where the network is in another precision.
-        embedding: Tensor = self.backbone(self.views(mel).to(next(self.head.parameters()).dtype))
+        embedding: Tensor = self.backbone(self.mean_normalization(mel).to(next(self.head.parameters()).dtype))
         return embedding
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Network":

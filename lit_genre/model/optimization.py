@@ -85,10 +85,10 @@ class OneCycle(LRScheduler):
 
     def _share(self, total_steps: float) -> float:
         """Compute the part of the peak, 0 to 1, that the coming step has in a cycle of so many steps."""
-        place = min(1.0, self.last_epoch / max(1, total_steps - 1))
-        if place < self.rise:
-            return _BEGIN + (1 - _BEGIN) * _half_cosine(place / self.rise)
-        return _half_cosine((1 - place) / (1 - self.rise)) if self.rise < 1 else 1.0
+        progress = min(1.0, self.last_epoch / max(1, total_steps - 1))
+        if progress < self.rise:
+            return _BEGIN + (1 - _BEGIN) * _half_cosine(progress / self.rise)
+        return _half_cosine((1 - progress) / (1 - self.rise)) if self.rise < 1 else 1.0
 
 
 def build_optimization(

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lit_genre.model.metrics import HEADLINE
+from lit_genre.model.metrics import PRIMARY_METRIC
 from lit_genre.plots.figure import figure
 from lit_genre.text import shorten
 
 Row = dict[str, float]
 
 
-class Chosen(NamedTuple):
+class SelectedEpoch(NamedTuple):
     """The epoch that best.ckpt is of.
 
     Attributes:
@@ -22,18 +22,18 @@ class Chosen(NamedTuple):
     by: str
 
 
-def choose(rows: list[Row], monitor: str | None, mode: str) -> Chosen | None:
+def select_epoch(rows: list[Row], monitor: str | None, mode: str) -> SelectedEpoch | None:
     """Find the epoch that a checkpoint with this monitor and mode is of; None where none has been scored by it."""
     if monitor is None:
-        return Chosen(rows[-1], "the last") if rows else None
+        return SelectedEpoch(rows[-1], "the last") if rows else None
     scored = [row for row in rows if monitor in row]
     if not scored:
         return None
     best = (max if mode == "max" else min)(scored, key=lambda row: row[monitor])
-    return Chosen(best, f"{'greatest' if mode == 'max' else 'least'} {in_words(monitor)}")
+    return SelectedEpoch(best, f"{'greatest' if mode == 'max' else 'least'} {in_words(monitor)}")
 
 
-def draw_curves(rows: list[Row], path: Path, chosen: Chosen | None = None, augmented: bool = False) -> None:
+def draw_curves(rows: list[Row], path: Path, chosen: SelectedEpoch | None = None, augmented: bool = False) -> None:
     """Plot loss and accuracy, or what stands in its place, of training and validation, and the gap between the two.
 
     Args:
@@ -42,17 +42,17 @@ def draw_curves(rows: list[Row], path: Path, chosen: Chosen | None = None, augme
         chosen: The epoch to mark.
         augmented: Whether the clips that training is scored on are augmented, which makes the gap look small.
     """
-    headline = headline_of(rows)
+    primary_metric = primary_metric_of(rows)
     gap = [gap_of(row) for row in rows]
-    panels = ["loss", headline] + ["gap"] * any(value is not None for value in gap)
+    panels = ["loss", primary_metric] + ["gap"] * any(value is not None for value in gap)
     with figure(path, 5 * len(panels), 4) as drawn:
         for axes, quantity in zip(drawn.subplots(1, len(panels)), panels, strict=True):
             _draw_splits(axes, rows, quantity, augmented)
             if quantity == "gap":
                 _draw_gap(axes, rows, gap)
-            if quantity == headline:
+            if quantity == primary_metric:
                 axes.set_ylim(0, 1.02)
-            title = f"gap: train minus val {in_words(headline)}" if quantity == "gap" else in_words(quantity)
+            title = f"gap: train minus val {in_words(primary_metric)}" if quantity == "gap" else in_words(quantity)
             axes.set(xlabel="epoch", title=title)
             _finish(axes, chosen)
 
@@ -72,7 +72,7 @@ def _draw_gap(axes: Any, rows: list[Row], gap: list[float | None]) -> None:
     axes.set_ylabel("percentage points")
 
 
-def _finish(axes: Any, chosen: Chosen | None) -> None:
+def _finish(axes: Any, chosen: SelectedEpoch | None) -> None:
     from matplotlib.ticker import MaxNLocator
 
     if chosen is not None:
@@ -95,16 +95,16 @@ def _marker(rows: list[Row]) -> str | None:
 
 
 def gap_of(row: Row) -> float | None:
-    """Tell how much better an epoch did on what it was trained on, 0 to 1; None where that is not known."""
-    headline = headline_of([row])
-    train, val = row.get(f"train/{headline}"), row.get(f"val/{headline}")
+    """Return how much greater the training score of an epoch is than its validation score, -1 to 1; None if unknown."""
+    primary_metric = primary_metric_of([row])
+    train, val = row.get(f"train/{primary_metric}"), row.get(f"val/{primary_metric}")
     return None if train is None or val is None else train - val
 
 
-def headline_of(rows: list[Row]) -> str:
-    """Name the metric, without its split, by which a run with these rows chooses its best epoch."""
+def primary_metric_of(rows: list[Row]) -> str:
+    """Return the metric, without its split, by which a run with these rows chooses its best epoch."""
     names = {name for row in rows for name in row}
-    return next((name for name in HEADLINE.values() if f"val/{name}" in names), "accuracy")
+    return next((name for name in PRIMARY_METRIC.values() if f"val/{name}" in names), "accuracy")
 
 
 def in_words(name: str) -> str:

@@ -69,8 +69,8 @@ def draw_average_precision(scores: TrackScores, classes: list[str], path: Path) 
     average = average_precision_of(scores)
     # What a guess would have: the share of the tracks that have the genre.
     chance = scores.label.float().mean(0)
-    order = [place for place in average.argsort().tolist() if not average[place].isnan()]
-    names = [f"{label(classes[place])} ({int(scores.label[:, place].sum())})" for place in order]
+    order = [index for index in average.argsort().tolist() if not average[index].isnan()]
+    names = [f"{label(classes[index])} ({int(scores.label[:, index].sum())})" for index in order]
     # Two names may be the same once they are cut: each bar has its number.
     rows = range(len(order))
     with figure(path, 8, 1.5 + 0.2 * len(order)) as drawn:
@@ -87,9 +87,9 @@ def draw_reliability(scores: TrackScores, classes: list[str], path: Path) -> Non
     """Plot the accuracy of predictions over the probability they were made with, and how many there are of each."""
     confidence, predicted = scores.probs.max(1)
     right = (predicted == scores.label).float()
-    place = (confidence * BINS).long().clamp(max=BINS - 1)
-    count = place.bincount(minlength=BINS).numpy()
-    accuracy = place.bincount(right, minlength=BINS).numpy() / count.clip(min=1)
+    bins = (confidence * BINS).long().clamp(max=BINS - 1)
+    count = bins.bincount(minlength=BINS).numpy()
+    accuracy = bins.bincount(right, minlength=BINS).numpy() / count.clip(min=1)
     centres = (torch.arange(BINS).numpy() + 0.5) / BINS
     filled = count > 0
     error, chance = calibration_error(scores, classes), calibration_error_by_chance(scores)

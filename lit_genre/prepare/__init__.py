@@ -1,1 +1,1 @@
-"""FMA from its server to the disk: downloaded, verified, unpacked and decoded."""
+"""Prepare FMA: download, verify, unpack and decode it."""

@@ -1,4 +1,4 @@
-"""FMA's archives: which there are, and how one comes here and is known to be FMA's."""
+"""Download FMA's archives, and verify that they are FMA's."""
 
 import os
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ class Archive:
     """One of FMA's archives.
 
     Attributes:
-        folder: The folder that everything in it is in, and its own name but for `.zip`.
-        sha1: SHA-1, as FMA publishes it.
-        n_bytes: Size; None where FMA tells it only roughly.
-        n_tracks: Tracks in it.
+        folder: Folder that contains all files of the archive; also the name of the archive without `.zip`.
+        sha1: SHA-1 of the archive, as FMA publishes it.
+        n_bytes: Size, bytes; None if FMA publishes only an approximate size.
+        n_tracks: Number of tracks in the archive.
     """
 
     folder: str
@@ -34,7 +34,7 @@ class Archive:
 
     @property
     def name(self) -> str:
-        """Name of the file."""
+        """File name of the archive."""
         return f"{self.folder}.zip"
 
 
@@ -48,12 +48,21 @@ ARCHIVES: Final = {
 
 
 def is_url(source: str) -> bool:
-    """Tell the address of a server from a folder."""
+    """Check whether a source is the address of a server, and not a folder."""
     return "://" in source
 
 
 def find_size(archive: Archive, source: str, timeout: float) -> int:
-    """Find the size of an archive, where FMA does not tell it, by asking where it is; 0 where nobody knows."""
+    """Return the size of an archive; if FMA does not publish it, ask the source.
+
+    Args:
+        archive: The archive.
+        source: Address of the server's folder, or a local folder.
+        timeout: Longest time to wait for an answer, s.
+
+    Returns:
+        Size, bytes; 0 if it is unknown.
+    """
     if archive.n_bytes is not None:
         return archive.n_bytes
     if not is_url(source):
@@ -63,46 +72,50 @@ def find_size(archive: Archive, source: str, timeout: float) -> int:
         response = requests.head(_address(archive, source), allow_redirects=True, timeout=timeout)
         return int(response.headers.get("Content-Length", 0)) if response.ok else 0
     except (requests.RequestException, ValueError):
-        return 0  # What is wrong, the download will say.
+        return 0  # The download reports the error.
 
 
 def fetch(archive: Archive, source: str, folder: Path, timeout: float = 30.0) -> Path:
-    """Bring an archive here and verify its SHA-1, as far as that is not done.
+    """Download an archive and verify its SHA-1, unless this is done already.
 
     Args:
-        archive: Which.
-        source: Address of the server's folder; or a folder of this machine, whose archives are used where they are.
-        folder: Where downloads go, and notes of what is verified.
-        timeout: Seconds without a byte after which a connection is given up for another.
+        archive: The archive.
+        source: Address of the server's folder, or a local folder, whose archives are read in place.
+        folder: Folder for downloads and for the records of verified archives.
+        timeout: Time without a byte after which a new connection is opened, s.
 
     Returns:
         Path of the archive.
 
     Raises:
-        LitGenreError: The archive cannot be had, is not FMA's, or does not fit on the disk.
+        LitGenreError: The archive cannot be downloaded, is not FMA's, or does not fit on the disk.
     """
+    # An archive in a local folder is never copied.
     path = (folder if is_url(source) else Path(source).expanduser()) / archive.name
-    note = note_of(archive, folder)
+    record = verification_record(archive, folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if path.is_file():
-            _verify(path, archive, note)
+            _verify(path, archive, record)
         elif is_url(source):
             _download(archive, source, path, timeout)
         else:
-            raise LitGenreError(f"There is no {path}: copy it there, or name another place by --base_url.")
-        with atomic_write(note, durable=False) as file:
+            raise LitGenreError(f"There is no {path}. Copy it there, or choose another folder with --base_url.")
+        with atomic_write(record, durable=False) as file:
             file.write(_state(path, archive).encode())
     except OSError as error:
         raise LitGenreError(
-            f"{archive.name} cannot be kept in {folder}: {error}. Free space, or name another --root. What is "
-            "downloaded is kept, and the same command goes on from there."
+            f"{archive.name} cannot be written to {folder}: {error}. Free space, or choose another --root. The "
+            "downloaded part is kept, and the same command resumes there."
         ) from error
     return path
 
 
-def note_of(archive: Archive, folder: Path) -> Path:
-    """Name the note that says that an archive is verified."""
+def verification_record(archive: Archive, folder: Path) -> Path:
+    """Return the path of the record that an archive is verified.
+
+    The record contains size and time of modification of the archive, so that a changed archive is verified again.
+    """
     return folder / f"{archive.name}.verified"
 
 
@@ -117,9 +130,11 @@ def _download(archive: Archive, source: str, path: Path, timeout: float) -> None
     if digest != archive.sha1:
         part.unlink()
         raise LitGenreError(
-            f"What {_address(archive, source)} sent is not FMA's archive: its SHA-1 is {digest}, not {archive.sha1}. "
-            "It was deleted. Download it again by the same command, or from another server by --base_url."
+            f"The file from {_address(archive, source)} is not FMA's archive: its SHA-1 is {digest}, not "
+            f"{archive.sha1}. It was deleted. Run the same command to download it again, or choose another server "
+            "with --base_url."
         )
+    # Forced to the disk under its old name: after a power cut an archive with the final name is complete.
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(path)
@@ -130,9 +145,9 @@ def _state(path: Path, archive: Archive) -> str:
     return f"{archive.sha1} {status.st_size} {status.st_mtime_ns} {path.resolve()}"
 
 
-def _verify(path: Path, archive: Archive, note: Path) -> None:
-    if note.is_file() and note.read_text(encoding="utf-8") == _state(path, archive):
-        console.print(f"{archive.name} is here and verified already.")
+def _verify(path: Path, archive: Archive, record: Path) -> None:
+    if record.is_file() and record.read_text(encoding="utf-8") == _state(path, archive):
+        console.print(f"{archive.name} is already downloaded and verified.")
         return
     n_bytes = path.stat().st_size
     if archive.n_bytes not in (None, n_bytes):
@@ -141,10 +156,11 @@ def _verify(path: Path, archive: Archive, note: Path) -> None:
         fault = f"its SHA-1 is {digest}, not {archive.sha1}"
     else:
         return
-    raise LitGenreError(f"{path} is not FMA's archive, or not whole: {fault}. Delete it and download it again.")
+    raise LitGenreError(f"{path} is not FMA's archive, or is incomplete: {fault}. Delete it and download it again.")
 
 
 def _sha1(path: Path) -> str:
+    # FMA publishes only SHA-1. usedforsecurity=False allows it on systems that forbid weak hashes.
     digest = sha1(usedforsecurity=False)
     with path.open("rb") as file, byte_progress(f"Verifying {path.name}", path.stat().st_size) as moved:
         while chunk := file.read(1 << 20):

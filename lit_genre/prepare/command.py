@@ -1,4 +1,4 @@
-"""The command `prepare`: from nothing to FMA on the disk, verified, unpacked and decoded."""
+"""The command `prepare`: download, verify, unpack and decode FMA."""
 
 import json
 import os
@@ -17,19 +17,24 @@ from lit_genre.console import console
 from lit_genre.data.datamodules.fma import FMADataModule
 from lit_genre.data.metadata.fma import Subset
 from lit_genre.data.metadata.track import SPLITS, Track
+from lit_genre.data.store.index import SAMPLE_BYTES, index_path, read_index
 from lit_genre.data.store.lock import locked
-from lit_genre.data.store.pcm import SAMPLE_BYTES, read_index
 from lit_genre.errors import check_at_least
 from lit_genre.files import atomic_write
-from lit_genre.prepare.archive import ARCHIVES, FMA_URL, Archive, fetch, find_size, is_url, note_of
+from lit_genre.prepare.archive import ARCHIVES, FMA_URL, Archive, fetch, find_size, is_url, verification_record
 from lit_genre.prepare.space import Step, check_space, folder_bytes
 from lit_genre.prepare.unpack import unpack
 from lit_genre.text import one_line
 
 _CLIP_SECONDS: Final = 30
-_TRACK_SECONDS: Final = 270  # of an untrimmed track, on average
-_METADATA_GROWS: Final = 4  # Text, which bzip2 makes so much smaller; MP3 it does not.
-_LISTED: Final = 10
+_TRACK_SECONDS: Final = 270
+"""Average length of an untrimmed track, s."""
+
+_METADATA_EXPANSION: Final = 4
+"""Size of the unpacked metadata, relative to its archive. It is text, which compresses well; MP3 does not."""
+
+_MAX_SHOWN: Final = 10
+"""Missing tracks that the summary names."""
 
 
 def prepare(
@@ -43,38 +48,39 @@ def prepare(
     workers: int | None = None,
     timeout: float = 30.0,
 ) -> None:
-    """Download FMA, verify it, unpack it and decode it, as far as that is not done yet.
+    """Download FMA, verify it, unpack it and decode it; steps that are done already are skipped.
 
-    Every step goes on where it was interrupted: call it again. What is done already is not done again.
+    An interrupted step is resumed by the same command.
 
     Args:
         subset: "small" (7.7 GB, 8,000 clips), "medium" (24 GB, 25,000), "large" (100 GB, 106,574) or "full" (944 GB,
             the same tracks untrimmed).
-        root: Folder that receives `fma_metadata` and `fma_<subset>`, and the archives while they are needed.
-        base_url: Address of a folder with FMA's archives, or a folder of this machine that holds them; there they are
-            used where they are, and never deleted.
-        keep_archives: Keep what was downloaded, in `archives` in root, after it is unpacked. An archive that was put
-            there by hand is kept anyway.
-        decode: Decode the audio into the store that training reads; null for all subsets but full.
-        sample_rate: Of the store, Hz; a model uses one of its own rate.
+        root: Folder for `fma_metadata` and `fma_<subset>`, and for the archives while they are needed.
+        base_url: Address of a folder with FMA's archives, or a local folder that has them. Archives in a local folder
+            are read in place and never deleted.
+        keep_archives: Whether to keep downloaded archives, in `archives` in root, after they are unpacked. An archive
+            that you put there yourself is kept anyway.
+        decode: Whether to decode the audio into the store that training reads; null decodes all subsets but full.
+        sample_rate: Sample rate of the store, Hz; a model needs a store of its own sample rate.
         store_root: Folder for the store; null for `pcm` in root.
-        workers: Threads that unpack, at least 1; null for one a core.
-        timeout: Seconds without an answer of the server, or without a byte, after which it is asked again.
+        workers: Number of threads that unpack, at least 1; null for one per core.
+        timeout: Time without an answer of the server, or without a byte, after which a new connection is opened, s.
 
     Raises:
         LitGenreError: The disk is too small, the server does not answer or has other files, an archive is damaged or
-            not safe, or files are in the way.
+            not safe, or existing files would be replaced.
     """
     check_at_least(
         sample_rate=(sample_rate, 1), workers=(1 if workers is None else workers, 1), timeout=(timeout, 0.01)
     )
     root = root.expanduser()
     decode = subset != "full" if decode is None else decode
-    # The task only says which tracks count: those of one root genre, which in small and medium all are, or all.
+    # The task determines which tracks are decoded. In small and medium all tracks have one root genre; in large and
+    # full, "multilabel" has the tracks with several, too.
     data = FMADataModule(
         root,
         subset,
-        task="single" if subset in ("small", "medium") else "multi",
+        task="multiclass" if subset in ("small", "medium") else "multilabel",
         sample_rate=sample_rate,
         decode_once=True,
         store_root=store_root,
@@ -84,51 +90,52 @@ def prepare(
         archives = root / "archives"
         archives.mkdir(parents=True, exist_ok=True)
         with locked(archives):
-            wanted = [
+            needed = [
                 archive for archive in (ARCHIVES["metadata"], ARCHIVES[subset]) if not _is_unpacked(archive, root)
             ]
-            # What lies there without a note of ours was put there by hand, and is not ours to delete.
+            # An archive without a record was put there by the user, and is not deleted.
             kept = {
                 archive: keep_archives
-                or ((archives / archive.name).exists() and not note_of(archive, archives).exists())
-                for archive in wanted
+                or ((archives / archive.name).exists() and not verification_record(archive, archives).exists())
+                for archive in needed
             }
-            steps = [step for archive in wanted for step in _plan(archive, root, base_url, kept[archive], timeout)]
+            steps = [step for archive in needed for step in _plan(archive, root, base_url, kept[archive], timeout)]
             check_space([*steps, *([_plan_store(data, subset)] if decode else [])])
-            for archive in wanted:
+            for archive in needed:
                 with _timed(seconds, "download"):
                     path = fetch(archive, base_url, archives, timeout)
                 with _timed(seconds, "unpack"):
                     _unpack(archive, path, root, workers)
                 if is_url(base_url) and not kept[archive]:
                     path.unlink()
-                    note_of(archive, archives).unlink()
+                    verification_record(archive, archives).unlink()
         if decode:
             with _timed(seconds, "decode"):
                 _decode(data)
         _summarise(data, decode, seconds)
     except KeyboardInterrupt:
-        sys.exit("Stopped. The same command goes on from here.")
+        sys.exit("Stopped. The same command resumes here.")
 
 
 @contextmanager
 def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    began = time.perf_counter()
+    start = time.perf_counter()
     yield
-    seconds[stage] = seconds.get(stage, 0) + time.perf_counter() - began
+    seconds[stage] = seconds.get(stage, 0) + time.perf_counter() - start
 
 
 def _plan(archive: Archive, root: Path, base_url: str, keep: bool, timeout: float) -> list[Step]:
-    """Say what an archive will take: of what it unpacks to, only FMA's own size of the archive is known beforehand."""
+    """Return the space that an archive needs in each step; the size of its content is estimated from its own size."""
     downloads = root / "archives"
     n_bytes = find_size(archive, base_url, timeout)
-    here = sum(path.stat().st_size for path in downloads.glob(f"{archive.name}*"))
-    unpacked = n_bytes * (1 if archive.n_tracks else _METADATA_GROWS) - folder_bytes(root / archive.folder)
+    n_downloaded = sum(path.stat().st_size for path in downloads.glob(f"{archive.name}*"))
+    unpacked = n_bytes * (1 if archive.n_tracks else _METADATA_EXPANSION) - folder_bytes(root / archive.folder)
+    # An MP3 archive unpacks to its own size; files that exist already need no space.
     steps = [Step(archive.folder, root / archive.folder, max(0, unpacked))]
     if not is_url(base_url):
         return steps
     deleted = [] if keep else [Step(f"{archive.name} deleted", downloads, -n_bytes)]
-    return [Step(archive.name, downloads, max(0, n_bytes - here)), *steps, *deleted]
+    return [Step(archive.name, downloads, max(0, n_bytes - n_downloaded)), *steps, *deleted]
 
 
 def _plan_store(data: FMADataModule, subset: Subset) -> Step:
@@ -142,7 +149,7 @@ def _record(archive: Archive, root: Path) -> Path:
 
 
 def _is_unpacked(archive: Archive, root: Path) -> bool:
-    """Tell by the record of an unpacking, which verified the files, whether they are still there in their sizes."""
+    """Check whether an archive was unpacked and verified, and its files still exist with the same sizes."""
     try:
         record = json.loads(_record(archive, root).read_text(encoding="utf-8"))
         if record["sha1"] != archive.sha1:
@@ -153,36 +160,40 @@ def _is_unpacked(archive: Archive, root: Path) -> bool:
     changed = [path for path, n_bytes in files.items() if not path.is_file() or path.stat().st_size != n_bytes]
     if changed:
         console.print(
-            f"{archive.folder}: {len(changed)} of {len(files):,} files are gone or changed: unpacking it again."
+            f"{archive.folder}: {len(changed)} of {len(files):,} files are missing or changed. It is unpacked again."
         )
         return False
-    console.print(f"{archive.folder}: verified and unpacked already, {len(files):,} files.")
+    console.print(f"{archive.folder}: already verified and unpacked, {len(files):,} files.")
     return True
 
 
 def _unpack(archive: Archive, path: Path, root: Path, workers: int | None) -> None:
-    # What FMA's metadata lists is not known; of the audio, it is every clip.
+    # The checksums of an audio archive list every clip. Those of the metadata archive need not be complete.
     files = unpack(path, root, all_listed=archive.n_tracks > 0, workers=workers)
     if hasattr(os, "sync"):
-        os.sync()  # The record, and that the archive can go, must not outlive in a power cut what they speak of.
+        # After a power cut, the record must not exist without the files, and the archive must not be deleted before.
+        os.sync()
     with atomic_write(_record(archive, root)) as file:
         file.write(json.dumps({"sha1": archive.sha1, "files": files}, indent=0).encode())
 
 
 def _decode(data: FMADataModule) -> None:
+    # A build that decodes nothing leaves the size as it is.
     before = folder_bytes(data.store_folder)
     data.prepare_data()
     if before and before == folder_bytes(data.store_folder):
-        console.print(f"{data.store_folder}: decoded already.")
+        console.print(f"{data.store_folder}: already decoded.")
 
 
 def _summarise(data: FMADataModule, decoded: bool, seconds: dict[str, float]) -> None:
-    lost = data.missing_tracks if decoded else {}
-    console.print(_table(data.tracks, lost))
-    for track_id, reason in list(lost.items())[:_LISTED]:
+    missing = data.missing_tracks if decoded else {}
+    console.print(_table(data.tracks, missing))
+    for track_id, reason in list(missing.items())[:_MAX_SHOWN]:
         console.print(f"Left out: track {track_id}, {reason}")
-    if len(lost) > _LISTED:
-        console.print(f"and {len(lost) - _LISTED} more; each with its reason in {data.store_folder / 'index.csv'}")
+    if len(missing) > _MAX_SHOWN:
+        console.print(
+            f"and {len(missing) - _MAX_SHOWN} more. The reason for each track is in {index_path(data.store_folder)}"
+        )
     if decoded:
         data.report_incomplete()
         counts: Counter[str] = Counter(entry.status for entry in data.open_audio().entries.values())
@@ -192,19 +203,20 @@ def _summarise(data: FMADataModule, decoded: bool, seconds: dict[str, float]) ->
     for folder in folders:
         console.print(f"{decimal(folder_bytes(folder)):>9}  {folder}")
     if not decoded:
-        console.print("The audio was not decoded: the first training will do it, or --decode=true.")
-    console.print("Seconds: " + ", ".join(f"{stage} {took:.1f}" for stage, took in seconds.items()))
+        console.print("The audio was not decoded. The first training decodes it, or this command with --decode=true.")
+    console.print("Seconds: " + ", ".join(f"{stage} {duration:.1f}" for stage, duration in seconds.items()))
 
 
-def _table(tracks: list[Track], lost: dict[int, str]) -> Table:
+def _table(tracks: list[Track], missing: dict[int, str]) -> Table:
     genres = sorted({track.genre_top for track in tracks}, key=lambda genre: (not genre, genre))
     table = Table("Tracks", *SPLITS, "left out")
     for column in table.columns[1:]:
         column.justify = "right"
+    # None is the row of all genres.
     for genre in (*genres, None):
-        of = [track for track in tracks if genre in (None, track.genre_top)]
-        kept = Counter(track.split for track in of if track.track_id not in lost)
-        counts = [*(kept[split] for split in SPLITS), len(of) - kept.total()]
+        genre_tracks = [track for track in tracks if genre in (None, track.genre_top)]
+        usable = Counter(track.split for track in genre_tracks if track.track_id not in missing)
+        counts = [*(usable[split] for split in SPLITS), len(genre_tracks) - usable.total()]
         name = "all" if genre is None else genre or "several roots"
         table.add_row(one_line(name), *(f"{count:,}" for count in counts), end_section=genre == genres[-1])
     return table

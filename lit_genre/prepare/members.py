@@ -1,7 +1,7 @@
-"""The files in one of FMA's zips, read without trust.
+"""Read the files in one of FMA's zip archives without trusting the archive.
 
-Who can change an archive on its way must not be able to do more with it than to have it refused: to write nowhere but
-in the archive's own folder, to make no links, to fill neither disk nor memory.
+An attacker may have changed the archive. It must not write outside its own folder, create links, or fill the disk or
+the memory; otherwise it is refused.
 """
 
 import os
@@ -17,12 +17,15 @@ from zipfile import ZIP_BZIP2, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from lit_genre.errors import LitGenreError
 
-# Narrower than the rules of any file system, so that no two names mean one file; wide enough for FMA.
+# Stricter than the rules of any file system, so that no two names can mean one file. FMA's names satisfy it.
 _NAME: Final = re.compile(r"\w[\w-]*(\.[\w-]+)*", re.ASCII)
-_ENCRYPTED: Final = 0x41  # either of two flags
+_ENCRYPTED: Final = 0x41
+"""Two flags of a member, for weak and strong encryption."""
+
 _LOCAL_HEADER: Final = struct.Struct("<4s4xH16xHH")
 _SIGNATURE: Final = b"PK\x03\x04"
 _PIECE: Final = 1 << 18
+"""Most bytes that are read or decompressed at a time."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,13 @@ class Member:
     """A file in an archive.
 
     Attributes:
-        name: Its path from the folder on that the archive is unpacked in; safe to write to.
-        n_bytes: Size.
-        crc: CRC-32.
-        offset: Where its local header begins in the archive.
-        end: Where the next one begins.
-        compressed_bytes: Size in the archive.
-        method: How it is compressed, by ZIP's numbers.
+        name: Path relative to the folder in which the archive is unpacked; safe to write to.
+        n_bytes: Size, bytes.
+        crc: CRC-32 of its content.
+        offset: Position of its local header in the archive, bytes.
+        end: Position of the next member's header, or of the directory.
+        compressed_bytes: Size in the archive, bytes.
+        method: Number of the compression method in the ZIP format.
     """
 
     name: str
@@ -49,7 +52,13 @@ class Member:
 
 
 def read_members(archive: Path) -> list[Member]:
-    """Read the directory of an archive, of which everything must be in a folder of the archive's name.
+    """Read the directory of an archive, and check that all of it is safe to unpack.
+
+    Args:
+        archive: The archive; all its members must be in one folder with the name of the archive.
+
+    Returns:
+        The files in the archive, in the order of their positions.
 
     Raises:
         LitGenreError: The archive is damaged or not safe to unpack.
@@ -58,13 +67,13 @@ def read_members(archive: Path) -> list[Member]:
         with ZipFile(archive) as zip_file:
             infos, directory = zip_file.infolist(), zip_file.start_dir
     except (BadZipFile, NotImplementedError, ValueError, struct.error) as error:
-        raise LitGenreError(f"{archive} is not a whole zip: {error}.") from error
+        raise LitGenreError(f"{archive} is not a complete zip archive: {error}.") from error
     infos.sort(key=lambda info: info.header_offset)
     ends = [*(info.header_offset for info in infos), directory][1:]
-    taken: dict[str, bool] = {}
+    kinds: dict[str, bool] = {}
     for info, end in zip(infos, ends, strict=True):
-        if fault := _fault(info, end, archive.stem) or _clash(info, taken):
-            raise LitGenreError(f"{archive} holds {info.orig_filename!r}, {fault}: nothing of it was unpacked.")
+        if fault := _fault(info, end, archive.stem) or _clash(info, kinds):
+            raise LitGenreError(f"{archive} contains {info.orig_filename!r}, {fault}. Nothing was unpacked.")
     return [
         Member(i.filename, i.file_size, i.CRC, i.header_offset, end, i.compress_size, i.compress_type)
         for i, end in zip(infos, ends, strict=True)
@@ -73,7 +82,7 @@ def read_members(archive: Path) -> list[Member]:
 
 
 def _fault(info: ZipInfo, end: int, folder: str) -> str:
-    # Not the other name: zipfile cuts that at a NUL.
+    # Not `filename`, which zipfile truncates at a NUL.
     first, *others = info.orig_filename.removesuffix("/").split("/")
     kind = stat.S_IFMT(info.external_attr >> 16)
     if not all(_NAME.fullmatch(part) for part in (first, *others)):
@@ -93,31 +102,43 @@ def _fault(info: ZipInfo, end: int, folder: str) -> str:
     return ""
 
 
-def _clash(info: ZipInfo, taken: dict[str, bool]) -> str:
-    """Refuse two entries for one path, also on disks that do not tell capitals from small letters."""
+def _clash(info: ZipInfo, kinds: dict[str, bool]) -> str:
+    """Return a fault if two entries have one path, also on file systems that ignore upper and lower case, else "".
+
+    Args:
+        info: The entry.
+        kinds: Whether each earlier path is a file (True) or a folder (False), which many entries may contain; the path
+            of the entry is added.
+    """
     path = PurePosixPath(info.filename.casefold())
-    # True for a file, False for a folder, which many entries may name.
-    if str(path) in taken and (taken[str(path)] or not info.is_dir()):
+    if str(path) in kinds and (kinds[str(path)] or not info.is_dir()):
         return "of which there is another"
-    taken[str(path)] = not info.is_dir()
+    kinds[str(path)] = not info.is_dir()
     for parent in path.parents:
-        if taken.setdefault(str(parent), False):
+        if kinds.setdefault(str(parent), False):
             return f"and {str(parent)!r} as a file"
     return ""
 
 
 def read_member(archive: Path, member: Member) -> Iterator[bytes]:
-    """Decompress a member piece by piece, in as many bytes as the directory says.
+    """Decompress a member piece by piece.
+
+    Args:
+        archive: The archive.
+        member: The member.
+
+    Yields:
+        Pieces of its content, each of at most 256 KiB.
 
     Raises:
-        LitGenreError: The member is damaged, or has more or fewer bytes.
+        LitGenreError: The member is damaged, or its size differs from the size in the directory.
     """
     n_bytes = 0
     for piece in _pieces(archive, member):
         n_bytes += len(piece)
         if n_bytes > member.n_bytes:
             raise LitGenreError(
-                f"{archive}: {member.name} has more than the {member.n_bytes:,} bytes it is said to have."
+                f"{archive}: {member.name} has more than the {member.n_bytes:,} bytes that the directory gives."
             )
         yield piece
     if n_bytes < member.n_bytes:
@@ -137,7 +158,7 @@ def _pieces(archive: Path, member: Member) -> Iterator[bytes]:
             if data is None:
                 return
             try:
-                # Never more than a piece at once, however small what it comes from; ZipFile.open has no such bound.
+                # At most one piece at a time, however well the data is compressed; ZipFile.open has no such limit.
                 piece = decompressor.decompress(data, _PIECE)
             except OSError as error:
                 raise LitGenreError(f"{archive}: {member.name} is damaged: {error}.") from error
@@ -145,14 +166,15 @@ def _pieces(archive: Path, member: Member) -> Iterator[bytes]:
 
 
 def _go_to_content(file: IO[bytes], archive: Path, member: Member) -> None:
-    """Move behind the local header, which must say the same as the directory."""
+    """Move to the content after the local header, which must agree with the directory."""
     file.seek(member.offset)
+    # A header that is truncated fails the comparison below.
     header = file.read(_LOCAL_HEADER.size).ljust(_LOCAL_HEADER.size, b"\0")
     signature, method, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(header)
     name = file.read(name_bytes)
     begin = file.seek(extra_bytes, os.SEEK_CUR)
     if (signature, method, name) != (_SIGNATURE, member.method, member.name.encode()):
-        raise LitGenreError(f"{archive}: {member.name} is not where the directory says.")
+        raise LitGenreError(f"{archive}: {member.name} is not at the position that the directory gives.")
     if begin + member.compressed_bytes > member.end:
         raise LitGenreError(f"{archive}: {member.name} overlaps with what follows it.")
 

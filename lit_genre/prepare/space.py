@@ -1,4 +1,4 @@
-"""Whether a disk has room for what is planned, said before the work and not in the middle of it."""
+"""Check before the work whether the disks have enough space for it."""
 
 import os
 import shutil
@@ -12,12 +12,12 @@ from lit_genre.errors import LitGenreError
 
 
 class Step(NamedTuple):
-    """Something that takes space, or gives it back.
+    """A step that needs disk space or frees it.
 
     Attributes:
-        name: What it is.
-        folder: Where.
-        n_bytes: How much it takes; below 0 for what is deleted.
+        name: Name of the data, for messages.
+        folder: Folder of the data.
+        n_bytes: Space that it needs, bytes; below 0 if the data is deleted.
     """
 
     name: str
@@ -26,34 +26,39 @@ class Step(NamedTuple):
 
 
 def check_space(steps: list[Step]) -> None:
-    """Refuse a plan that some disk has no room for at some time.
+    """Raise an error if a disk does not have enough space at some time.
+
+    Args:
+        steps: The steps, in their order.
 
     Raises:
-        LitGenreError: So much is missing, and for what.
+        LitGenreError: A disk has too little space.
     """
     disks: dict[int, list[Step]] = defaultdict(list)
     for step in steps:
-        disks[_there(step.folder).stat().st_dev].append(step)
+        # Folders on one disk share its space.
+        disks[_existing_part(step.folder).stat().st_dev].append(step)
     for plan in disks.values():
-        total = most = 0
+        # Data that is deleted later needs space before, so the maximum counts and not the sum.
+        total = maximum = 0
         for step in plan:
             total += step.n_bytes
-            most = max(most, total)
-        free = shutil.disk_usage(_there(plan[0].folder)).free
-        if most > free:
+            maximum = max(maximum, total)
+        free = shutil.disk_usage(_existing_part(plan[0].folder)).free
+        if maximum > free:
             parts = ", ".join(f"{step.name} {decimal(step.n_bytes)}" for step in plan if step.n_bytes > 0)
             raise LitGenreError(
-                f"The disk of {plan[0].folder} has {decimal(free)} free, but {decimal(most)} are needed at once, "
-                f"of: {parts}. Free space, or name another --root, or another --store_root for the decoded audio."
+                f"The disk of {plan[0].folder} has {decimal(free)} free, but {decimal(maximum)} are needed at once, "
+                f"of: {parts}. Free space, or choose another --root, or another --store_root for the decoded audio."
             )
 
 
 def folder_bytes(folder: Path) -> int:
-    """Add up the sizes of the files in a folder; 0 where there is none."""
+    """Return the total size of the files in a folder, bytes; 0 if there is no such folder."""
     return sum((Path(parent) / name).stat().st_size for parent, _, names in os.walk(folder) for name in names)
 
 
-def _there(folder: Path) -> Path:
-    """Find the part of a path that exists already."""
+def _existing_part(folder: Path) -> Path:
+    """Return the longest part of a path that exists."""
     folder = folder.resolve()
     return next(path for path in (folder, *folder.parents) if path.exists())

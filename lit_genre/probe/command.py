@@ -12,7 +12,8 @@ from lightning.pytorch import Trainer
 from lit_genre.callbacks.checkpoint import DurableCheckpointIO
 from lit_genre.cli.run_spec import add_folder, read_settings
 from lit_genre.console import console
-from lit_genre.data.datamodules.base import TrackDataModule, trained_tracks
+from lit_genre.data.datamodules.base import TrackDataModule
+from lit_genre.data.datamodules.training_tracks import trained_tracks
 from lit_genre.data.metadata.track import SPLITS, Split
 from lit_genre.errors import LitGenreError, check_at_least
 from lit_genre.inference.load import find_device
@@ -53,7 +54,7 @@ def run(args: Sequence[str]) -> None:
     summary = {
         "parameters": sum(parameter.numel() for parameter in model.backbone.parameters()),
         "name": f"{backbone} {kind} probe",
-        "strength": fitted.strength,
+        "regularization": fitted.regularization,
         "backbone_data": origin,
     }
     feature_seconds = _feature_seconds({split: seconds for split, (_, seconds) in computed.items()}, embeddings)
@@ -80,7 +81,7 @@ def _take_weights(model: GenreClassifier, data: TrackDataModule, checkpoint: Pat
         except RuntimeError as error:
             raise LitGenreError(f"{checkpoint} does not fit the {name} that the options ask for. {error}") from error
     if (trained_on := trained_tracks(content)) is not None:
-        data.report_heard(trained_on)
+        data.report_trained_on(trained_on)
     return read_recipe(checkpoint).get("data")
 
 

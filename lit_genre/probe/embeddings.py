@@ -99,7 +99,7 @@ class Embeddings:
         rows: list[NDArray[np.float32]] = []
         with progress(f"Listening to {split}", len(batches), "batches") as advance, torch.inference_mode():
             for batch in batches:
-                embedding = self.model.answer(batch.waveform.to(self.model.device))[1].float().cpu()
+                embedding = self.model.predict_with_embedding(batch.waveform.to(self.model.device))[1].float().cpu()
                 if not embedding.isfinite().all():
                     name = type(self.model.backbone).__name__
                     raise LitGenreError(f"{name} gives embeddings that are no finite numbers.")
@@ -157,7 +157,7 @@ class _Parts:
 def _identity(model: GenreClassifier) -> str:
     """Sum up what determines an embedding beside the samples."""
     described = [model.hparams["frontend"], model.hparams["backbone"], model.sample_rate]
-    sources = [source_digest(part) for part in (model.frontend, model.views, model.backbone)]
+    sources = [source_digest(part) for part in (model.frontend, model.mean_normalization, model.backbone)]
     digest = hashlib.sha256(json.dumps([described, sources], default=str).encode())
     for part in (model.frontend, model.backbone):
         for name, value in sorted(part.state_dict().items()):

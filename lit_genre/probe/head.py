@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lit_genre.errors import LitGenreError
 from lit_genre.model.metrics import TrackAverage, TrackScores
-from lit_genre.parallel import in_threads
+from lit_genre.parallel import map_threads
 from lit_genre.probe.embeddings import Clips
 
 Kind = Literal["linear", "mlp"]
@@ -37,24 +37,24 @@ class Fitted(NamedTuple):
     Attributes:
         scaler: StandardScaler of the embeddings.
         classifier: LogisticRegression or MLPClassifier behind it.
-        strength: Its regularisation, one of STRENGTHS.
+        regularization: Its regularisation, one of STRENGTHS.
     """
 
     scaler: Any
     classifier: Any
-    strength: float
+    regularization: float
 
 
 def fit_head(kind: Kind, head_dim: int, train: Clips, val: Clips | None, seed: int) -> Fitted:
-    """Train heads of several strengths, and keep the one by which the tracks of the validation split are most likely.
+    """Train heads of several regularizations, and keep the one with the greatest likelihood of the validation tracks.
 
     Their accuracy, of a few dozen tracks, would say less, and nothing of whether the probabilities can be believed. An
     MLP is kept as it was behind the epoch that did best there. A track counts as one, however many clips it has: genres
     of long tracks are not the likelier ones.
 
-    Without that split strength and epochs are fixed. The C of the logistic regression then applies to the sum of the
-    losses of tracks, so that it regularises alike however many clips a track is cut into; with the split, where C is
-    chosen, it applies to the sum over clips.
+    Without that split regularization and epochs are fixed. The C of the logistic regression then applies to the sum of
+    the losses of tracks, so that it regularises alike however many clips a track is cut into. With the split, where C
+    is selected, it applies to the sum over clips.
 
     Raises:
         LitGenreError: The training tracks have one genre only.
@@ -68,18 +68,18 @@ def fit_head(kind: Kind, head_dim: int, train: Clips, val: Clips | None, seed: i
     scaled = train._replace(embedding=scaler.transform(train.embedding))
     held_out = val and val._replace(embedding=scaler.transform(val.embedding))
 
-    def trained(strength: float) -> tuple[Any, float]:
+    def trained(regularization: float) -> tuple[Any, float]:
         if kind == "linear":
-            return _fit_linear(strength, scaled, held_out)
-        return _fit_mlp(strength, head_dim, scaled, held_out, seed)
+            return _fit_linear(regularization, scaled, held_out)
+        return _fit_mlp(regularization, head_dim, scaled, held_out, seed)
 
-    strengths = STRENGTHS[kind] if val else (_UNCHOSEN[kind],)
+    regularizations = STRENGTHS[kind] if val else (_UNCHOSEN[kind],)
     with warnings.catch_warnings():
         # The last digits of a hardly regularised one are not worth more steps.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        heads = in_threads(trained, strengths, "Training", "heads")
+        heads = map_threads(trained, regularizations, "Training", "heads")
     best = int(np.argmax([likelihood for _, likelihood in heads]))
-    return Fitted(scaler, heads[best][0], strengths[best])
+    return Fitted(scaler, heads[best][0], regularizations[best])
 
 
 def track_weights(clips: Clips) -> NDArray[np.float64]:
@@ -96,24 +96,24 @@ def track_scores(probs: Tensor, clips: Clips) -> TrackScores:
     return average.scores()
 
 
-def _fit_linear(strength: float, train: Clips, val: Clips | None) -> tuple[Any, float]:
+def _fit_linear(regularization: float, train: Clips, val: Clips | None) -> tuple[Any, float]:
     from sklearn.linear_model import LogisticRegression
 
     weight = track_weights(train)
     if val is None:
         # To a sum of one a track: scikit-learn weighs the sum of the losses, not their mean, against the penalty.
         weight *= len(np.unique(train.track_id)) / len(weight)
-    classifier = LogisticRegression(C=strength, max_iter=300)
+    classifier = LogisticRegression(C=regularization, max_iter=300)
     classifier.fit(train.embedding, train.label, sample_weight=weight)
     return classifier, _likelihood(classifier, val)
 
 
-def _fit_mlp(strength: float, head_dim: int, train: Clips, val: Clips | None, seed: int) -> tuple[Any, float]:
+def _fit_mlp(regularization: float, head_dim: int, train: Clips, val: Clips | None, seed: int) -> tuple[Any, float]:
     from sklearn.neural_network import MLPClassifier
 
     # Not a number, which would give each epoch the same order.
     random = np.random.RandomState(seed)
-    classifier = MLPClassifier((head_dim,), alpha=strength, random_state=random)
+    classifier = MLPClassifier((head_dim,), alpha=regularization, random_state=random)
     best, likelihood = classifier, -np.inf
     weight, classes = track_weights(train), np.unique(train.label)
     for _ in range(_EPOCHS if val else _UNCHOSEN_EPOCHS):

@@ -160,7 +160,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
 
 
 def is_best(checkpoint: Path) -> bool:
-    """Tell whether a checkpoint is the one that its run is rated by: the best, or any where there is no best."""
+    """Check whether a checkpoint is the one that its run is rated by: the best, or any where there is no best."""
     return checkpoint.stem == BEST or not checkpoint.with_name(f"{BEST}.ckpt").exists()
 
 
@@ -177,7 +177,7 @@ def begun(folder: str | None) -> Path | None:
 
 
 def holds_run(folder: Path) -> bool:
-    """Tell whether a folder holds more than the first epoch of a run that was killed before its first checkpoint."""
+    """Check whether a folder holds more than the first epoch of a run that was killed before its first checkpoint."""
     table = folder / "metrics.csv"
     return table.exists() and (
         (folder / "checkpoints" / "last.ckpt").exists()

@@ -16,7 +16,18 @@ from lit_genre.runs.folder import check_run_folder, read_summary
 from lit_genre.trust.plain import read_yaml
 
 _OF_THE_MACHINE: Final = frozenset(
-    ("root", "path", "csv", "store_root", "num_workers", "residence", "decode_once", "cache_mel", "max_lost", "seed")
+    (
+        "root",
+        "path",
+        "csv",
+        "store_root",
+        "num_workers",
+        "preload",
+        "decode_once",
+        "cache_mel",
+        "max_missing_fraction",
+        "seed",
+    )
 )
 """Arguments of the data that make no other data of it."""
 
@@ -161,10 +172,10 @@ def check_task(config: dict[str, Any], path: Path) -> None:
     """
     data = config.get("data")
     arguments = data.get("init_args") if isinstance(data, dict) else None
-    if isinstance(arguments, dict) and arguments.get("task") == "multi":
+    if isinstance(arguments, dict) and arguments.get("task") == "multilabel":
         raise LitGenreError(
             f"{path} is for tracks of several genres. A comparison rates accuracy, which those do not have: leave it "
-            "out, or set task: single."
+            "out, or set task: multiclass."
         )
 
 

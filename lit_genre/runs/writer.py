@@ -1,17 +1,19 @@
 """What a run without epochs leaves: the files of any other, so that it can stand beside them in a report."""
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 import yaml
 
-from lit_genre.callbacks.history import peak_memory, write_rows
-from lit_genre.callbacks.track_report import report_test
 from lit_genre.model.metrics import TrackScores, score
 from lit_genre.runs.folder import write_recipe
+from lit_genre.runs.report import report_test
+from lit_genre.runs.tables import write_metrics
 
 Result = TypeVar("Result")
 
@@ -21,6 +23,16 @@ def timed(function: Callable[[], Result]) -> tuple[Result, float]:
     began = time.perf_counter()
     result = function()
     return result, time.perf_counter() - began
+
+
+def peak_memory() -> int:
+    """Return the peak of the memory in use, bytes: of the accelerator, or of this process without one."""
+    if torch.accelerator.is_available():
+        return torch.accelerator.max_memory_allocated()
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def write_run(
@@ -47,7 +59,7 @@ def write_run(
     write_recipe(folder, yaml.safe_dump(config, sort_keys=False))
     rated = {f"{split}/accuracy": float(score(its, classes)["accuracy"]) for split, its in scores.items()}
     del rated["test/accuracy"]
-    write_rows(
+    write_metrics(
         [{"epoch": 0, "seconds": round(seconds, 3), "memory_gb": round(peak_memory() / 1e9, 3), **rated}], folder
     )
     report_test(scores["test"], classes, folder)

@@ -45,9 +45,9 @@ def build_api(service: InferenceService, uploads: Uploads, host: str, folder: Pa
 
     @app.post("/classify")
     async def classify(
-        request: Request, top: int = 3, over_time: bool = False, spectrogram: bool = False
+        request: Request, top: int = 3, segments: bool = False, spectrogram: bool = False
     ) -> JSONResponse:
-        classify_file = partial(service.classify, top=max(1, top), over_time=over_time, spectrogram=spectrogram)
+        classify_file = partial(service.classify, top=max(1, top), segments=segments, spectrogram=spectrogram)
         async with uploads.register() as upload:
             with tempfile.TemporaryDirectory(dir=folder) as upload_folder:
                 path = Path(upload_folder) / "upload"
@@ -94,7 +94,7 @@ def _respond(resource: Resource | None) -> Response:
 
 
 def _add_error_handlers(app: FastAPI) -> None:
-    """Answer every error by JSON that has the reason as `error`."""
+    """Return every error as JSON that has the reason as `error`."""
 
     @app.exception_handler(RefusedError)
     async def refuse(request: Request, error: RefusedError) -> JSONResponse:

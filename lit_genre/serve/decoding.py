@@ -5,7 +5,8 @@ import tempfile
 from pathlib import Path
 
 from lit_genre.console import quiet_c_stderr
-from lit_genre.data.decoding.track_audio import TrackStatus, decode_track
+from lit_genre.data.decoding.status import TrackStatus
+from lit_genre.data.decoding.track_audio import decode_track
 
 
 def decode_to_file(source: Path, target: Path, sample_rate: int, max_seconds: float) -> tuple[int, TrackStatus]:

@@ -28,7 +28,7 @@ async function classify(song, name) {
 }
 
 async function ask(song, signal) {
-  const address = `/classify?top=${settings.classes.length}&over_time=true&spectrogram=true`;
+  const address = `/classify?top=${settings.classes.length}&segments=true&spectrogram=true`;
   let response, answer;
   try {
     response = await fetch(address, { method: "POST", body: song, signal });
@@ -100,7 +100,7 @@ function addExamples() {
 }
 
 function addFiles() {
-  const drop = byId("drop");
+  const drop = byId("exclude");
   byId("file").addEventListener("change", event => {
     const [file] = event.target.files;
     if (file) classify(file, file.name);
@@ -114,7 +114,7 @@ function addFiles() {
   addEventListener("dragleave", event => {
     if (!event.relatedTarget) drop.classList.remove("over");
   });
-  addEventListener("drop", event => {
+  addEventListener("exclude", event => {
     event.preventDefault();
     drop.classList.remove("over");
     const [file] = event.dataTransfer.files;

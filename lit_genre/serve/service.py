@@ -15,10 +15,10 @@ from lit_genre.batch import Batch
 from lit_genre.data.decoding.errors import AudioError
 from lit_genre.data.decoding.pcm import INT16_SCALE
 from lit_genre.data.decoding.track_audio import TrackAudio
-from lit_genre.data.loading.samplers import even_starts
+from lit_genre.data.loading.samplers import window_starts
 from lit_genre.inference.classify import batch_size_of
-from lit_genre.inference.predictor import Answer, listen
-from lit_genre.inference.writers import answer_as_dict
+from lit_genre.inference.predictor import SongPrediction, predict_songs
+from lit_genre.inference.writers import prediction_as_dict
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.frontend import SILENCE, LogMel
 from lit_genre.serve.decoding import decode_to_file
@@ -61,7 +61,7 @@ class InferenceService:
         return self.model.clip_samples / self.model.sample_rate
 
     def classify(
-        self, path: Path, cancelled: threading.Event, *, top: int, over_time: bool, spectrogram: bool
+        self, path: Path, cancelled: threading.Event, *, top: int, segments: bool, spectrogram: bool
     ) -> dict[str, Any]:
         """Decode a file and describe its genres.
 
@@ -69,11 +69,11 @@ class InferenceService:
             path: The file, in a folder of its own.
             cancelled: Set when nobody waits for the result any more.
             top: Number of genres to name.
-            over_time: Include the genres of each clip.
+            segments: Include the genres of each clip.
             spectrogram: Include a picture of the mel spectrogram, as a data URL.
 
         Returns:
-            Plain data, as `answer_as_dict` returns it, and `spectrogram` if asked for.
+            Plain data, as `prediction_as_dict` returns it, and `spectrogram` if asked for.
 
         Raises:
             AudioError: The file is too long, is no audio, or could not be decoded within the limits.
@@ -82,7 +82,7 @@ class InferenceService:
         with self.decode(path, cancelled) as song:
             answer = self.predict(song, cancelled)
             model = self.model
-            result = answer_as_dict(answer, model.classes, model.task, top, over_time, self.clip_seconds)
+            result = prediction_as_dict(answer, model.classes, model.task, top, segments, self.clip_seconds)
             if spectrogram:
                 result["spectrogram"] = encode_png_url(self.compute_spectrogram(song, cancelled))
         return result
@@ -113,7 +113,7 @@ class InferenceService:
             with target.open("rb") as pcm:
                 yield TrackAudio(pcm, n_samples, status)
 
-    def predict(self, song: TrackAudio, cancelled: threading.Event) -> Answer:
+    def predict(self, song: TrackAudio, cancelled: threading.Event) -> SongPrediction:
         """Predict the genres of a song, and of each clip of it.
 
         Raises:
@@ -121,7 +121,7 @@ class InferenceService:
         """
         with self._model_free:
             seconds = song.n_samples / self.model.sample_rate
-            (answer,) = listen(self.model, self._clips(song, cancelled), {0: seconds}, {0: song.status})
+            (answer,) = predict_songs(self.model, self._clips(song, cancelled), {0: seconds}, {0: song.status})
         return answer
 
     def compute_spectrogram(self, song: TrackAudio, cancelled: threading.Event) -> NDArray[np.float32]:
@@ -154,7 +154,7 @@ class InferenceService:
 
     def _clips(self, song: TrackAudio, cancelled: threading.Event) -> Iterator[Batch]:
         """Read batches of clips that cover a song evenly, as those of a test do."""
-        starts = even_starts(song.n_samples, self.model.clip_samples)
+        starts = window_starts(song.n_samples, self.model.clip_samples)
         batch_size = batch_size_of(self.model)
         for first in range(0, len(starts), batch_size):
             self._check(cancelled)

@@ -22,7 +22,7 @@ export function clock(seconds) {
 }
 
 export function showSong(answer, classes, blob, name) {
-  song = { seconds: answer.seconds, segments: answer.over_time };
+  song = { seconds: answer.seconds, segments: answer.segments };
   byId("name").textContent = name;
   byId("spectrogram").src = answer.spectrogram;
   byId("end").textContent = clock(answer.seconds);

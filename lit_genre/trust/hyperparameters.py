@@ -93,7 +93,7 @@ def check_weights(weights: Any, path: Path) -> dict[str, Tensor]:
 
 
 def _check_classes(hyperparameters: Mapping[str, Any], place: str) -> None:
-    classes, task = hyperparameters["classes"], hyperparameters.get("task", "single")
+    classes, task = hyperparameters["classes"], hyperparameters.get("task", "multiclass")
     if not isinstance(classes, list | tuple) or not classes:
         raise LitGenreError(f"{place} is damaged: classes is {classes!r}, not a list of names.")
     for name in classes:

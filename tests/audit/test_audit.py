@@ -17,7 +17,8 @@ from lit_genre.audit.findings import LISTS
 from lit_genre.audit.leaks import leaks
 from lit_genre.audit.track_statistics import TrackAnalyzer
 from lit_genre.data.datamodules.base import TrackDataModule
-from lit_genre.data.decoding.track_audio import TrackAudio, TrackStatus, decode_track
+from lit_genre.data.decoding.status import TrackStatus
+from lit_genre.data.decoding.track_audio import TrackAudio, decode_track
 from lit_genre.data.metadata.fma import clip_path
 from lit_genre.data.metadata.track import Split, Track
 from lit_genre.data.store import builder as store_builder
@@ -112,10 +113,10 @@ def test_what_is_planted_is_found_and_gone_once_dropped(
         "train", "Rock", "Folk", "Title 33"
     ]  # fmt: skip
     assert "2 of the 2 groups of duplicates are in more than one split" in said
-    assert "--data.drop='[out/artist_leaks.csv, out/duplicates.csv, out/short.csv, out/undecodable.csv]'" in said
+    assert "--data.exclude='[out/artist_leaks.csv, out/duplicates.csv, out/short.csv, out/undecodable.csv]'" in said
 
     written = sorted(map(str, Path("out").glob("*.csv")))
-    run("audit", "--data.root", clean, "--output", "again", "--data.drop", json.dumps(written))
+    run("audit", "--data.root", clean, "--output", "again", "--data.exclude", json.dumps(written))
     assert all(table.empty for table in lists(Path("again")).values())
 
 
@@ -131,7 +132,7 @@ def test_lists_that_may_have_been_edited_are_not_replaced(run: Run, clean: Path)
     ("words", "said"),
     [
         (["--data.root=absent"], "No FMA small in"),
-        (["--data.drop=[absent.csv]"], "no list of tracks absent.csv"),
+        (["--data.exclude=[absent.csv]"], "no list of tracks absent.csv"),
         (["--folds=1"], "folds is 1, but must be at least 2"),
         (["--predictions=absent.csv"], "absent.csv is not the test.csv"),
     ],
@@ -144,8 +145,8 @@ def test_what_cannot_be_audited_is_said(run: Run, clean: Path, words: list[str],
 
 def test_when_all_is_dropped_that_is_said(run: Run, clean: Path) -> None:
     Path("all.txt").write_text("\n".join(map(str, range(1, 41))))
-    with pytest.raises(SystemExit, match="drop all 40"):
-        run("audit", "--data.root", clean, "--data.drop=[all.txt]")
+    with pytest.raises(SystemExit, match="exclude all 40"):
+        run("audit", "--data.root", clean, "--data.exclude=[all.txt]")
 
 
 def test_of_tracks_that_are_not_decoded_once_only_the_lengths_are_known(
@@ -204,7 +205,7 @@ def test_incomplete_tracks_are_listed(
     # Those of which little is missing are to be listened to, and not to be left out at once.
     said = capsys.readouterr().out
     assert "listen to the first tracks of out/incomplete.csv" in said
-    assert "--data.drop='[out/undecodable.csv]'" in said
+    assert "--data.exclude='[out/undecodable.csv]'" in said
 
 
 def test_damaged_samples_are_found_and_decoded_again(run: Run, clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -257,8 +258,8 @@ def test_gtzan_is_audited(run: Run, tmp_path: Path) -> None:
 class Tags(TrackDataModule):
     """Three tracks, each with two genres and no root genre, and no validation split."""
 
-    task = "multi"
-    store_name = title = "tags"
+    task = "multilabel"
+    cache_name = display_name = "tags"
 
     def read_tracks(self) -> list[Track]:
         return [
@@ -266,7 +267,7 @@ class Tags(TrackDataModule):
             for k in (1, 2, 3)
         ]
 
-    def file_of(self, track: Track) -> Path:
+    def audio_path(self, track: Track) -> Path:
         return self.root / f"{track.track_id}.wav"
 
 
@@ -282,8 +283,8 @@ def test_tracks_of_several_genres_without_artists_and_validation_are_audited(run
 
 
 def test_data_without_tracks_is_refused(run: Run) -> None:
-    with pytest.raises(SystemExit, match="AudioFolder has no tracks with genres and splits"):
-        run("audit", "--data=lit_genre.AudioFolder", "--data.path=.")
+    with pytest.raises(SystemExit, match="PredictDataModule has no tracks with genres and splits"):
+        run("audit", "--data=lit_genre.PredictDataModule", "--data.path=.")
 
 
 def track(track_id: int, split: Split, artist_id: int = 1, album_id: int = -1) -> Track:

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lit_genre.audit.label_noise import label_noise, read_predictions
-from lit_genre.audit.out_of_fold import deal_artists, out_of_fold
+from lit_genre.audit.out_of_fold import assign_folds, out_of_fold
 from lit_genre.data.metadata.track import Track
 from lit_genre.errors import LitGenreError
 
@@ -53,13 +53,13 @@ def test_the_same_seed_judges_alike_and_each_track_once() -> None:
 
 def test_no_artist_is_in_two_folds_and_each_genre_is_in_several() -> None:
     tracks, _, _ = noisy()
-    folds = deal_artists(tracks, 5, seed=1)
+    folds = assign_folds(tracks, 5, seed=1)
     of_artist = {(track.artist_id, fold) for track, fold in zip(tracks, folds, strict=True)}
     assert len(of_artist) == 30
     for genre in GENRES:
         assert len({fold for track, fold in zip(tracks, folds, strict=True) if track.genre_top == genre}) == 5
     # Unknown artists are not one artist.
-    assert len(set(deal_artists([track(i, "Folk", -1) for i in range(10)], 5, seed=0))) == 5
+    assert len(set(assign_folds([track(i, "Folk", -1) for i in range(10)], 5, seed=0))) == 5
 
 
 def test_what_cannot_be_judged_is_left_out() -> None:
@@ -97,8 +97,8 @@ def test_predictions_of_a_run_are_read_where_they_apply(tmp_path: Path) -> None:
     [
         ("id,genre\n1,Folk\n", "its columns begin with id, genre"),
         ("track_id,genre,predicted,Folk\n1,Folk,Folk,much\n", "could not convert"),
-        ("track_id,genre,predicted,Folk\n1,Folk,Folk,nan\n", "not within 0 to 1"),
-        ("track_id,genre,predicted,Folk\n1,Folk,Folk,1\n1,Folk,Folk,1\n", "there twice"),
+        ("track_id,genre,predicted,Folk\n1,Folk,Folk,nan\n", "not between 0 and 1"),
+        ("track_id,genre,predicted,Folk\n1,Folk,Folk,1\n1,Folk,Folk,1\n", "in two rows"),
         ("track_id,genre,predicted,Folk\n7,Folk,Folk,1\n", "none of these tracks"),
         ("track_id,genre,predicted,Rock\n1,Folk,Rock,1\n", "no column Folk"),
         ("", "No columns"),

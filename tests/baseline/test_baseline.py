@@ -198,8 +198,11 @@ def test_without_a_val_split_nothing_is_chosen(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--data.task=multi"], "data.task is multi, but this is trained and rated on one genre a track"),
-        (["--data=lit_genre.AudioFolder", "--data.path=."], "AudioFolder has no tracks with genres and splits"),
+        (["--data.task=multilabel"], "data.task is multilabel, but this is trained and rated on one genre a track"),
+        (
+            ["--data=lit_genre.PredictDataModule", "--data.path=."],
+            "PredictDataModule has no tracks with genres and splits",
+        ),
     ],
 )
 def test_what_has_no_one_genre_is_refused(run: Run, words: list[str], message: str) -> None:

@@ -61,7 +61,7 @@ def test_tensorboard_shows_the_pictures_and_the_most_wrong_tracks(run: Run, fma:
 
 def test_tensorboard_shows_the_picture_of_several_genres(run: Run, fma: Path) -> None:
     logger = "--trainer.logger=TensorBoardLogger"
-    run("fit", *SMALL, f"--data.root={fma}", "--data.task=multi", "--trainer.max_epochs=1", logger)
+    run("fit", *SMALL, f"--data.root={fma}", "--data.task=multilabel", "--trainer.max_epochs=1", logger)
     run("test", "--ckpt_path=best", "--trainer.accelerator=cpu", logger)
     events = tensorboard_of(folder() / "version_1")
     assert events.Tags()["images"] == ["test/average_precision"]

@@ -82,7 +82,7 @@ def test_what_works_is_trained_tested_and_reported_and_what_fails_is_a_row(
         (["--configs=[broken.yaml]"], "broken.yaml is no YAML"),
         (["--configs=[words.yaml]"], "words.yaml is no configuration"),
         (["--configs=[right.yaml]", "--options=[--trainer.accelerator, cpu]"], "--trainer.accelerator' has no value"),
-        (["--configs=[right.yaml]", "--options=[--data.task=multi]"], "leave out multi"),
+        (["--configs=[right.yaml]", "--options=[--data.task=multilabel]"], "leave out multi"),
         (["--report_only"], "holds no run to report on"),
     ],
 )

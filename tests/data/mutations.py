@@ -10,7 +10,7 @@ from zipfile import ZIP_BZIP2, ZIP_STORED, ZipFile
 import numpy as np
 import soundfile
 
-from lit_genre.data.store_builder import build_store
+from lit_genre.data.store.builder import build_store
 
 Random = np.random.Generator
 Mutation = Callable[[bytes, bytes, Random], bytes]
@@ -93,7 +93,7 @@ def renamed(content: bytes, other: bytes, random: Random) -> bytes:
 _OF_ALL: Final = (truncated, flipped, flipped_header, spliced, zeroed, duplicated, dropped)
 MUTATIONS: Final[dict[str, tuple[Mutation, ...]]] = {
     **dict.fromkeys(FORMATS, (*_OF_ALL, oversized, renamed)),
-    **dict.fromkeys(("ZIP", "pcm.int16"), (*_OF_ALL, oversized)),
+    **dict.fromkeys(("ZIP", "pcm-1.int16"), (*_OF_ALL, oversized)),
     **dict.fromkeys(("tracks.csv", "genres.csv", "index.csv"), (*_OF_ALL, overcounted)),
 }
 """What is done to files of each kind."""
@@ -120,7 +120,8 @@ def write_whole_files(folder: Path, fma: Path) -> dict[str, list[Path]]:
     whole = {name: _write_audio(folder, name) for name in FORMATS}
     whole["ZIP"] = [_write_zip(folder / name / "fma_small.zip", fma, method) for name, method in _METHODS.items()]
     build_store(folder / "store", clips_of(fma), RATE)
-    whole["index.csv"], whole["pcm.int16"] = [folder / "store" / "index.csv"], [folder / "store" / "pcm.int16"]
+    for name in ("index.csv", "pcm-1.int16"):
+        whole[name] = [folder / "store" / name]
     for name in ("tracks.csv", "genres.csv"):
         whole[name] = [fma / "fma_metadata" / name]
     return whole

@@ -80,7 +80,7 @@ def test_folders_are_genres_and_tags_tell_artists(music: Path, capsys: pytest.Ca
         assert {track.genre_top for track in data.tracks if track.split == split} == set(HERTZ)
     said = capsys.readouterr().out
     assert f"Songs: 24 train, 6 val, 6 test, listed in {kept_list()}" in said
-    assert "is not known" not in said
+    assert "is unknown" not in said
 
 
 def test_what_is_served_is_the_sound_of_the_track(music: Path) -> None:
@@ -128,7 +128,7 @@ def test_songs_that_are_away_come_back_to_their_split(music: Path, capsys: pytes
     capsys.readouterr()
     data = opened(music)
     split_of_artist = {track.artist: track.split for track in data.tracks if track.genre_top == "Aardvark"}
-    assert "12 are away and keep their split" in " ".join(capsys.readouterr().out.split())
+    assert "12 are absent and keep their split" in " ".join(capsys.readouterr().out.split())
     shutil.copy(path, "fixed.csv")
     assert opened(music, Path("fixed.csv")).tracks == data.tracks
     shutil.rmtree(music / "Aardvark")
@@ -193,18 +193,18 @@ def test_songs_without_an_artist_are_said_with_the_reason_and_what_helps(
     assert sorted(track.artist_id for track in data.tracks)[:5].count(-1) == 4
     said = capsys.readouterr().out
     assert (
-        "The artist of 4 of the 40 songs is not known: 3 without a tag of an artist, 1 with a tag that names nobody "
-        "('Various Artists')."
+        "The artist of 4 of the 40 songs is unknown: 3 without an artist tag, 1 with an artist tag that names no "
+        "artist ('Various Artists')."
     ) in said
-    assert "scores are too high. What helps: tags of artists in those without, or a column artist in a list" in said
+    assert "To avoid this, add artist tags to the files, or give a list with a column artist" in said
 
 
 def test_tags_that_are_there_are_not_asked_for(music: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(music / "Jazz" / "sampler.wav", 440, "[unknown]")
     opened(music)
     said = capsys.readouterr().out
-    assert "1 with a tag that names nobody ('[unknown]')" in said
-    assert "What helps: a column artist in a list, --data.csv=LIST." in said
+    assert "1 with an artist tag that names no artist ('[unknown]')" in said
+    assert "To avoid this, give a list with a column artist, --data.csv=LIST." in said
 
 
 def test_what_is_left_out_is_said_with_the_reason(music: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -227,9 +227,11 @@ def test_a_hidden_folder_that_is_named_is_read(music: Path) -> None:
 
 def test_what_cannot_be_decoded_is_named_by_its_path(music: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (music / "Jazz" / "[live].mp3").write_text("no music")
-    with pytest.raises(LitGenreError, match=r"Jazz/\[live\].mp3: no audio.*Mend or remove.*--data.max_lost=0.2"):
+    with pytest.raises(
+        LitGenreError, match=r"Jazz/\[live\].mp3: no audio.*Repair or remove.*--data.max_missing_fraction=0.2"
+    ):
         opened(music)
-    opened(music, max_lost=0.2)
+    opened(music, max_missing_fraction=0.2)
     assert "Left out: Jazz/[live].mp3, no audio that can be decoded" in capsys.readouterr().out
 
 
@@ -310,7 +312,7 @@ def test_a_list_with_splits_is_taken_at_its_word(music: Path, capsys: pytest.Cap
     data = opened(music, as_list(songs))
     assert [(track.title, track.genre_top, track.split, track.artist) for track in data.tracks] == songs
     said = capsys.readouterr().out
-    assert "Artists in more than one split, by which scores may be too high: Ann (train, val)." in said
+    assert "Artists in more than one split, so the score may be optimistic: Ann (train, val)." in said
     assert "Genres without a track in a split: Bop (test), Swing (val)." in said
 
 
@@ -339,7 +341,9 @@ def test_no_artist_is_in_two_splits_in_any_format(tmp_path: Path, kind: str) -> 
     assert len(data.tracks) == 2 * 5 * len(VARIANTS)
     split_of: dict[str, set[str]] = {}
     for track in data.tracks:
-        split_of.setdefault(f"{track.genre_top} {data.file_of(track).name.partition('-')[0]}", set()).add(track.split)
+        split_of.setdefault(f"{track.genre_top} {data.audio_path(track).name.partition('-')[0]}", set()).add(
+            track.split
+        )
     assert len(split_of) == 10
     assert {len(splits) for splits in split_of.values()} == {1}
     assert len({track.artist_id for track in data.tracks}) == 10
@@ -349,7 +353,7 @@ def test_split_lists_are_checked_by_what_artists_share(music: Path, capsys: pyte
     songs = [("Jazz/0/[0].flac", "A", "train", "The X"), ("Jazz/1/[0].flac", "A", "val", "Y feat. X"),
              ("Jazz/2/[0].flac", "B", "train", "V.A."), ("Jazz/3/[0].flac", "B", "test", "V.A.")]  # fmt: skip
     data = opened(music, as_list(songs))
-    assert "too high: The X (train, val)." in capsys.readouterr().out
+    assert "optimistic: The X (train, val)." in capsys.readouterr().out
     assert [track.artist_id == -1 for track in data.tracks] == [False, False, True, True]
 
 

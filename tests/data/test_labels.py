@@ -13,16 +13,16 @@ TRACKS = [track(1, "Rock", "Punk", "Rock"), track(2, "", "Folk", "Punk", "Rock")
 
 
 def test_a_track_of_two_roots_has_no_single_genre() -> None:
-    assert [genres_of(one, "single") for one in TRACKS] == [("Rock",), (), ("Folk",)]
-    assert class_names(TRACKS, "single") == ["Folk", "Rock"]
-    assert class_names(TRACKS, "multi") == ["Folk", "Punk", "Rock"]
+    assert [genres_of(one, "multiclass") for one in TRACKS] == [("Rock",), (), ("Folk",)]
+    assert class_names(TRACKS, "multiclass") == ["Folk", "Rock"]
+    assert class_names(TRACKS, "multilabel") == ["Folk", "Punk", "Rock"]
 
 
 def test_labels_are_positions_or_memberships() -> None:
     assert label_array([TRACKS[0], TRACKS[2]], ["Folk", "Rock"]).tolist() == [1, 0]
-    memberships = label_array(TRACKS, ["Folk", "Punk", "Rock"], "multi")
+    memberships = label_array(TRACKS, ["Folk", "Punk", "Rock"], "multilabel")
     assert memberships.tolist() == [[0, 1, 1], [1, 1, 1], [1, 0, 0]]
-    assert class_counts(TRACKS, ["Folk", "Punk", "Rock"], "multi") == [2, 2, 2]
+    assert class_counts(TRACKS, ["Folk", "Punk", "Rock"], "multilabel") == [2, 2, 2]
     assert class_counts([TRACKS[0]], ["Folk", "Rock"]) == [0, 1]
 
 

@@ -41,7 +41,7 @@ def test_a_batch_of_which_one_clip_is_not_there_is_not_there(tmp_path: Path) -> 
     cache.keep([8], [CLIP], MEL[:1])
     assert cache.read([8], [CLIP]) is not None
     assert cache.read([8, 7], [CLIP, 0]) is None
-    mel, kept = cache.read_kept([8, 7], [CLIP, 0])
+    mel, kept = cache.read_cached([8, 7], [CLIP, 0])
     assert kept.tolist() == [True, False]
     assert torch.equal(mel[0], MEL[0].half())
 
@@ -96,5 +96,5 @@ def test_a_full_disk_ends_the_keeping_and_not_the_run(
         patch.setattr(Path, "open", full)
         cache.keep(*CLIPS, MEL)
         cache.keep(*CLIPS, MEL)
-    assert capsys.readouterr().out.count("No space left on device. The run goes on.") == 1
+    assert capsys.readouterr().out.count("No space left on device. The run continues.") == 1
     assert cache.read(*CLIPS) is None

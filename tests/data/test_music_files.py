@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_genre.data.datamodules.predict import AudioFolder
+from lit_genre.data.datamodules.predict import PredictDataModule
 from lit_genre.data.metadata.audio_files import (
     HIDDEN,
     NO_FILE,
@@ -11,7 +11,7 @@ from lit_genre.data.metadata.audio_files import (
     SUFFIXES,
     SYSTEM,
     describe_left_out,
-    find_audio,
+    find_audio_files,
     readable,
     scan,
 )
@@ -36,7 +36,7 @@ def test_folders_are_searched_for_audio_and_links_followed_once(tmp_path: Path) 
     (tmp_path / "again").symlink_to(tmp_path / "a b")
     (tmp_path / "gone.mp3").symlink_to(tmp_path / "nowhere.mp3")
     os.mkfifo(tmp_path / "endless.mp3")
-    found = find_audio([tmp_path])
+    found = find_audio_files([tmp_path])
     assert {path.name for path in found.files} == {path.name for path in expected} | {"gone.mp3"}
     assert len(found.files) == 4
     assert found.left_out == {(NO_SUFFIX, ".jpg"): 1, (HIDDEN, ".mp3"): 1, (NO_FILE, ".mp3"): 1}
@@ -51,7 +51,7 @@ def test_one_rule_leaves_out_hidden_and_system_folders_at_every_depth(tmp_path: 
         write(tmp_path / f"{depth}{name}")
     kept = [write(tmp_path / f"{depth}...And You Will Know Us/x.mp3"), write(tmp_path / f"{depth}x.mp3")]
     (tmp_path / f"{depth}.link").symlink_to(tmp_path / f"{depth}...And You Will Know Us")
-    found = find_audio([tmp_path])
+    found = find_audio_files([tmp_path])
     assert sorted(found.files) == sorted(kept)
     assert found.left_out == {
         (HIDDEN, ".mp3"): 3, (HIDDEN, ".flac"): 2, (SYSTEM, ".mp3"): 4, (SYSTEM, ".flac"): 2
@@ -66,8 +66,8 @@ def test_one_rule_leaves_out_hidden_and_system_folders_at_every_depth(tmp_path: 
 def test_a_hidden_folder_or_file_that_is_named_is_read(tmp_path: Path, name: str) -> None:
     song = write(tmp_path / name / "a" / "x.mp3")
     hidden = write(tmp_path / name / ".y.mp3")
-    assert find_audio([tmp_path / name]).files == [song]
-    assert find_audio([hidden]).files == [hidden]
+    assert find_audio_files([tmp_path / name]).files == [song]
+    assert find_audio_files([hidden]).files == [hidden]
 
 
 RARE = [
@@ -97,7 +97,7 @@ RARE = [
 @pytest.mark.parametrize("suffix", RARE)
 def test_films_and_rare_formats_are_taken(tmp_path: Path, suffix: str) -> None:
     song = write(tmp_path / f"x{suffix.upper()}")
-    assert find_audio([tmp_path]).files == [song]
+    assert find_audio_files([tmp_path]).files == [song]
 
 
 def test_play_lists_notes_and_locked_music_are_not_taken() -> None:
@@ -126,29 +126,29 @@ def test_a_folder_that_cannot_be_read_is_one_of_what_cannot_be_read(
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)  # chmod does not stop root
-    assert [path.name for path in find_audio([tmp_path]).files] == ["a.wav", "closed"]
+    assert [path.name for path in find_audio_files([tmp_path]).files] == ["a.wav", "closed"]
 
 
 def test_a_named_file_may_be_called_anything_and_is_read_once(tmp_path: Path) -> None:
     path = write(tmp_path / "null")
-    assert find_audio([path, path]).files == [path]
+    assert find_audio_files([path, path]).files == [path]
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(LitGenreError, match="There is no file or folder .*nothing"):
-        find_audio([tmp_path / "nothing"])
+        find_audio_files([tmp_path / "nothing"])
     with pytest.raises(LitGenreError, match="no audio in it"):
-        find_audio([tmp_path])
+        find_audio_files([tmp_path])
     write(tmp_path / "x.mid")
     with pytest.raises(LitGenreError, match=r"no audio in it.*Left out: 1 file, not audio by the suffix \(1 .mid\)"):
-        find_audio([tmp_path])
+        find_audio_files([tmp_path])
     assert scan([tmp_path]).files == []
 
 
 def test_predictions_begin_with_what_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     song = write(tmp_path / "x.mp3")
     write(tmp_path / ".hidden" / "y.mp3")
-    data = AudioFolder(tmp_path)
+    data = PredictDataModule(tmp_path)
     data.predict_dataloader()
     assert data.files == [song]
     assert capsys.readouterr().out == "Left out: 1 file, hidden, or in a hidden folder (1 .mp3)\n"

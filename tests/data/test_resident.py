@@ -5,8 +5,8 @@ import soundfile
 import torch
 
 from lit_genre.data.loading.dataset import ClipDataset
-from lit_genre.data.loading.device_audio import ResidentPCM
-from lit_genre.data.loading.samplers import Clip, RandomClips
+from lit_genre.data.loading.device_audio import DeviceAudio
+from lit_genre.data.loading.samplers import Clip, RandomClipSampler
 from lit_genre.data.store.builder import build_store
 from tests.conftest import tone
 
@@ -19,8 +19,8 @@ def test_looks_up_what_would_have_been_read(tmp_path: Path) -> None:
         files[track_id] = tmp_path / f"{track_id}.wav"
         soundfile.write(files[track_id], tone(50 * (track_id % 12 + 1), seconds, RATE), RATE)
     dataset = ClipDataset(build_store(tmp_path / "store", files, RATE), list(files), np.arange(3), RATE // 2)
-    resident = ResidentPCM(dataset, torch.device("cpu"))
-    sampler = RandomClips(dataset, 0)
+    resident = DeviceAudio(dataset, torch.device("cpu"))
+    sampler = RandomClipSampler(dataset, 0)
     for epoch in range(5):
         sampler.set_epoch(epoch)
         clips: list[Clip] = list(sampler)

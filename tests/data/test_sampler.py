@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lit_genre.data.loading.samplers import DENSE, EvenClips, RandomClips, even_starts
+from lit_genre.data.loading.samplers import GRID_OVERLAP, EvaluationClipSampler, RandomClipSampler, window_starts
 from lit_genre.data.metadata.labels import balanced_weights
 
 RATE = 22050
@@ -37,7 +37,7 @@ def dataset() -> Lengths:
     ("n_samples", "clip_samples"), [(1000, 400), (1000, 1000), (1000, 333), (100, 400), (29976, 5000)]
 )
 def test_even_starts_cover_the_track_without_leaving_it(n_samples: int, clip_samples: int) -> None:
-    starts = even_starts(n_samples, clip_samples)
+    starts = window_starts(n_samples, clip_samples)
     heard = np.zeros(n_samples, dtype=bool)
     for start in starts:
         assert 0 <= start <= max(0, n_samples - clip_samples)
@@ -47,7 +47,7 @@ def test_even_starts_cover_the_track_without_leaving_it(n_samples: int, clip_sam
 
 
 def test_every_track_once_an_epoch_in_an_order_that_changes(dataset: Lengths) -> None:
-    sampler = RandomClips(dataset, seed=3)
+    sampler = RandomClipSampler(dataset, seed=3)
     epochs = []
     for epoch in range(6):
         sampler.set_epoch(epoch)
@@ -58,7 +58,7 @@ def test_every_track_once_an_epoch_in_an_order_that_changes(dataset: Lengths) ->
 
 
 def test_order_and_starts_follow_from_seed_and_epoch(dataset: Lengths) -> None:
-    first, second, other = RandomClips(dataset, 3), RandomClips(dataset, 3), RandomClips(dataset, 4)
+    first, second, other = RandomClipSampler(dataset, 3), RandomClipSampler(dataset, 3), RandomClipSampler(dataset, 4)
     for sampler in (first, second, other):
         sampler.set_epoch(5)
     list(first)
@@ -67,7 +67,7 @@ def test_order_and_starts_follow_from_seed_and_epoch(dataset: Lengths) -> None:
 
 
 def test_random_starts_stay_inside_and_reach_the_ends(dataset: Lengths) -> None:
-    sampler = RandomClips(dataset, 0)
+    sampler = RandomClipSampler(dataset, 0)
     starts = []
     for epoch in range(300):
         sampler.set_epoch(epoch)
@@ -78,7 +78,7 @@ def test_random_starts_stay_inside_and_reach_the_ends(dataset: Lengths) -> None:
 
 
 def test_evaluation_reads_every_clip_of_every_track(dataset: Lengths) -> None:
-    clips = list(EvenClips(dataset))
+    clips = list(EvaluationClipSampler(dataset))
     assert [clip.position for clip in clips] == [0, 1, 2, 2, 2, 2]
     assert clips[-1].start == 2 * RATE - CLIP
 
@@ -88,9 +88,9 @@ def test_evaluation_reads_every_clip_of_every_track(dataset: Lengths) -> None:
 def test_processes_hear_together_what_one_hears_alone(world_size: int, n_tracks: int) -> None:
     dataset = Lengths(np.full(n_tracks, 3 * CLIP))
     batch_size = 4
-    alone = list(RandomClips(dataset, seed=3, batch_size=batch_size * world_size))
-    shares = [list(RandomClips(dataset, 3, batch_size, rank, world_size)) for rank in range(world_size)]
-    assert {len(share) for share in shares} == {len(RandomClips(dataset, 3, batch_size, 0, world_size))}
+    alone = list(RandomClipSampler(dataset, seed=3, batch_size=batch_size * world_size))
+    shares = [list(RandomClipSampler(dataset, 3, batch_size, rank, world_size)) for rank in range(world_size)]
+    assert {len(share) for share in shares} == {len(RandomClipSampler(dataset, 3, batch_size, 0, world_size))}
     steps = [alone[first : first + batch_size * world_size] for first in range(0, n_tracks, batch_size * world_size)]
     for step, clips in enumerate(steps):
         together = [clip for share in shares for clip in share[step * batch_size : (step + 1) * batch_size]]
@@ -99,9 +99,9 @@ def test_processes_hear_together_what_one_hears_alone(world_size: int, n_tracks:
 
 @pytest.mark.parametrize("world_size", [2, 3, 5])
 def test_processes_evaluate_each_track_whole_and_none_is_without_one(dataset: Lengths, world_size: int) -> None:
-    shares = [list(EvenClips(dataset, rank, world_size)) for rank in range(world_size)]
+    shares = [list(EvaluationClipSampler(dataset, rank, world_size)) for rank in range(world_size)]
     assert all(shares)
-    whole = set(EvenClips(dataset))
+    whole = set(EvaluationClipSampler(dataset))
     assert set().union(*shares) == whole
     for share in shares:
         for position in {clip.position for clip in share}:
@@ -112,7 +112,7 @@ def test_processes_evaluate_each_track_whole_and_none_is_without_one(dataset: Le
 
 def test_balanced_sampling_draws_each_genre_alike() -> None:
     labels = np.array([0] * 90 + [1] * 10)
-    sampler = RandomClips(Lengths(np.full(100, 3 * CLIP)), 0, weights=balanced_weights(labels))
+    sampler = RandomClipSampler(Lengths(np.full(100, 3 * CLIP)), 0, weights=balanced_weights(labels))
     drawn, places = [], set()
     for epoch in range(40):
         sampler.set_epoch(epoch)
@@ -126,20 +126,20 @@ def test_balanced_sampling_draws_each_genre_alike() -> None:
 
 
 def test_places_that_come_again_are_a_quarter_of_a_clip_apart(dataset: Lengths) -> None:
-    sampler = RandomClips(dataset, 0, even=True)
+    sampler = RandomClipSampler(dataset, 0, on_grid=True)
     heard = set()
     for epoch in range(300):
         sampler.set_epoch(epoch)
         heard |= set(sampler)
     for position, n_samples in enumerate(dataset.n_samples.tolist()):
         places = sorted(clip.start for clip in heard if clip.position == position)
-        assert places == even_starts(n_samples, CLIP, DENSE).tolist()
+        assert places == window_starts(n_samples, CLIP, GRID_OVERLAP).tolist()
         assert all(CLIP / 5 < later - earlier <= 1.05 * CLIP / 4 for earlier, later in pairwise(places))
 
 
 def test_clips_that_overlap_share_at_least_what_is_asked() -> None:
     for overlap in (0.0, 0.3, 0.5, 0.75):
-        starts = even_starts(10 * CLIP + 7, CLIP, overlap)
+        starts = window_starts(10 * CLIP + 7, CLIP, overlap)
         assert starts[0] == 0
         assert starts[-1] == 9 * CLIP + 7
         # A twentieth of a step may be left out.

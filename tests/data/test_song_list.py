@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from lit_genre.data.metadata.manifest import Song, read_songs
-from lit_genre.data.metadata.saved_split import number_songs, read_kept, write_songs
+from lit_genre.data.metadata.manifest import Song, read_manifest
+from lit_genre.data.metadata.saved_split import assign_track_ids, read_saved_split, write_saved_split
 from lit_genre.errors import LitGenreError
 
 LINES = ["path,genre,split,artist", "a.wav,Jazz,train,Ann", "b.wav,Rock,val,Bob", "c/d.wav,Rock,test,"]
@@ -20,7 +20,7 @@ def root(tmp_path: Path) -> Path:
 
 def read(root: Path, lines: list[str], encoding: str = "utf-8") -> list[Song]:
     (root / "songs.csv").write_text("\n".join(lines), encoding=encoding)
-    return read_songs(root / "songs.csv", root)
+    return read_manifest(root / "songs.csv", root)
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -44,7 +44,7 @@ def test_other_columns_empty_lines_and_other_words_for_splits(root: Path) -> Non
 def test_paths_may_lie_elsewhere(root: Path) -> None:
     path = root / "songs.csv"
     path.write_text(f"path,genre\n{root}/a.wav,Jazz\nd.wav,Rock")
-    assert [song.path for song in read_songs(path, root / "c")] == [f"{root}/a.wav", "d.wav"]
+    assert [song.path for song in read_manifest(path, root / "c")] == [f"{root}/a.wav", "d.wav"]
 
 
 def test_all_artists_of_a_song_are_read(root: Path) -> None:
@@ -88,13 +88,13 @@ def test_faults_are_told_with_line_and_value(root: Path, lines: list[str], said:
 
 
 def test_text_that_is_no_utf8_is_told(root: Path) -> None:
-    with pytest.raises(LitGenreError, match=r"line 3: the artist 'Bj\\udcf6rk' is no UTF-8"):
+    with pytest.raises(LitGenreError, match=r"line 3: the artist 'Bj\\udcf6rk' is not UTF-8"):
         read(root, [*LINES[:2], "b.wav,Rock,val,Björk"], "latin-1")
 
 
 def test_a_list_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(LitGenreError, match="no list of songs .*absent.csv"):
-        read_songs(tmp_path / "absent.csv", tmp_path)
+        read_manifest(tmp_path / "absent.csv", tmp_path)
 
 
 def test_what_is_written_is_what_is_read(root: Path) -> None:
@@ -103,24 +103,24 @@ def test_what_is_written_is_what_is_read(root: Path) -> None:
         (root / name).touch()
     artists = ('The "X"', "a\nb", "Y; Z", "aaaaaaaa-0000-4000-8000-000000000001")
     songs = [*SONGS, *(Song(name, "Rock, Pop", "train", *artists) for name in odd)]
-    write_songs(root / "kept.csv", songs, number_songs(song.path for song in songs))
-    assert read_songs(root / "kept.csv", root) == songs
-    assert read_kept(root / "kept.csv") == songs
+    write_saved_split(root / "kept.csv", songs, assign_track_ids(song.path for song in songs))
+    assert read_manifest(root / "kept.csv", root) == songs
+    assert read_saved_split(root / "kept.csv") == songs
 
 
 def test_a_damaged_list_of_splits_is_told(tmp_path: Path) -> None:
     (tmp_path / "kept.csv").write_text("path,genre,split\na.wav,Jazz,tr")
     with pytest.raises(LitGenreError, match="kept.csv, line 2: there is no split 'tr'"):
-        read_kept(tmp_path / "kept.csv")
+        read_saved_split(tmp_path / "kept.csv")
 
 
 def test_numbers_stay_and_are_exact_in_a_double() -> None:
-    few, many = number_songs(f"{n}.wav" for n in range(5)), number_songs(f"{n}.wav" for n in range(1000))
+    few, many = assign_track_ids(f"{n}.wav" for n in range(5)), assign_track_ids(f"{n}.wav" for n in range(1000))
     assert few.items() <= many.items()
     assert len(set(many.values())) == 1000
     assert all(0 < number == int(float(number)) < 2**53 for number in many.values())
 
 
 def test_songs_of_one_number_get_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lit_genre.data.metadata.saved_split.number_of", lambda path: 7)
-    assert number_songs(["b", "a"]) == {"a": 7, "b": 8}
+    monkeypatch.setattr("lit_genre.data.metadata.saved_split.stable_id", lambda path: 7)
+    assert assign_track_ids(["b", "a"]) == {"a": 7, "b": 8}

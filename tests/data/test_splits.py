@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from lit_genre.data.metadata.manifest import Song
-from lit_genre.data.metadata.splits import SHARES, GroupBy, absences, artist_groups, leaks, split_songs
+from lit_genre.data.metadata.splits import SHARES, GroupBy, artist_groups, artist_overlap, missing_classes, split_songs
 from lit_genre.data.metadata.track import SPLITS
 from lit_genre.errors import LitGenreError
 
@@ -35,7 +35,7 @@ def songs() -> list[Song]:
 
 def test_no_artist_is_on_two_sides_and_every_genre_is_divided_as_it_should_be(songs: list[Song]) -> None:
     done = split_songs(songs, "artist", 0)
-    assert not leaks(done)
+    assert not artist_overlap(done)
     assert [replace(song, split=None) for song in done] == songs
     counts, totals = Counter((song.genre, song.split) for song in done), Counter(song.genre for song in done)
     for genre, total in totals.items():
@@ -90,7 +90,7 @@ def test_what_names_nobody_is_no_artist() -> None:
     songs = [replace(song, artist="Unknown  Artist", album_artist="V.A.") for song in music(2, 10)]
     done = split_songs(songs, "artist", 0)
     assert {song.split for song in done} == set(SPLITS)
-    assert not leaks(done)
+    assert not artist_overlap(done)
 
 
 @pytest.mark.parametrize("sizes", [(50, 30, 20), (1, 1, 1), (40, 2, 1)])
@@ -102,7 +102,7 @@ def test_three_artists_are_enough_and_the_largest_is_learnt_from(sizes: tuple[in
         for song in range(size)
     ]
     done = split_songs(songs, "artist", 0)
-    assert not list(absences(done))
+    assert not list(missing_classes(done))
     assert Counter(song.split for song in done)["train"] == 2 * max(sizes)
 
 
@@ -110,8 +110,8 @@ def test_artists_of_several_genres_are_shared_out_too() -> None:
     draw = random.Random(0)
     songs = [Song(str(n), f"genre {draw.randint(0, 4)}", artist=f"Artist {draw.randint(0, 40)}") for n in range(400)]
     done = split_songs(songs, "artist", 0)
-    assert not leaks(done)
-    assert not list(absences(done))
+    assert not artist_overlap(done)
+    assert not list(missing_classes(done))
 
 
 def test_too_few_artists_name_the_genre_and_what_to_do() -> None:
@@ -121,7 +121,7 @@ def test_too_few_artists_name_the_genre_and_what_to_do() -> None:
     assert "--data.group_by=track" in str(error.value)
     assert "--data.csv" in str(error.value)
     assert "min_tracks_per_genre" not in str(error.value)  # It would leave out the others.
-    assert not list(absences(split_songs(songs, "track", 0)))
+    assert not list(missing_classes(split_songs(songs, "track", 0)))
 
 
 @pytest.mark.parametrize("group_by", ["artist", "track"])
@@ -131,7 +131,9 @@ def test_one_song_of_a_genre_gets_advice_that_works(group_by: GroupBy) -> None:
         split_songs(songs, group_by, 0)
     assert "leave out Polka, Ska by --data.min_tracks_per_genre=3" in str(error.value)
     assert "group_by=track" not in str(error.value)
-    assert not list(absences(split_songs([song for song in songs if song.genre.startswith("genre")], group_by, 0)))
+    assert not list(
+        missing_classes(split_songs([song for song in songs if song.genre.startswith("genre")], group_by, 0))
+    )
 
 
 def test_artists_that_cannot_be_parted_are_told() -> None:
@@ -147,7 +149,7 @@ def test_songs_that_come_later_leave_the_others_where_they_are(songs: list[Song]
     more_of_known = [replace(song, path=f"{song.path}.new") for song in songs[::7]]
     done = split_songs([*later, *songs, *more_of_known], "artist", 0, first)
     assert splits(first).items() <= splits(done).items()
-    assert not leaks(done)
+    assert not artist_overlap(done)
     assert {song.split for song in done if song.path.startswith("new/")} == set(SPLITS)
 
 
@@ -165,8 +167,8 @@ def test_artists_that_turn_out_to_be_one_come_to_one_side() -> None:
     first = split_songs(music(2, 30), "artist", 0)
     artist_in = {song.split: song.artist for song in first}
     joined = [replace(song, artist="X") if song.artist in artist_in.values() else song for song in first]
-    assert leaks(joined) == {"X": list(SPLITS)}
-    assert not leaks(split_songs(joined, "artist", 0, first))
+    assert artist_overlap(joined) == {"X": list(SPLITS)}
+    assert not artist_overlap(split_songs(joined, "artist", 0, first))
 
 
 def test_the_artists_of_songs_that_are_away_join_those_that_are_here() -> None:
@@ -182,7 +184,7 @@ def test_the_artists_of_songs_that_are_away_join_those_that_are_here() -> None:
 
 def test_leaks_name_artists_by_what_they_share() -> None:
     songs = [Song("a", "x", "train", "A"), Song("b", "x", "test", "B feat. A"), Song("c", "x", "val", "Various")]
-    assert leaks(songs) == {"A": ["train", "test"]}
+    assert artist_overlap(songs) == {"A": ["train", "test"]}
     songs = [replace(song, artist="", album_artist=song.artist) for song in songs]
-    assert leaks(songs) == {"A": ["train", "test"]}
+    assert artist_overlap(songs) == {"A": ["train", "test"]}
     assert artist_groups(songs) == ["a", "a", ""]

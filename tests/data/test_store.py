@@ -18,12 +18,16 @@ import pytest
 import soundfile
 from filelock import FileLock
 
-from lit_genre.data.decoding.track_audio import TrackAudio, TrackStatus, decode, decode_track
+from lit_genre.data.decoding.status import TrackStatus
+from lit_genre.data.decoding.track_audio import TrackAudio, decode, decode_track
 from lit_genre.data.store import builder as store_builder
+from lit_genre.data.store import index as store_index
 from lit_genre.data.store import lock
 from lit_genre.data.store import pcm as store
+from lit_genre.data.store import writer as store_writer
 from lit_genre.data.store.builder import build_index, build_store
-from lit_genre.data.store.pcm import COLUMNS, PCMStore, find_damaged, open_store, read_index, store_folder
+from lit_genre.data.store.index import COLUMNS, read_index, store_folder
+from lit_genre.data.store.pcm import PCMStore, find_damaged, open_store
 from lit_genre.errors import LitGenreError
 from tests.conftest import tone
 
@@ -212,7 +216,7 @@ class KilledError(Exception):
     pass
 
 
-def kill(writer: store_builder._Writer) -> None:
+def kill(writer: store_writer.StoreWriter) -> None:
     """End a build where a kill would: the samples of all tracks are written, and their lines are not."""
     writer._pcm.flush()
     raise KilledError
@@ -226,7 +230,7 @@ def test_a_line_whose_samples_were_lost_never_comes_true_again(
     os.truncate(folder / "pcm-1.int16", 0)
     # Other samples where the first track's were, and a kill before their lines are written.
     soundfile.write(files[10], tone(77, 9.0), RATE)
-    monkeypatch.setattr(store_builder._Writer, "commit", kill)
+    monkeypatch.setattr(store_writer.StoreWriter, "commit", kill)
     with pytest.raises(KilledError):
         build_store(folder, files, RATE)
     monkeypatch.undo()
@@ -335,7 +339,7 @@ def test_a_file_that_cannot_be_opened_is_left_out_and_tried_again(
 
 def test_folder_depends_on_what_determines_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     names = {store_folder(Path("p"), "fma_small", rate) for rate in (16000, 22050)}
-    monkeypatch.setattr(store, "DECODER", "another libsndfile")
+    monkeypatch.setattr(store_index, "DECODER", "another libsndfile")
     names.add(store_folder(Path("p"), "fma_small", 22050))
     assert len(names) == 3
 
@@ -493,13 +497,13 @@ def test_a_kill_while_space_is_freed_loses_nothing(
 ) -> None:
     build_store(tmp_path / "s", files, RATE)
     change(files, 10, 20, 30)
-    write_index = store_builder._write_index
+    write_index = store_writer.write_index
     moments = iter([write_index, killed])
-    monkeypatch.setattr(store_builder, "_write_index", lambda *arguments: next(moments)(*arguments))
+    monkeypatch.setattr(store_writer, "write_index", lambda *arguments: next(moments)(*arguments))
     with pytest.raises(KilledError):
         build_store(tmp_path / "s", files, RATE)
     assert (tmp_path / "s" / "pcm-2.int16").exists()
-    monkeypatch.setattr(store_builder, "_write_index", write_index)
+    monkeypatch.setattr(store_writer, "write_index", write_index)
     decoded.clear()
     built = build_store(tmp_path / "s", files, RATE)
     assert not decoded
@@ -520,7 +524,7 @@ def test_a_disk_without_room_to_free_space_keeps_the_store(
 
     build_store(tmp_path / "s", files, RATE)
     change(files, 10, 20, 30)
-    monkeypatch.setattr(store_builder, "_compact", fill)
+    monkeypatch.setattr(store_writer, "_compact", fill)
     assert_holds(build_store(tmp_path / "s", files, RATE), files)
     assert "No space left on device" in capsys.readouterr().out
 

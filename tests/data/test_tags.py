@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from lit_genre.data.metadata.artists import id_keys
-from lit_genre.data.metadata.tags import Tags, decode_texts, read_tags
+from lit_genre.data.metadata.code_pages import decode_texts
+from lit_genre.data.metadata.tags import Tags, read_tags
 from tests.data.tagged_files import FORMATS, ape, dff, dsf, flac, id3v1, id3v2, mp4, wav, write_tagged
 
 LATIN_1, UTF_16, UTF_16_BE, UTF_8 = b"\0", b"\1", b"\2", b"\3"

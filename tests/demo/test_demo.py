@@ -100,7 +100,7 @@ def test_continues_where_it_stopped(demo: Path, tmp_path: Path) -> None:
     assert clips(root) == clips(demo)
     assert [path.stat().st_mtime_ns for path in kept] == before
     assert (root / "fma_metadata" / "tracks.csv").read_bytes() == (demo / "fma_metadata" / "tracks.csv").read_bytes()
-    assert not list(root.rglob("*.tmp"))
+    assert not list(root.rglob("*.part"))
 
 
 def test_complete_demo_costs_nothing(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ Run = Callable[..., None]
 FILES = {"onnx": (".onnx", run_onnx), "torch_export": (".pt2", run_program)}
 
 
-def model_of(backbone: Any, task: Task = "single", **options: Any) -> GenreClassifier:
+def model_of(backbone: Any, task: Task = "multiclass", **options: Any) -> GenreClassifier:
     torch.manual_seed(0)
     model = GenreClassifier(backbone, ["Folk", "Pop", "Rock"], task=task, clip_seconds=2, **options)
     return model.eval().requires_grad_(False)
@@ -43,7 +43,9 @@ def test_each_that_ships_says_the_same_at_any_length_and_batch(tmp_path: Path, n
     export(model, format, path, songs=[])
     for shape in ((1, model.clip_samples), (5, 3 * model.clip_samples + 7)):
         waveform = torch.rand(shape, generator=torch.Generator().manual_seed(1)) - 0.5
-        assert run(path, waveform.numpy()) == pytest.approx(model.answer(waveform)[0].numpy(), abs=TOLERANCE)
+        assert run(path, waveform.numpy()) == pytest.approx(
+            model.predict_with_embedding(waveform)[0].numpy(), abs=TOLERANCE
+        )
 
 
 class GRUNet(Backbone):
@@ -62,11 +64,11 @@ class GRUNet(Backbone):
 @pytest.mark.parametrize("format", FILES)
 def test_a_gru_of_a_plugin_too(tmp_path: Path, format: str) -> None:
     suffix, run = FILES[format]
-    model = model_of(GRUNet, task="multi")
+    model = model_of(GRUNet, task="multilabel")
     export(model, format, tmp_path / f"model{suffix}", songs=[])
     waveform = torch.rand(2, 2 * model.clip_samples) - 0.5
     found = run(tmp_path / f"model{suffix}", waveform.numpy())
-    assert found == pytest.approx(model.answer(waveform)[0].numpy(), abs=TOLERANCE)
+    assert found == pytest.approx(model.predict_with_embedding(waveform)[0].numpy(), abs=TOLERANCE)
 
 
 class Eigenvalues(Backbone):
@@ -114,9 +116,11 @@ def test_a_song_to_check_on_that_cannot_be_read_is_named(tmp_path: Path) -> None
 
 def test_a_file_that_says_something_else_is_found_out() -> None:
     model = model_of(partial(backbones()["CNN1DShallow"].backbone))  # type: ignore[arg-type]
-    check_same(model, lambda waveform: model.answer(torch.from_numpy(waveform))[0].numpy(), [])
+    check_same(model, lambda waveform: model.predict_with_embedding(torch.from_numpy(waveform))[0].numpy(), [])
     with pytest.raises(LitGenreError, match="Nothing was written, for what was exported differs"):
-        check_same(model, lambda waveform: model.answer(torch.from_numpy(waveform))[0].numpy() + 2e-4, [])
+        check_same(
+            model, lambda waveform: model.predict_with_embedding(torch.from_numpy(waveform))[0].numpy() + 2e-4, []
+        )
     with pytest.raises(LitGenreError, match="differs"):
         check_same(model, lambda waveform: np.full((len(waveform), 3), np.nan, dtype=np.float32), [])
 
@@ -131,7 +135,7 @@ def test_the_command_writes_each_format_with_its_metadata(run: Run, trained: Pat
     assert expected["labels"] == json.loads(found["labels"]) == model.classes
     assert expected["sample_rate"] == int(found["sample_rate"]) == 22050
     assert expected["clip_samples"] == int(found["clip_samples"]) == 22050
-    assert expected["task"] == found["task"] == "single"
+    assert expected["task"] == found["task"] == "multiclass"
     onnx.checker.check_model("CRNN.onnx")
     session = onnxruntime.InferenceSession("CRNN.onnx")
     assert session.get_inputs()[0].name == "waveform"
@@ -165,7 +169,7 @@ def test_the_hub_s_folder_loads_back_to_the_same_weights_and_has_a_card(run: Run
     ("module", "said"),
     [
         ("lit_genre.FMADataModule", "FMA medium, or data in its layout"),
-        ("lit_genre.data.datamodules.base.FMADataModule", "FMA medium, or data in its layout"),
+        ("lit_genre.data.datamodules.fma.FMADataModule", "FMA medium, or data in its layout"),
         ("lit_genre.FolderDataModule", "Music of whoever trained it"),
         ("lit_genre.GTZANDataModule", "Kereliuk"),
         ("my_data.Songs", "Songs."),
@@ -182,7 +186,7 @@ def test_the_card_of_a_probe_names_what_each_part_heard(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(json.dumps({"data": folder}))
     origin = {"class_path": "lit_genre.FMADataModule", "init_args": {"root": str(tmp_path), "subset": "large"}}
     for known, said in ((origin, "frozen: FMA large, or data in"), (None, "frozen: what its class brings along")):
-        summary = {"parameters": 1, "strength": 0.1, "backbone_data": known}
+        summary = {"parameters": 1, "regularization": 0.1, "backbone_data": known}
         (tmp_path / "summary.json").write_text(json.dumps(summary))
         text = _data(tmp_path / "checkpoints" / "best.ckpt")
         assert text.startswith("The head: Music of whoever trained it")

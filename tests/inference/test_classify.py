@@ -39,7 +39,7 @@ def test_it_says_of_the_test_tracks_what_the_test_said(run: Run, trained: Path, 
 
 def test_predict_says_the_same_as_classify(run: Run, trained: Path, fma: Path) -> None:
     run("classify", trained, fma / "fma_small", "--output", "genres.csv")
-    run("predict", "--ckpt_path", trained, "--data=lit_genre.AudioFolder", f"--data.path={fma / 'fma_small'}")
+    run("predict", "--ckpt_path", trained, "--data=lit_genre.PredictDataModule", f"--data.path={fma / 'fma_small'}")
     answers = {row["path"]: row for row in rows(Path("genres.csv"))}
     predictions = rows(trained.parents[1] / "predictions.csv")
     assert len(predictions) == len(answers) == 24
@@ -71,7 +71,7 @@ def test_what_cannot_be_read_is_reported_at_the_end_and_by_the_exit_status(
 ) -> None:
     words = {
         "classify": ("classify", trained, music),
-        "predict": ("predict", "--ckpt_path", trained, "--data=lit_genre.AudioFolder", f"--data.path={music}"),
+        "predict": ("predict", "--ckpt_path", trained, "--data=lit_genre.PredictDataModule", f"--data.path={music}"),
     }[command]
     with pytest.raises(SystemExit) as ended:
         run(*words)
@@ -94,8 +94,8 @@ def test_every_format_has_path_genres_and_moments(run: Run, trained: Path, music
     classes = load_model(trained).classes
     for name in ("genres.csv", "genres.jsonl"):
         with pytest.raises(SystemExit):
-            run("classify", trained, music, "--output", name, "--over_time", "--top", "2")
-    songs, moments = rows(Path("genres.csv")), rows(Path("genres.over_time.csv"))
+            run("classify", trained, music, "--output", name, "--segments", "--top_k", "2")
+    songs, moments = rows(Path("genres.csv")), rows(Path("genres.segments.csv"))
     objects = [json.loads(line) for line in Path("genres.jsonl").read_text().splitlines()]
     assert len(songs) == len(objects) == 3
     assert any("\r\n" in row["path"] for row in songs)
@@ -111,7 +111,7 @@ def test_every_format_has_path_genres_and_moments(run: Run, trained: Path, music
         assert entry["seconds"] == float(row["seconds"]) == 2.5
         its_moments = [moment for moment in moments if moment["path"] == row["path"]]
         assert [float(moment["start"]) for moment in its_moments] == [0, 0.75, 1.5]
-        assert [moment["end"] for moment in entry["over_time"]] == [1, 1.75, 2.5]
+        assert [moment["end"] for moment in entry["segments"]] == [1, 1.75, 2.5]
         mean = np.mean([float(moment["Rock"]) for moment in its_moments])
         assert mean == pytest.approx(shares["Rock"], abs=2e-6)
 
@@ -122,11 +122,11 @@ def test_every_format_has_path_genres_and_moments(run: Run, trained: Path, music
         (["nothing.mp3"], "There is no file or folder nothing.mp3"),
         (["{song}", "--output", "genres.txt"], "must end in .csv or .jsonl"),
         (["{song}", "--embeddings", "heard.csv"], "must end in .npz"),
-        (["{song}", "--over_time"], "--over_time is written to a file"),
+        (["{song}", "--segments"], "--segments is written to a file"),
         (["{song}", "--batch_size", "0"], "batch_size is 0, but must be at least 1"),
         (["{song}", "--device", "meta"], "There is no device 'meta' here"),
         (["{song}", "--device", "tpu9"], "There is no device 'tpu9' here"),
-        (["{song}", "--top", "0"], "top is 0, but must be at least 1"),
+        (["{song}", "--top_k", "0"], "top is 0, but must be at least 1"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_heard(
@@ -155,7 +155,7 @@ def test_predict_survives_a_folder_without_a_readable_file(
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "empty.mp3").touch()
     with pytest.raises(SystemExit) as ended:
-        run("predict", "--ckpt_path", trained, "--data=lit_genre.AudioFolder", f"--data.path={tmp_path / 'bad'}")
+        run("predict", "--ckpt_path", trained, "--data=lit_genre.PredictDataModule", f"--data.path={tmp_path / 'bad'}")
     assert ended.value.code == 1
     assert "empty.mp3: an empty file" in capsys.readouterr().out
 
@@ -185,7 +185,7 @@ def test_similar_songs_are_found_by_name_or_by_ear(
     assert arrays["classes"].tolist() == model.classes
     path, embedding = Path(arrays["path"][0]), torch.from_numpy(arrays["embedding"][0])
     clips = next(iter(SongClips([path], model.sample_rate, model.clip_samples, batch_size=8, workers=1))).waveform
-    assert embedding.numpy() == pytest.approx(model.answer(clips)[1].mean(0).numpy(), abs=1e-6)
+    assert embedding.numpy() == pytest.approx(model.predict_with_embedding(clips)[1].mean(0).numpy(), abs=1e-6)
 
     capsys.readouterr()
     run("similar", "heard.npz", "000001.mp3", "--count", "3")

@@ -63,25 +63,27 @@ def test_backbone_learns_the_shape_from_the_front_end() -> None:
 
 
 def test_changes_are_the_spectrogram_without_each_bands_mean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = small(changes=True, augment=[Mixup(0.4)]).eval()
+    model = small(mean_normalized_channels=True, augment=[Mixup(0.4)]).eval()
     assert model.backbone.blocks[0][0].in_channels == 256
     assert model.input_shape == (128, 22)
     waveform = torch.rand(2, 22050, generator=torch.Generator().manual_seed(2)) - 0.5
     mel, seen = model.spectrogram(waveform), []
     model.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    answer, logits = model.answer(waveform)[0], model(waveform)
+    answer, logits = model.predict_with_embedding(waveform)[0], model(waveform)
     assert torch.allclose(answer, logits.softmax(-1), atol=1e-6)
     assert torch.equal(seen[0][:, :128], mel)
     assert torch.allclose(seen[0][:, 128:].mean(-1), torch.zeros(2, 128), atol=1e-5)
     assert torch.allclose(seen[0][:, 128:].std(-1), 3 * mel.std(-1), atol=1e-4)
-    assert torch.equal(load_model(save(model, tmp_path / "seen_twice.ckpt")).answer(waveform)[0], answer)
+    assert torch.equal(
+        load_model(save(model, tmp_path / "seen_twice.ckpt")).predict_with_embedding(waveform)[0], answer
+    )
     monkeypatch.setattr(model, "log_dict", lambda *_, **__: None)
     model.train().training_step(batch(), 0)
     assert seen[-1].shape == (6, 256, 22)
 
 
 def test_waveforms_have_no_second_view() -> None:
-    model = GenreClassifier(WaveNetwork, CLASSES, clip_seconds=1, frontend=nn.Identity, changes=True)
+    model = GenreClassifier(WaveNetwork, CLASSES, clip_seconds=1, frontend=nn.Identity, mean_normalized_channels=True)
     assert model.backbone.input_shape == (22050,)
 
 
@@ -156,7 +158,7 @@ def test_loaded_classes_win_over_none(tmp_path: Path) -> None:
 
 
 def test_loss_of_several_genres_is_binary_cross_entropy_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = small(task="multi").eval()
+    model = small(task="multilabel").eval()
     monkeypatch.setattr(model, "log_dict", lambda *args, **options: None)
     label = torch.tensor([[1, 0, 1], [0, 0, 1], [1, 1, 1], [0, 1, 0], [1, 0, 0], [0, 0, 1]])
     clips = batch()._replace(label=label)
@@ -189,12 +191,12 @@ def test_kept_spectrograms_take_the_place_of_the_front_end(monkeypatch: pytest.M
 
 
 def test_the_identity_of_a_spectrogram_follows_from_its_options() -> None:
-    key, shape = small().spectrogram_identity()
+    key, shape = small().frontend_cache_key()
     assert shape == (128, 22)
-    assert small().spectrogram_identity() == (key, shape)
-    assert small(frontend=partial(LogMel, f_min=50.0)).spectrogram_identity()[0] != key
+    assert small().frontend_cache_key() == (key, shape)
+    assert small(frontend=partial(LogMel, f_min=50.0)).frontend_cache_key()[0] != key
     with pytest.raises(LitGenreError, match="is trained"):
-        small(frontend=partial(LogMel, trainable_stft=True)).spectrogram_identity()
+        small(frontend=partial(LogMel, trainable_stft=True)).frontend_cache_key()
 
 
 def test_a_compiled_backbone_has_the_same_checkpoint() -> None:
@@ -223,7 +225,7 @@ def test_smoothing_and_class_weights_reach_the_loss(monkeypatch: pytest.MonkeyPa
 def test_one_genre_is_none_to_tell_from_another() -> None:
     with pytest.raises(LitGenreError, match="The data has one genre only, 'Rock': a classifier needs tracks of two"):
         GenreClassifier(CRNN, ["Rock"])
-    assert GenreClassifier(WaveNetwork, ["Live"], task="multi", clip_seconds=1, frontend=nn.Identity).classes == [
+    assert GenreClassifier(WaveNetwork, ["Live"], task="multilabel", clip_seconds=1, frontend=nn.Identity).classes == [
         "Live"
     ]
 

@@ -153,4 +153,4 @@ def test_a_model_of_finite_weights_and_nan_probabilities_answers_nothing(tmp_pat
         model.head.weight[:, 1::2] *= -1
     assert model(batch().waveform).softmax(-1).isnan().any()
     with pytest.raises(LitGenreError, match="The model's probabilities are not finite numbers"):
-        model.answer(batch().waveform)
+        model.predict_with_embedding(batch().waveform)

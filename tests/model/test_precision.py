@@ -23,7 +23,7 @@ CLOSE = 0.05
 
 @pytest.mark.parametrize("precision", HALF)
 def test_a_network_is_trained_in_true_half_precision(tmp_path: Path, precision: str) -> None:
-    model = plain(augment=[SpecAugment(), FilterAugment(), Mixup()], label_smoothing=0.1, changes=True,
+    model = plain(augment=[SpecAugment(), FilterAugment(), Mixup()], label_smoothing=0.1, mean_normalized_channels=True,
                   class_weights=True, class_counts=[60, 30, 10],
                   optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.01))  # fmt: skip
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -44,9 +44,9 @@ def test_probabilities_are_float32_and_the_front_end_is_that_of_full_precision(e
     full, half = (small(frontend=partial(LogMel, engine=engine)).eval() for _ in range(2))
     half.bfloat16()
     assert torch.equal(half.spectrogram(batch().waveform), full.spectrogram(batch().waveform))
-    probs = half.answer(batch().waveform)[0]
+    probs = half.predict_with_embedding(batch().waveform)[0]
     assert probs.dtype == half(batch().waveform).dtype == torch.float32
-    torch.testing.assert_close(probs, full.answer(batch().waveform)[0], atol=CLOSE, rtol=0)
+    torch.testing.assert_close(probs, full.predict_with_embedding(batch().waveform)[0], atol=CLOSE, rtol=0)
 
 
 def test_a_conversion_leaves_the_order_of_the_parts_and_comes_back() -> None:

@@ -49,7 +49,7 @@ def test_what_is_verified_is_not_read_again(
     monkeypatch.setattr(module, "_sha1", None)
     fetch(ARCHIVE, server.url, tmp_path)
     assert len(server.asked) == 1
-    assert "verified already" in capsys.readouterr().out
+    assert "already downloaded and verified" in capsys.readouterr().out
 
 
 def test_another_content_is_refused_and_downloaded_anew(server: FileServer, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_full_disk_is_said(server: FileServer, tmp_path: Path, monkeypatch: py
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(download._Part, "append", fill)
-    with pytest.raises(LitGenreError, match="cannot be kept in .*No space left on device.*goes on from there"):
+    with pytest.raises(LitGenreError, match="cannot be written to .*No space left on device.*resumes there"):
         fetch(ARCHIVE, server.url, tmp_path)
 
 

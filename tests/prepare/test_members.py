@@ -160,7 +160,7 @@ def read_all(path: Path) -> list[bytes]:
 def test_the_local_header_must_agree(path: Path) -> None:
     write(path, info("fma_small/a.mp3"))
     patch(path, b"fma_small/a.mp3", b"fma_small/b.mp3", 1)
-    with pytest.raises(LitGenreError, match="is not where the directory says"):
+    with pytest.raises(LitGenreError, match="is not at the position that the directory gives"):
         read_all(path)
 
 
@@ -204,5 +204,5 @@ def test_a_stream_that_is_cut_off_ends(path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x05\x06" + bytes(17)])
 def test_what_is_no_zip_is_said(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(LitGenreError, match="is not a whole zip"):
+    with pytest.raises(LitGenreError, match="is not a complete zip"):
         read_members(path)

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from lit_genre.data.decoding.track_audio import TrackAudio, TrackStatus, decode_track
+from lit_genre.data.decoding.status import TrackStatus
+from lit_genre.data.decoding.track_audio import TrackAudio, decode_track
 from lit_genre.data.store import builder as store_builder
 from lit_genre.data.store import lock
-from lit_genre.data.store.pcm import read_index
+from lit_genre.data.store.index import read_index
 from lit_genre.errors import LitGenreError
 from lit_genre.prepare import command as module
 from lit_genre.prepare import space
@@ -130,7 +131,7 @@ def test_files_that_are_gone_come_back(mirror: Path, root: Path, said: Callable[
     clips[0].unlink()
     said()
     prepare(root=root, base_url=str(mirror), decode=False)
-    assert "1 of 26 files are gone or changed" in said()
+    assert "1 of 26 files are missing or changed" in said()
     assert clips[0].exists()
 
 
@@ -157,7 +158,7 @@ def test_a_link_in_the_place_of_the_record_is_not_followed(mirror: Path, root: P
 def test_files_of_others_are_left_alone(mirror: Path, root: Path) -> None:
     (root / "fma_metadata").mkdir(parents=True)
     (root / "fma_metadata" / "tracks.csv").write_text("mine")
-    with pytest.raises(LitGenreError, match=r"tracks.csv is there, and is not the file that fma_metadata.zip has"):
+    with pytest.raises(LitGenreError, match=r"tracks.csv exists, and is not the file that fma_metadata.zip has"):
         prepare(root=root, base_url=str(mirror))
     assert (root / "fma_metadata" / "tracks.csv").read_text() == "mine"
 
@@ -192,7 +193,7 @@ def test_ctrl_c_says_how_to_go_on(mirror: Path, root: Path, monkeypatch: pytest.
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "unpack", interrupt)
-    with pytest.raises(SystemExit, match="The same command goes on from here"):
+    with pytest.raises(SystemExit, match="The same command resumes here"):
         prepare(root=root, base_url=str(mirror), decode=False)
     monkeypatch.undo()
 
@@ -214,7 +215,7 @@ def test_the_second_of_two_waits_and_has_nothing_to_do(
     for thread in threads:
         thread.join()
     assert server.asked == ["", ""]
-    assert sum("unpacked already" in line for line in lines) == 2
+    assert sum("already verified and unpacked" in line for line in lines) == 2
 
 
 def test_a_disk_that_is_too_small_is_said_before_anything_is_downloaded(

@@ -61,7 +61,7 @@ def test_another_file_of_that_name_is_left_alone(archive: Path, root: Path, name
     path = root / "fma_small" / name
     path.parent.mkdir(parents=True)
     path.write_text("mine")
-    with pytest.raises(LitGenreError, match=f"{name} is there, and is not the file"):
+    with pytest.raises(LitGenreError, match=f"{name} exists, and is not the file"):
         unpack(archive, root, all_listed=True)
     assert path.read_text() == "mine"
 
@@ -70,7 +70,7 @@ def test_a_link_that_leads_elsewhere_is_not_followed(archive: Path, root: Path, 
     path = root / "fma_small/000/000002.mp3"
     path.parent.mkdir(parents=True)
     path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(LitGenreError, match="000002.mp3 is there"):
+    with pytest.raises(LitGenreError, match="000002.mp3 exists"):
         unpack(archive, root, all_listed=True)
     assert not (tmp_path / "elsewhere").exists()
 
@@ -122,7 +122,7 @@ def test_a_damaged_file_is_said(archive: Path, root: Path) -> None:
 
 def test_an_archive_that_is_cut_off_is_said(archive: Path, root: Path) -> None:
     archive.write_bytes(archive.read_bytes()[:-100])
-    with pytest.raises(LitGenreError, match="is not a whole zip"):
+    with pytest.raises(LitGenreError, match="is not a complete zip"):
         unpack(archive, root, all_listed=True)
 
 
@@ -131,7 +131,7 @@ LISTINGS = {
     "has no checksum of fma_small/000/000029.mp3 (1": checksums(mp3s(29)),
     "has no checksum of fma_small/000/000000.mp3 (30": b"",
     "line 2 is not a SHA-1 and a name: 'nonsense'": checksums(mp3s(1)) + b"nonsense\n",
-    "line 31 gives 000/000000.mp3 a second checksum": checksums(FILES) + checksums({"000/000000.mp3": b""}),
+    "line 31 has a second checksum of 000/000000.mp3": checksums(FILES) + checksums({"000/000000.mp3": b""}),
 }
 
 
@@ -160,7 +160,7 @@ def test_metadata_may_hold_files_without_a_checksum_but_not_wrong_ones(tmp_path:
     assert (root / "fma_metadata/raw_genres.csv").read_bytes() == b"c"
     # Without a SHA-1, the zip's own checksum stands in.
     (root / "fma_metadata/raw_genres.csv").write_bytes(b"d")
-    with pytest.raises(LitGenreError, match="raw_genres.csv is there"):
+    with pytest.raises(LitGenreError, match="raw_genres.csv exists"):
         unpack(archive, root, all_listed=False)
 
 
@@ -176,7 +176,7 @@ def test_a_full_disk_is_said_and_what_is_unpacked_is_kept(
         return passes(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "_passes", fill)
-    with pytest.raises(LitGenreError, match="No space left.*goes on from there"):
+    with pytest.raises(LitGenreError, match="No space left.*resumes there"):
         unpack(archive, root, all_listed=True, workers=1)
     assert len([path for path in root.rglob("*") if path.is_file()]) == 10
     monkeypatch.undo()

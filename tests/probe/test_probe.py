@@ -57,7 +57,7 @@ def test_embeddings_are_those_of_the_model_and_are_kept(trained: Path, fma: Path
     first, again = Embeddings(model, data, tmp_path), Embeddings(model, data, tmp_path)
     clips, same = first.of("val"), again.of("val")
     batches = list(data.whole_tracks("val"))
-    expected = torch.cat([model.answer(batch.waveform)[1] for batch in batches])
+    expected = torch.cat([model.predict_with_embedding(batch.waveform)[1] for batch in batches])
     assert clips.embedding == pytest.approx(expected.numpy(), abs=SAME)
     assert clips.label.tolist() == torch.cat([batch.label for batch in batches]).tolist()
     assert len(clips.label) == 16
@@ -88,8 +88,8 @@ def test_no_track_is_heard_twice(trained: Path, fma: Path, tmp_path: Path, monke
     monkeypatch.setattr(Embeddings, "_hear", spy)
     monkeypatch.setattr(module, "_TRACKS_A_PART", 3)
 
-    def embeddings(folder: str, drop: list[Path]) -> Embeddings:
-        data = FMADataModule(fma, clip_seconds=1, batch_size=5, drop=drop)
+    def embeddings(folder: str, exclude: list[Path]) -> Embeddings:
+        data = FMADataModule(fma, clip_seconds=1, batch_size=5, exclude=exclude)
         data.prepare_data()
         data.setup()
         return Embeddings(model, data, tmp_path / folder)
@@ -230,8 +230,8 @@ def test_clips_of_a_track_are_averaged() -> None:
 
 
 def test_what_cannot_be_probed_is_refused(run: Run, fma: Path, trained: Path, write_fma: WriteFMA) -> None:
-    with pytest.raises(SystemExit, match="data.task is multi"):
-        run(*PROBE, f"--data.root={fma}", "--data.task=multi")
+    with pytest.raises(SystemExit, match="data.task is multilabel"):
+        run(*PROBE, f"--data.root={fma}", "--data.task=multilabel")
     with pytest.raises(SystemExit, match="holds a CRNN, but the configuration asks for a RNN"):
         run("probe", f"--ckpt_path={trained}", "--model.backbone=RNN")
     root = write_fma(

@@ -253,7 +253,7 @@ _hyperparameter("classes", "no class", lambda _: [])
 _hyperparameter("classes", "class names are one text", lambda _: "ABCDEFGH")
 _hyperparameter("classes", "a class name of a megabyte", lambda _: [*"ABCDEFG", "x" * 1_000_000])
 _hyperparameter("task", "unknown task", lambda _: "regression")
-_hyperparameter("task", "task is a list", lambda _: ["single"])
+_hyperparameter("task", "task is a list", lambda _: ["multiclass"])
 _hyperparameter("class_counts", "class counts of another length", lambda _: [1])
 _hyperparameter("sample_rate", "negative sample rate", lambda _: -1)
 _hyperparameter("sample_rate", "sample rate is text", lambda _: "22050")
@@ -511,7 +511,7 @@ _setting("model.loss", "loss of a module on the path", _module)
 _setting(
     "data",
     "music of a folder elsewhere, for predict",
-    lambda c: {"class_path": "lit_genre.AudioFolder", "init_args": {"path": str(c.folder)}},
+    lambda c: {"class_path": "lit_genre.PredictDataModule", "init_args": {"path": str(c.folder)}},
 )
 _setting(
     "data",

@@ -17,18 +17,17 @@ from lit_genre.audit.label_noise import read_predictions
 from lit_genre.backbones import registry as plugins
 from lit_genre.backbones.command import Entry, _as_table
 from lit_genre.callbacks.history import _summary
-from lit_genre.callbacks.track_report import _write, _write_files, report_test
 from lit_genre.compare.command import _folders_of
 from lit_genre.console import console, progress
-from lit_genre.data.datamodules.missing import report_lost
-from lit_genre.data.metadata.exclusions import read_drop_lists
-from lit_genre.inference.predictor import Answer
+from lit_genre.data.datamodules.missing import report_missing_tracks
+from lit_genre.data.metadata.exclusions import read_exclusions
+from lit_genre.inference.predictor import SongPrediction
 from lit_genre.inference.writers import CSVWriter, as_table
-from lit_genre.model.classifier import GenreClassifier
 from lit_genre.prepare.command import _table
 from lit_genre.runs.reader import read_run
+from lit_genre.runs.report import report_test
+from lit_genre.runs.tables import write_predictions_table, write_test_table
 from lit_genre.text import one_line, printable, spreadsheet_cell
-from tests.plain_net import PlainNet
 from tests.runs import Run
 from tests.security.hostile_names import (
     NAMES,
@@ -72,7 +71,7 @@ def test_a_test_is_shown_and_written(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_what_is_read_again_is_exactly_what_was_written(tmp_path: Path) -> None:
-    _write(scores(), CLASSES, tmp_path / "test.csv")
+    write_test_table(scores(), CLASSES, tmp_path / "test.csv")
     run = read_run(tmp_path)
     assert run.predictions["genre"].tolist() == run.predictions["predicted"].tolist() == CLASSES
     assert run.test == run.f1_macro == 1
@@ -104,18 +103,20 @@ def test_a_run_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
 
 
 def test_what_classify_shows_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    answers = [Answer(i, 1.0, row, torch.zeros(1), row[None], torch.empty(0)) for i, row in enumerate(scores().probs)]
+    answers = [
+        SongPrediction(i, 1.0, row, torch.zeros(1), row[None], torch.empty(0)) for i, row in enumerate(scores().probs)
+    ]
     files = [Path(folder_name(f"{name}.mp3")) for name in NAMES]
     console.print(as_table(list(zip(files, answers, strict=True)), CLASSES, top=1))
     assert_shown(capsys.readouterr().out)
-    with CSVWriter(tmp_path / "genres.csv", CLASSES, "single", over_time=True, clip_seconds=1) as writer:
+    with CSVWriter(tmp_path / "genres.csv", CLASSES, "multiclass", segments=True, clip_seconds=1) as writer:
         for file, answer in zip(files, answers, strict=True):
             writer.write(file, answer)
-    for name in ("genres.csv", "genres.over_time.csv"):
+    for name in ("genres.csv", "genres.segments.csv"):
         assert_no_formula(tmp_path / name)
         assert len(cells(tmp_path / name)) == 1 + len(NAMES)
-    model = GenreClassifier(PlainNet, CLASSES, clip_seconds=1)
-    _write_files(scores()._replace(track_id=torch.arange(len(NAMES))), files, model, tmp_path / "predictions.csv")
+    predictions = scores()._replace(track_id=torch.arange(len(NAMES)))
+    write_predictions_table(predictions, files, CLASSES, False, tmp_path / "predictions.csv")
     assert_no_formula(tmp_path / "predictions.csv")
     assert [row[4] for row in cells(tmp_path / "genres.csv")] == ["genre", *map(spreadsheet_cell, NAMES)]
 
@@ -133,8 +134,8 @@ def test_what_an_audit_finds(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "reason [/x]" in out
     for path in output.glob("*.csv"):
         assert_no_formula(path)
-    assert read_drop_lists([output / "undecodable.csv"]) == set(index)
-    (word,) = (word for word in shlex.split(out.splitlines()[-1]) if word.startswith("--data.drop="))
+    assert read_exclusions([output / "undecodable.csv"]) == set(index)
+    (word,) = (word for word in shlex.split(out.splitlines()[-1]) if word.startswith("--data.exclude="))
     assert yaml.safe_load(word.partition("=")[2]) == [str(output / "undecodable.csv")]
 
 
@@ -142,7 +143,7 @@ def test_the_catalogue_the_tracks_and_what_is_lost(capsys: pytest.CaptureFixture
     console.print(_as_table([Entry(name, name, name, name, error=name) for name in NAMES]))
     console.print(_table(tracks(), {}))
     lost = dict(enumerate(NAMES[:3], start=1))
-    report_lost(tracks(), lost, lambda track: track.title, Path(NAMES[21]), Path(NAMES[21]), 1.0, "", says=True)
+    report_missing_tracks(tracks(), lost, lambda track: track.title, Path(NAMES[21]))
     assert_shown(capsys.readouterr().out)
 
 

@@ -11,7 +11,6 @@ import torch
 import yaml
 
 from lit_genre.callbacks import track_tables
-from lit_genre.callbacks.track_report import _write
 from lit_genre.compare.command import report as report_runs
 from lit_genre.compare.page import write_page
 from lit_genre.compare.significance import Difference
@@ -21,8 +20,9 @@ from lit_genre.loggers.wandb import wandb_logger
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import TrackScores
 from lit_genre.plots import scores as pictures
-from lit_genre.plots.curves import Chosen, draw_curves
+from lit_genre.plots.curves import SelectedEpoch, draw_curves
 from lit_genre.runs.reader import Run as ReportedRun
+from lit_genre.runs.tables import write_test_table
 from lit_genre.text import markdown, one_line, shorten, spreadsheet_cell
 from tests.plain_net import PlainNet
 from tests.security.hostile_names import (
@@ -62,7 +62,7 @@ def test_a_name_in_a_legend_is_neither_left_out_nor_a_formula(tmp_path: Path, mo
 @pytest.mark.parametrize("name", ["$uicide$", "日本", "n" * 300, "\x1b[2J"])
 def test_the_course_of_a_run_that_was_chosen_by_a_genre(tmp_path: Path, name: str) -> None:
     rows = [{"epoch": epoch, "train/loss": 1.0, "val/loss": 1.0, "lr": 0.1} for epoch in (0.0, 1.0)]
-    draw_curves(rows, tmp_path / "curves.png", Chosen(rows[1], f"greatest val f1 {name}"))
+    draw_curves(rows, tmp_path / "curves.png", SelectedEpoch(rows[1], f"greatest val f1 {name}"))
     assert (tmp_path / "curves.png").exists()
 
 
@@ -114,7 +114,7 @@ def test_a_model_card(tmp_path: Path, license: str) -> None:
     model = GenreClassifier(PlainNet, CLASSES, clip_seconds=1)
     checkpoint = tmp_path / "checkpoints" / "best.ckpt"
     config = {"class_path": "lit_genre.FMADataModule", "init_args": {"subset": "<i>*small*</i>\n# x"}}
-    _write(scores(), CLASSES, tmp_path / "test.csv")
+    write_test_table(scores(), CLASSES, tmp_path / "test.csv")
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"model": {}, "data": config}), encoding="utf-8")
     write_card(model, tmp_path, checkpoint, license)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")

@@ -49,8 +49,8 @@ def post(url: str, content: object, **options: object) -> requests.Response:
 
 
 def test_it_answers_as_classify_does(url: str, song: bytes, trained: Path, fma: Path, run: Run) -> None:
-    run("classify", trained, fma / "fma_small" / "000" / "000001.mp3", "--output", "one.jsonl", "--over_time")
-    answer = post(url, song, params={"over_time": "true"})
+    run("classify", trained, fma / "fma_small" / "000" / "000001.mp3", "--output", "one.jsonl", "--segments")
+    answer = post(url, song, params={"segments": "true"})
     assert answer.status_code == 200
     expected = json.loads(Path("one.jsonl").read_text())
     del expected["path"]
@@ -59,10 +59,10 @@ def test_it_answers_as_classify_does(url: str, song: bytes, trained: Path, fma: 
 
 
 def test_the_page_gets_a_picture_and_all_segments(url: str, song: bytes) -> None:
-    answer = post(url, song, params={"top": 1000, "over_time": "true", "spectrogram": "true"}).json()
+    answer = post(url, song, params={"top": 1000, "segments": "true", "spectrogram": "true"}).json()
     assert answer["spectrogram"].startswith("data:image/png;base64,iVBOR")
-    assert len(answer["over_time"]) == 2
-    assert all(len(segment["genres"]) == 8 for segment in answer["over_time"])
+    assert len(answer["segments"]) == 2
+    assert all(len(segment["genres"]) == 8 for segment in answer["segments"])
 
 
 def test_the_spectrogram_shows_a_tone_in_its_band_and_when_it_begins(service: InferenceService, tmp_path: Path) -> None:
@@ -97,9 +97,7 @@ def test_what_it_cannot_answer_it_explains(url: str, content: object, status: in
     assert reason in answer.json()["error"]
 
 
-@pytest.mark.parametrize(
-    ("parameters", "reason"), [({"top": "many"}, "top: "), ({"over_time": "[<b>]"}, "over_time: ")]
-)
+@pytest.mark.parametrize(("parameters", "reason"), [({"top": "many"}, "top: "), ({"segments": "[<b>]"}, "segments: ")])
 def test_wrong_parameters_are_explained(url: str, song: bytes, parameters: dict[str, str], reason: str) -> None:
     answer = post(url, song, params=parameters)
     assert answer.status_code == 422

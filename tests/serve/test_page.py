@@ -124,10 +124,10 @@ def test_a_click_or_a_key_moves_the_player(browser: webdriver.Chrome, url: str, 
 
 
 def test_the_chart_shows_the_probabilities_of_each_segment(browser: webdriver.Chrome, url: str, song: Path) -> None:
-    answer = requests.post(f"{url}classify?top=8&over_time=true", data=song.read_bytes(), timeout=PATIENCE).json()
+    answer = requests.post(f"{url}classify?top=8&segments=true", data=song.read_bytes(), timeout=PATIENCE).json()
     choose(browser, url, song)
     genre = next(iter(answer["genres"]))
-    shares = [segment["genres"][genre] / sum(segment["genres"].values()) for segment in answer["over_time"]]
+    shares = [segment["genres"][genre] / sum(segment["genres"].values()) for segment in answer["segments"]]
     area = browser.find_elements(By.CSS_SELECTOR, "#chart polygon")[0]
     points = [tuple(map(float, point.split(","))) for point in str(area.get_attribute("points")).split(" ")]
     # The most probable genre lies at the bottom, which is 1 in an SVG: once along it, and back along its upper edge.
@@ -143,7 +143,7 @@ def test_a_dropped_file_is_classified(browser: webdriver.Chrome, url: str, song:
         const bytes = Uint8Array.from(atob(arguments[0]), letter => letter.charCodeAt(0));
         const dataTransfer = new DataTransfer();
         dataTransfer.items.add(new File([bytes], "dropped.mp3"));
-        document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+        document.body.dispatchEvent(new DragEvent("exclude", { dataTransfer, bubbles: true, cancelable: true }));
     """
     browser.execute_script(drop, content)
     wait_for(browser, "song")

@@ -1,1 +1,1 @@
-"""LightningDataModules: FMA, GTZAN, folders and lists of a user, and files to predict."""
+"""Data sets as LightningDataModules: decode once, report missing tracks, and serve splits in batches."""

@@ -1,55 +1,59 @@
-"""A user's own music with known genres as a LightningDataModule: one folder a genre, or listed in a CSV file."""
+"""Your own music with known genres as a LightningDataModule: one folder per genre, or a CSV list of files."""
 
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, NamedTuple
 
 from lit_genre.data.datamodules.base import TrackDataModule
+from lit_genre.data.datamodules.song_messages import (
+    describe_artist_overlap,
+    describe_moved,
+    describe_untagged,
+)
 from lit_genre.data.metadata.audio_files import describe_left_out, readable
-from lit_genre.data.metadata.folders import Untagged, add_tags, find_genres
-from lit_genre.data.metadata.manifest import MIN_GENRES, Song, read_songs
-from lit_genre.data.metadata.saved_split import number_of, number_songs, read_kept, write_songs
-from lit_genre.data.metadata.splits import GroupBy, artist_groups, leaks, split_songs
+from lit_genre.data.metadata.folders import add_tags, scan_genre_folders
+from lit_genre.data.metadata.manifest import MIN_GENRES, Song, read_manifest
+from lit_genre.data.metadata.saved_split import assign_track_ids, read_saved_split, stable_id, write_saved_split
+from lit_genre.data.metadata.splits import GroupBy, artist_groups, first_names, split_songs
 from lit_genre.data.metadata.track import SPLITS, Track
 from lit_genre.data.store.lock import locked
 from lit_genre.errors import LitGenreError, check_at_least
 
-_NAMED: Final = 5
-
 
 class FolderDataModule(TrackDataModule):
-    """A folder of music with one folder in it for each genre, or a list of files with their genres.
+    """A folder of music with one folder for each genre, or a list of files with their genres.
 
-    Any format that libsndfile or FFmpeg decodes; folders within a genre's folder, too. Left out are hidden files and
-    folders (".name"), the folders of a system (its trash, previews of a network disk) and files that are not audio by
-    their names; a note counts them. If nothing says which song is for training, validation and test, the songs are
-    split here, once: 80, 10 and 10 % of each genre, with all songs of an artist on one side. The split is written next
-    to the decoded audio as a list that csv takes, with the numbers that the songs have in test.csv; songs that are
-    added later do not change it for the others, and songs that are away for a while keep theirs.
+    Reads any format that libsndfile or FFmpeg decodes, in all subfolders of a genre's folder. Hidden files and folders
+    (".name"), folders of the system (its trash, previews of a network disk) and files without the suffix of an audio
+    format are left out; a message counts them.
+
+    If the list has no splits, the songs are split once: 80, 10 and 10 % of each genre for training, validation and
+    test, with all songs of an artist in one split. The split is saved next to the decoded audio as a list that `csv`
+    accepts, with the track ids that test.csv uses. Songs that are added later do not change the split of the others.
+    Songs that are absent for a while keep their split.
 
     All spellings of an artist count as one artist ("The X" and "X, The", accents, quotes, hyphens). So do songs that
-    share an artist, as "A feat. B" and "B" do, an album artist or a MusicBrainz id. "Various Artists" and the like are
-    nobody.
+    share an artist, as "A feat. B" and "B" do, an album artist or a MusicBrainz id. "Various Artists" and similar names
+    count as unknown.
 
     Args:
-        path: Folder with a folder for each genre; with csv the folder that the paths in it start from, null for that of
-            the list.
-        csv: List of the songs: a CSV file with the columns path and genre, and, if you like, split (train, val, test),
+        path: Folder with a folder for each genre. With csv, the folder that its paths are relative to; null for the
+            folder of the list.
+        csv: List of the songs: a CSV file with the columns path and genre, and optionally split (train, val, test),
             artist, title, album_artist and musicbrainz_artistid; separated by comma, semicolon or tab.
-        group_by: Where no split is given, "artist" puts all songs of an artist on one side. Artists are those of csv,
-            or of the files' tags; a song without is dealt by itself. "track" takes no notice of artists, and scores may
-            then be too high.
-        split_seed: Another one gives another split.
-        min_tracks_per_genre: Leave out genres with fewer songs; a note names them.
+        group_by: "artist" puts all songs of an artist in one split. Artists come from csv, or from the tags of the
+            files; a song without an artist is split by itself. "track" ignores artists, and the score may then be
+            optimistic. Has no effect if csv has splits.
+        split_seed: Seed of the split.
+        min_tracks_per_genre: Leave out genres with fewer songs; a message names them.
         store_root: Folder for the decoded audio and for the split.
         **options: Those of TrackDataModule.
 
     Raises:
-        LitGenreError: There is no such folder or list, a line of the list has a fault, a genre has too few songs or
-            artists, fewer than two genres are left, or more than max_lost of a split is lost.
+        LitGenreError: There is no such folder or list, a line of the list has an error, a genre has too few songs or
+            artists, fewer than two genres are left, or more than max_missing_fraction of a split is missing.
     """
 
     def __init__(
@@ -66,50 +70,52 @@ class FolderDataModule(TrackDataModule):
         self.csv = csv and Path(csv).expanduser()
         root = path or (self.csv and self.csv.parent)
         if root is None:
-            raise LitGenreError("Which music? Name a folder by --data.path=FOLDER, or a list by --data.csv=LIST.")
+            raise LitGenreError("No music is given. Name a folder by --data.path=FOLDER, or a list by --data.csv=LIST.")
         super().__init__(root, store_root=store_root, **options)
         self.group_by: GroupBy = group_by
         self.split_seed = split_seed
         self.min_tracks_per_genre = min_tracks_per_genre
-        self._path_of: dict[int, str] = {}
+        self._paths_by_id: dict[int, str] = {}
 
     @property
-    def store_name(self) -> str:
-        """How its store is called."""
-        return _as_name(self.root.resolve())
+    def cache_name(self) -> str:
+        """Name of the data set in the names of its store and caches."""
+        return _file_name(self.root.resolve())
 
     @property
-    def title(self) -> str:
-        """What messages call it."""
+    def display_name(self) -> str:
+        """Name of the data set in messages."""
         return "these songs"
 
     def read_tracks(self) -> list[Track]:
-        """Read the folder, or the list, and see to the split."""
+        """Scan the folder or read the list, and split the songs if they are not split yet."""
         if self.csv:
-            songs = read_songs(self.csv, self.root)
+            songs = read_manifest(self.csv, self.root)
         else:
-            songs, left_out = find_genres(self.root)
-            self.notes += describe_left_out(left_out)
+            songs, left_out = scan_genre_folders(self.root)
+            self.messages += describe_left_out(left_out)
         songs = self._leave_out_small_genres(songs)
         if any(song.split for song in songs):
-            self.notes += _faults_of(songs)
-            made = "given"
+            self.messages += describe_artist_overlap(songs)
+            split = self._save_given_split(songs)
         else:
-            songs = self._find_artists(songs)
-            made = f"{self.group_by}-{self.split_seed}"
-        songs, away, numbers = self._list(songs, made)
-        self._path_of = {numbers[song.path]: song.path for song in songs}
-        # Those that are away are part of the groups by which the songs were split.
-        groups = artist_groups([*songs, *away])
-        return [_track(song, numbers[song.path], group) for song, group in zip(songs, groups, strict=False)]
+            split = self._split(self._add_artists(songs))
+        self._paths_by_id = {split.track_ids[song.path]: song.path for song in split.songs}
+        # Absent songs belong to the groups by which the others were split.
+        groups = artist_groups([*split.songs, *split.absent])
+        return [
+            # The groups of the absent songs come last and are not needed.
+            _track(song, split.track_ids[song.path], group)
+            for song, group in zip(split.songs, groups, strict=False)
+        ]
 
-    def file_of(self, track: Track) -> Path:
-        """Tell where the audio of a track lies."""
-        return self.root / self._path_of[track.track_id]
+    def audio_path(self, track: Track) -> Path:
+        """Return the audio file of a track."""
+        return self.root / self._paths_by_id[track.track_id]
 
-    def name_of(self, track: Track) -> str:
-        """Name a track by its place in the folder."""
-        return readable(self._path_of[track.track_id])
+    def track_name(self, track: Track) -> str:
+        """Return the path of a track in the folder, for messages."""
+        return readable(self._paths_by_id[track.track_id])
 
     def _leave_out_small_genres(self, songs: list[Song]) -> list[Song]:
         """Leave out genres with fewer than `min_tracks_per_genre` songs."""
@@ -121,99 +127,85 @@ class FolderDataModule(TrackDataModule):
             largest = counts.most_common(MIN_GENRES)
             raise LitGenreError(
                 f"--data.min_tracks_per_genre={self.min_tracks_per_genre} leaves out {len(small)} of the {len(counts)} "
-                f"genres in {self.csv or self.root}, and {MIN_GENRES} are the least that can be told apart. "
-                f"It can be at most {largest[-1][1]}, the number of songs in {largest[-1][0]!r}."
+                f"genres in {self.csv or self.root}, but a classifier needs at least {MIN_GENRES}. The value can be at "
+                f"most {largest[-1][1]}, the number of songs in {largest[-1][0]!r}."
             )
-        named = [f"{genre} ({counts[genre]:,} song{'s' * (counts[genre] != 1)})" for genre in small]
-        self.notes.append(f"Left out by min_tracks_per_genre={self.min_tracks_per_genre}: {_some(named)}")
+        names = [f"{genre} ({counts[genre]:,} song{'s' * (counts[genre] != 1)})" for genre in small]
+        self.messages.append(f"Left out by min_tracks_per_genre={self.min_tracks_per_genre}: {first_names(names)}")
         return [song for song in songs if counts[song.genre] >= self.min_tracks_per_genre]
 
-    def _find_artists(self, songs: list[Song]) -> list[Song]:
+    def _add_artists(self, songs: list[Song]) -> list[Song]:
         if self.group_by == "track":
             return songs
         songs, untagged = add_tags(self.root, songs)
-        self.notes += _describe_untagged(untagged, len(songs))
+        self.messages += describe_untagged(untagged, len(songs))
         return songs
 
-    def _list(self, songs: list[Song], made: str) -> tuple[list[Song], list[Song], dict[str, int]]:
-        """Split the songs, as they were the last time where they were, and keep the list of them with their numbers."""
-        source = self.csv or self.root
-        digest = hashlib.sha256(bytes(source.resolve())).hexdigest()[:8]
+    def _save_given_split(self, songs: list[Song]) -> "_SplitSongs":
+        """Save the list of songs with given splits, with their track ids."""
+        path, _ = self._split_paths("given")
+        track_ids = assign_track_ids(song.path for song in songs)
+        with locked(path.parent):
+            # An unchanged list keeps its time of modification.
+            if songs != read_saved_split(path):
+                write_saved_split(path, songs, track_ids)
+        self._report_split(songs, path)
+        return _SplitSongs(songs, [], track_ids)
+
+    def _split(self, songs: list[Song]) -> "_SplitSongs":
+        """Split the songs, those of the saved split as before, and save the split with the track ids."""
+        path, absent_path = self._split_paths(f"{self.group_by}-{self.split_seed}")
+        with locked(path.parent):
+            # Under the lock: two runs that start at once must not write different splits.
+            saved, saved_absent = read_saved_split(path), read_saved_split(absent_path)
+            songs = split_songs(songs, self.group_by, self.split_seed, [*saved, *saved_absent])
+            self.messages += describe_moved(songs, [*saved, *saved_absent])
+            present = {song.path for song in songs}
+            absent = [song for song in (*saved, *saved_absent) if song.path not in present]
+            track_ids = assign_track_ids(song.path for song in (*songs, *absent))
+            for list_path, new, old in ((path, songs, saved), (absent_path, absent, saved_absent)):
+                if new != old:
+                    write_saved_split(list_path, new, track_ids)
+        note = f"; {len(absent):,} are absent and keep their split, listed in {absent_path}" if absent else ""
+        self._report_split(songs, path, note)
+        return _SplitSongs(songs, absent, track_ids)
+
+    def _split_paths(self, kind: str) -> tuple[Path, Path]:
+        """Return the paths of the lists of present and of absent songs, and create their folder."""
+        source = (self.csv or self.root).resolve()
+        # Several folders of one name may share store_root, so the name contains a hash of the whole path.
+        name = f"{_file_name(source)}-{hashlib.sha256(bytes(source)).hexdigest()[:8]}-{kind}"
         assert self.store_root is not None
-        name = f"{_as_name(source.resolve())}-{digest}-{made}"
-        path, away_path = (self.store_root / f"{name}{end}.csv" for end in ("", "-away"))
         self.store_root.mkdir(parents=True, exist_ok=True)
-        with locked(self.store_root):
-            kept, kept_away = read_kept(path), read_kept(away_path)
-            away: list[Song] = []
-            if made != "given":
-                songs = split_songs(songs, self.group_by, self.split_seed, [*kept, *kept_away])
-                self.notes += _describe_moved(songs, [*kept, *kept_away])
-                here = {song.path for song in songs}
-                away = [song for song in (*kept, *kept_away) if song.path not in here]
-            numbers = number_songs(song.path for song in (*songs, *away))
-            for list_path, listed, before in ((path, songs, kept), (away_path, away, kept_away)):
-                if listed != before:
-                    write_songs(list_path, listed, numbers)
+        return self.store_root / f"{name}.csv", self.store_root / f"{name}-absent.csv"
+
+    def _report_split(self, songs: list[Song], path: Path, absent: str = "") -> None:
         counts = Counter(song.split for song in songs)
         sizes = ", ".join(f"{counts[split]:,} {split}" for split in SPLITS)
-        others = f"; {len(away):,} are away and keep their split, listed in {away_path}" if away else ""
-        self.notes.append(f"Songs: {sizes}, listed in {path}{others}")
-        return songs, away, numbers
+        self.messages.append(f"Songs: {sizes}, listed in {path}{absent}")
 
 
-def _track(song: Song, number: int, artist_group: str) -> Track:
+class _SplitSongs(NamedTuple):
+    """Songs with their splits.
+
+    Attributes:
+        songs: Songs that are present.
+        absent: Songs of the saved split whose files are absent.
+        track_ids: Track id of each song of both lists, by its path.
+    """
+
+    songs: list[Song]
+    absent: list[Song]
+    track_ids: dict[str, int]
+
+
+def _track(song: Song, track_id: int, artist_group: str) -> Track:
     assert song.split is not None
-    artist_id = number_of(artist_group) if artist_group else -1
+    artist_id = stable_id(artist_group) if artist_group else -1
     title = song.title or readable(song.path)
-    return Track(number, song.split, song.genre, (song.genre,), title, artist_id, song.artist, album_id=-1)
+    return Track(track_id, song.split, song.genre, (song.genre,), title, artist_id, song.artist, album_id=-1)
 
 
-def _describe_untagged(untagged: Untagged, n_songs: int) -> Iterator[str]:
-    """Say of how many songs the artist is not known, why, and what helps in this case."""
-    names = [repr(name) for name, _ in untagged.names_of_nobody.most_common()]
-    reasons = [
-        f"{count:,} {reason}"
-        for count, reason in (
-            (untagged.n_without, "without a tag of an artist"),
-            (untagged.names_of_nobody.total(), f"with a tag that names nobody ({_some(names)})"),
-            (untagged.n_unreadable, "of which the tags cannot be read"),
-        )
-        if count
-    ]
-    if reasons:
-        n_unknown = untagged.n_without + untagged.names_of_nobody.total() + untagged.n_unreadable
-        tags = "tags of artists in those without, or " if untagged.n_without else ""
-        yield (
-            f"The artist of {n_unknown:,} of the {n_songs:,} songs is not known: {', '.join(reasons)}. Each of them is "
-            "dealt by itself: if songs of one artist come to training and to test, scores are too high. "
-            f"What helps: {tags}a column artist in a list, --data.csv=LIST."
-        )
-
-
-def _describe_moved(songs: list[Song], kept: list[Song]) -> Iterator[str]:
-    """Say which songs have another split than the kept one."""
-    split_of = {song.path: song.split for song in kept}
-    moved = [song for song in songs if split_of.get(song.path, song.split) != song.split]
-    if moved:
-        artists = list(dict.fromkeys(song.artist for song in moved))
-        yield (
-            f"{len(moved):,} of the songs changed their split: songs of one artist, in any spelling or by a song "
-            f"together, were in several splits, and come to the one that most of them are in: {_some(artists)}"
-        )
-
-
-def _faults_of(songs: list[Song]) -> Iterator[str]:
-    """Say what may be wrong with a split that was given."""
-    if leaking := [f"{artist} ({', '.join(splits)})" for artist, splits in leaks(songs).items()]:
-        yield f"Artists in more than one split, by which scores may be too high: {_some(leaking)}."
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
-
-
-def _as_name(path: Path) -> str:
-    """Make a name of a folder's or list's that any disk takes."""
+def _file_name(path: Path) -> str:
+    """Return the name of a folder or list with only characters that any file system accepts."""
     return re.sub(r"[^\w.-]+", "_", readable(path.stem)) or "music"

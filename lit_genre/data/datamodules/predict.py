@@ -1,4 +1,4 @@
-"""A user's own music as a LightningDataModule, for `lit-genre predict`."""
+"""Your own music without known genres as a LightningDataModule, for `lit-genre predict`."""
 
 import os
 from functools import cached_property
@@ -9,26 +9,32 @@ from torch.utils.data import DataLoader
 
 from lit_genre.batch import Batch, clip_samples
 from lit_genre.console import console
-from lit_genre.data.decoding.track_audio import TrackStatus
+from lit_genre.data.decoding.status import TrackStatus
 from lit_genre.data.loading.streaming import SongClips
-from lit_genre.data.metadata.audio_files import Scan, describe_left_out, find_audio
+from lit_genre.data.metadata.audio_files import Scan, describe_left_out, find_audio_files
 from lit_genre.errors import check_at_least
 
 
-class AudioFolder(LightningDataModule):
-    """A folder with audio files, or one file: heard from beginning to end in clips, as a test hears its tracks.
+class PredictDataModule(LightningDataModule):
+    """A folder with audio files, or one file, read as clips that cover each file, like the tracks of a test.
 
-    Any format that libsndfile or FFmpeg decodes; any length; folders within, too. Files that are left out by their
-    names are reported at the beginning, files that cannot be read at the end. `lit-genre classify` does the same in
-    fewer words.
+    Reads any format that libsndfile or FFmpeg decodes, of any length, in all subfolders. Files that are left out by
+    their names are reported at the beginning, and files that cannot be read at the end. `lit-genre classify` does the
+    same with a shorter command.
 
     Args:
         path: The folder or file.
-        sample_rate: Hz. From the command line it follows model.sample_rate, and a value given here is overwritten.
+        sample_rate: Sample rate, Hz. From the command line it follows model.sample_rate, and a value given here is
+            overwritten.
         clip_seconds: Length of a clip, s; null for 30 s. From the command line it follows model.clip_seconds, and a
             value given here is overwritten.
-        batch_size: Clips in a batch.
-        num_workers: Threads that decode; null for one a core.
+        batch_size: Number of clips in a batch.
+        num_workers: Number of threads that decode; null for one per core.
+
+    Attributes:
+        failures: Why files could not be read, by position in `files`; filled during the prediction.
+        statuses: How much of each file was decoded, by position; filled during the prediction.
+        seconds: Lengths of the files, s, by position; filled during the prediction.
 
     Raises:
         LitGenreError: There is no such path, or no audio in it.
@@ -55,18 +61,20 @@ class AudioFolder(LightningDataModule):
 
     @cached_property
     def files(self) -> list[Path]:
-        """The files, in the order of their numbers in the predictions."""
+        """The files, in the order of their positions in the predictions."""
         return self._scan.files
 
     @cached_property
     def _scan(self) -> Scan:
-        return find_audio([self.path])
+        # Scanned once, so that the list of files cannot change during the prediction.
+        return find_audio_files([self.path])
 
     def predict_dataloader(self) -> DataLoader[Batch]:
-        """Serve clips that cover each file; of several processes each has files of its own."""
+        """Return batches of clips that cover each file; each of several processes reads its own files."""
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         for line in describe_left_out(self._scan.left_out) if rank == 0 else []:
             console.print(line)
+        # With fewer files than processes, some processes repeat a file, because each must take part.
         positions = range(rank, len(self.files), world_size) or [rank % len(self.files)]
         clips = SongClips(
             self.files,
@@ -79,4 +87,5 @@ class AudioFolder(LightningDataModule):
             statuses=self.statuses,
             seconds=self.seconds,
         )
+        # The stream yields whole batches, and decodes in threads of its own.
         return DataLoader(clips, batch_size=None)

@@ -75,7 +75,7 @@ def _scan(data: mmap.mmap, end: int) -> MP3Frames | None:
     while position + 4 <= end:
         frame = _FRAMES.get(data[position : position + 3])
         # Any bytes may look like one frame.
-        if frame is not None and (_is_alike(frame, last) or _is_followed(data, position, frame, end)):
+        if frame is not None and (frame is last or _is_alike(frame, last) or _is_followed(data, position, frame, end)):
             if first is None:
                 first, is_contiguous = (position, frame), not interrupted
             elif interrupted or frame.sample_rate != first[1].sample_rate:

@@ -108,5 +108,6 @@ def to_int16(waveform: NDArray[np.float32]) -> NDArray[np.int16]:
     Returns:
         Shape (t,), full scale 32768.
     """
-    np.multiply(waveform, INT16_SCALE, out=waveform)
+    with np.errstate(over="ignore"):  # Infinity is clipped as any other sample beyond full scale.
+        np.multiply(waveform, INT16_SCALE, out=waveform)
     return np.rint(waveform, out=waveform).clip(-INT16_SCALE, INT16_SCALE - 1, out=waveform).astype(np.int16)

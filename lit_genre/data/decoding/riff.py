@@ -1,4 +1,4 @@
-"""Read how many bytes of samples a file of chunks declares; libsndfile says nothing where fewer are there.
+"""Read how many bytes of samples a file of chunks declares; libsndfile reports nothing where fewer are there.
 
 Reference: Microsoft and IBM, "Multimedia Programming Interface and Data Specifications 1.0", 1991 (WAV); EBU Tech 3306
 (RF64); Apple, "Audio Interchange File Format", 1989, and "Core Audio Format Specification", 2006; Sonic Foundry's W64;

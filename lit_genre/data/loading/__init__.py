@@ -1,1 +1,1 @@
-"""Clips as tensors: data sets, samplers, and streams of whole files."""
+"""Read clips of tracks as tensors: data sets, samplers, and streams of whole files."""

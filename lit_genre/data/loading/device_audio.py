@@ -1,4 +1,4 @@
-"""The training split in the accelerator's memory: a batch is an index look-up, and no PCM travels."""
+"""Hold the training split in the memory of the accelerator, so that no audio is copied for a batch."""
 
 import numpy as np
 import torch
@@ -9,29 +9,30 @@ from lit_genre.data.loading.dataset import ClipDataset
 from lit_genre.errors import LitGenreError
 
 
-class ResidentPCM:
-    """All tracks of a data set in one tensor, each at least as long as a clip.
+class DeviceAudio:
+    """Holds all tracks of a data set in one tensor, each at least as long as a clip.
 
     Args:
-        dataset: The tracks to hold.
-        device: Where to hold them.
+        dataset: The tracks.
+        device: The accelerator.
 
     Raises:
-        LitGenreError: They do not fit.
+        LitGenreError: The tracks do not fit into the memory of the device.
     """
 
     def __init__(self, dataset: ClipDataset, device: torch.device) -> None:
+        # A short track is repeated to the length of a clip, so that each look-up is one slice.
         lengths = np.maximum(dataset.n_samples, dataset.clip_samples)
         ends = lengths.cumsum()
         try:
             self._pcm = torch.empty(int(ends[-1]), dtype=torch.int16, device=device)
         except (torch.OutOfMemoryError, RuntimeError) as error:
             raise LitGenreError(
-                f"The training split has {2 * ends[-1] / 1e9:.1f} GB of PCM, which {device} has no room for: "
-                "leave data.residence at disk."
+                f"The training split has {2 * ends[-1] / 1e9:.1f} GB of PCM, more than fits into the memory of "
+                f"{device}. Set data.preload to disk."
             ) from error
         self._clip_samples = dataset.clip_samples
-        # By track_id, for that is what a batch has; such numbers may be of any size.
+        # A batch has track ids, which may be any whole numbers. A binary search finds their positions on the device.
         order = dataset.track_ids.argsort()
         self._track_ids = torch.from_numpy(dataset.track_ids[order]).to(device)
         self._offsets = torch.from_numpy((ends - lengths)[order]).to(device)
@@ -43,6 +44,15 @@ class ResidentPCM:
                 advance()
 
     def clips(self, track_id: Tensor, start: Tensor) -> Tensor:
-        """Look up clips by track and first sample, shapes (b,), as int16 PCM, shape (b, n)."""
+        """Return clips.
+
+        Args:
+            track_id: Track id of each clip, shape (b,), int64, on the device.
+            start: First sample of each clip in its track, shape (b,), int64, on the device.
+
+        Returns:
+            int16 PCM, shape (b, n), on the device.
+        """
         offset = self._offsets[torch.searchsorted(self._track_ids, track_id)]
+        # unfold returns a view: only the clips of the batch are copied.
         return self._pcm.unfold(0, self._clip_samples, 1)[offset + start]

@@ -1,14 +1,16 @@
-"""Spectrograms of clips that come again, kept on disk: on a CPU the front-end costs more than most networks.
+"""Cache the spectrograms of clips on disk: on a CPU, the front-end takes more time than most networks.
 
-A folder with `mel.float16`, a row for each clip that can be asked for, and `kept.bool`, a byte for each row: whether it
-is there. Rows are on the disk before their bytes say so: whatever moment a run is killed at, what counts as kept is
-whole. Read and written plainly, not through a memory map, for the same reason as the store.
+A cache is a folder with two files. `mel.float16` has a row for each clip. `kept.bool` has a byte for each row, which is
+1 if the row is filled. A row is forced to the disk before its byte is written, so that a killed run leaves no
+incomplete row that counts as filled. The files are read and written without a memory map, for the same reason as the
+store.
 """
 
 import errno
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -17,29 +19,33 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lit_genre.batch import Batch
 from lit_genre.console import console
-from lit_genre.data.loading.samplers import Tracks, even_starts
+from lit_genre.data.loading.samplers import Tracks, window_starts
 from lit_genre.errors import LitGenreError
 
 CLIPS_PER_COMMIT: Final = 256
-"""Clips between two forced writes to disk: at most so many are computed again after a kill."""
+"""Clips between two forced writes to disk: after a kill, at most so many are computed again."""
 
 _BYTES: Final = 2
+"""Bytes of a float16."""
 
 
 class MelCache:
-    """Keeps the spectrograms of the clips that cover the tracks of one split.
+    """Caches the spectrograms of the clips that cover the tracks of one split.
 
-    Stored as float16, so a value of -1 .. 1 is off by at most 2.5e-4, a hundredth of a decibel.
+    The values are stored as float16. A value between -1 and 1 is then off by at most 2.5e-4, 0.01 dB.
 
     Args:
         folder: Folder for the caches of all splits and front-ends.
-        name: Name of this one, for people.
-        key: All that determines the values beside the samples: decoder, front-end, sample rate.
+        name: Name of this cache, the beginning of the name of its folder.
+        key: Text that changes with everything but the samples that determines the values: decoder, front-end, sample
+            rate.
         tracks: The tracks.
-        sources: Size and time of modification of each track's file, shape (t, 2): a changed file sounds otherwise.
+        sources: Size, bytes, and time of modification, ns, of each track's file, shape (t, 2), int64. If a file
+            changes, another cache is used.
         shape: Shape of a spectrogram, (m, f).
-        overlap: Part of each other that the clips of a track share, 0 to 1.
+        overlap: Part of a clip that the next clip of the track repeats, 0 to 1.
     """
 
     def __init__(
@@ -52,6 +58,7 @@ class MelCache:
         shape: tuple[int, int],
         overlap: float = 0.0,
     ) -> None:
+        # All that determines the values is in the name of the folder, so that an outdated cache is never read.
         identity = hashlib.sha256(json.dumps([key, list(shape), tracks.clip_samples, overlap]).encode())
         for column in (tracks.track_ids, tracks.n_samples, sources):
             identity.update(column.tobytes())
@@ -65,55 +72,105 @@ class MelCache:
             for row, (track_id, start) in enumerate(
                 (track_id, start)
                 for track_id, n_samples in zip(tracks.track_ids, tracks.n_samples, strict=True)
-                for start in even_starts(int(n_samples), tracks.clip_samples, overlap)
+                for start in window_starts(int(n_samples), tracks.clip_samples, overlap)
             )
         }
         self._mel, self._flags = self.folder / "mel.float16", self.folder / "kept.bool"
+        # Rows are written at any position, for which a file must exist.
         for path in (self._mel, self._flags):
             path.touch()
-        self._kept = np.zeros(len(self._row_of), dtype=bool)
+        self._is_filled = np.zeros(len(self._row_of), dtype=bool)
         self._new: list[int] = []
         self._writes = True
 
     def read(self, track_ids: list[int], starts: list[int]) -> Tensor | None:
-        """Read the spectrograms of clips, shape (b, m, f), float16; None where one is not kept."""
-        if not self._known(self._rows(track_ids, starts)).all():
-            return None
-        return self.read_kept(track_ids, starts)[0]
+        """Read the spectrograms of clips if all of them are cached.
 
-    def read_kept(self, track_ids: list[int], starts: list[int]) -> tuple[Tensor, Tensor]:
-        """Read what is kept of the spectrograms of clips, shape (b, m, f), float16, and tell which are, shape (b,)."""
+        Args:
+            track_ids: Track id of each clip.
+            starts: First sample of each clip in its track.
+
+        Returns:
+            Spectrograms, shape (b, m, f), float16; None if one is not cached.
+        """
+        if not self._cached(self._rows(track_ids, starts)).all():
+            return None
+        return self.read_cached(track_ids, starts)[0]
+
+    def read_cached(self, track_ids: list[int], starts: list[int]) -> tuple[Tensor, Tensor]:
+        """Read those spectrograms of clips that are cached.
+
+        Args:
+            track_ids: Track id of each clip.
+            starts: First sample of each clip in its track.
+
+        Returns:
+            Spectrograms, shape (b, m, f), float16, undefined for clips that are not cached; and whether each clip is
+            cached, shape (b,), bool.
+
+        Raises:
+            LitGenreError: The file of spectrograms is too short.
+        """
         rows = self._rows(track_ids, starts)
-        kept = self._known(rows)
+        is_cached = self._cached(rows)
         mel = np.empty((len(rows), *self.shape), dtype=np.float16)
         with self._mel.open("rb", buffering=0) as file:
-            for place in np.flatnonzero(kept):
-                file.seek(rows[place] * self._row_bytes)
-                if file.readinto(mel[place].reshape(-1).view(np.uint8).data) != self._row_bytes:
-                    raise LitGenreError(f"{self._mel} has lost its end: delete that folder and run again.")
-        return torch.from_numpy(mel), torch.from_numpy(kept)
+            for position in np.flatnonzero(is_cached):
+                file.seek(rows[position] * self._row_bytes)
+                if file.readinto(mel[position].reshape(-1).view(np.uint8).data) != self._row_bytes:
+                    raise LitGenreError(f"{self._mel} is truncated. Delete its folder and run the command again.")
+        return torch.from_numpy(mel), torch.from_numpy(is_cached)
+
+    def complete(self, batch: Batch, compute: Callable[[Tensor], Tensor]) -> Tensor:
+        """Read the cached spectrograms of a batch, and compute and cache the others.
+
+        Args:
+            batch: The clips, with samples and starts.
+            compute: Front-end: from samples, shape (b, n), int16, to spectrograms, shape (b, m, f).
+
+        Returns:
+            Spectrograms, shape (b, m, f), float16, on the device of the batch.
+        """
+        assert batch.start is not None
+        mel, is_cached = self.read_cached(batch.track_id.tolist(), batch.start.tolist())
+        is_new = ~is_cached
+        with torch.no_grad():
+            computed = compute(batch.waveform[is_new.to(batch.waveform.device)])
+        self.keep(batch.track_id[is_new].tolist(), batch.start[is_new].tolist(), computed)
+        # In the precision in which it is read later, so that the result does not depend on when a run was stopped.
+        mel[is_new] = computed.half().cpu()
+        return mel.to(batch.waveform.device)
 
     def keep(self, track_ids: list[int], starts: list[int], mel: Tensor) -> None:
-        """Keep spectrograms, shape (b, m, f); a full disk ends that, and not the run."""
+        """Write spectrograms to the cache; if the disk is full, the cache stops writing and the run continues.
+
+        Args:
+            track_ids: Track id of each clip.
+            starts: First sample of each clip in its track.
+            mel: Spectrograms, shape (b, m, f), any floating-point type, on any device.
+        """
         if not self._writes:
             return
+        # Converted on the CPU in one step: writing needs contiguous bytes.
         values: NDArray[np.float16] = np.ascontiguousarray(mel.detach().to("cpu", torch.float16).numpy())
         try:
             with self._mel.open("r+b", buffering=0) as file:
                 for row, value in zip(self._rows(track_ids, starts), values, strict=True):
-                    if not self._kept[row]:
+                    if not self._is_filled[row]:
                         file.seek(row * self._row_bytes)
+                        # A nearly full disk takes a part of the row without an error.
                         if file.write(value.data) != self._row_bytes:
                             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                        self._kept[row] = True
+                        self._is_filled[row] = True
                         self._new.append(row)
         except OSError as error:
             self._give_up(error)
+        # Forcing each batch to the disk would take longer than computing it.
         if len(self._new) >= CLIPS_PER_COMMIT:
             self.commit()
 
     def commit(self) -> None:
-        """Put what is new on the disk, and then say so there; a full disk ends that, and not the run."""
+        """Force new spectrograms to the disk; if the disk is full, the cache stops writing and the run continues."""
         try:
             if self._new:
                 self._commit()
@@ -123,7 +180,7 @@ class MelCache:
     def _give_up(self, error: OSError) -> None:
         self._writes = False
         self._new.clear()
-        console.print(f"No more spectrograms are kept in {self.folder}: {error.strerror}. The run goes on.")
+        console.print(f"No more spectrograms are cached in {self.folder}: {error.strerror}. The run continues.")
 
     def _commit(self) -> None:
         with self._mel.open("r+b") as mel, self._flags.open("r+b", buffering=0) as flags:
@@ -134,13 +191,13 @@ class MelCache:
             os.fsync(flags.fileno())
         self._new.clear()
 
-    def _known(self, rows: list[int]) -> NDArray[np.bool_]:
-        """Tell which rows are kept, shape (b,)."""
-        if not self._kept[rows].all():
-            # Another process may have kept it.
+    def _cached(self, rows: list[int]) -> NDArray[np.bool_]:
+        """Return which rows are filled, shape (b,)."""
+        if not self._is_filled[rows].all():
+            # Another process may have filled them.
             flags = np.fromfile(self._flags, dtype=bool)
-            self._kept[: len(flags)] |= flags
-        return self._kept[rows]
+            self._is_filled[: len(flags)] |= flags
+        return self._is_filled[rows]
 
     def _rows(self, track_ids: list[int], starts: list[int]) -> list[int]:
         return [self._row_of[clip] for clip in zip(track_ids, starts, strict=True)]

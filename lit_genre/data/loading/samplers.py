@@ -1,4 +1,4 @@
-"""Which clips are read, in which order, by which process."""
+"""Choose which clips each process reads, and in which order."""
 
 import math
 from collections.abc import Iterator
@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DistributedSampler
 
-DENSE: Final = 0.75
-"""How much of each other the clips share that training draws from where spectrograms are kept."""
+GRID_OVERLAP: Final = 0.75
+"""Part of a clip that the next one repeats, on the grid from which training draws its clips if spectrograms are cached.
+With more overlap the clips vary more, and the cache is larger: at 0.75 it has four clips for each clip length."""
 
 
 class Clip(NamedTuple):
@@ -20,7 +21,7 @@ class Clip(NamedTuple):
 
 
 class Tracks(Protocol):
-    """What is to be known of a data set: ids and lengths of its tracks, and the length of a clip."""
+    """A data set with the ids and lengths of its tracks, shapes (t,), and the length of a clip, in samples."""
 
     track_ids: NDArray[np.int64]
     n_samples: NDArray[np.int64]
@@ -29,26 +30,27 @@ class Tracks(Protocol):
     def __len__(self) -> int: ...
 
 
-# Both are DistributedSampler by type, so that Lightning tells them the epoch and leaves the sharing to them: its own
-# repeats clips to make the shares equal.
+# Both are subclasses of DistributedSampler, so that Lightning calls set_epoch and does not replace them. Its own
+# sampler repeats clips so that all processes read equally many.
 
 
-class RandomClips(DistributedSampler[Clip]):
-    """Every track once an epoch, in random order, each from a random place.
+class RandomClipSampler(DistributedSampler[Clip]):
+    """Draws one clip of each track per epoch, in random order and from a random position.
 
-    Order and places follow from seed and epoch alone, so that a resumed run hears what an uninterrupted one would have
-    heard. Of several processes each gets its part of every batch: together they hear, step by step, what one
-    process would with a batch as large as all of theirs. Up to `world_size - 1` clips of an epoch are left out.
+    Order and positions depend only on seed and epoch, so that a resumed run reads the clips that an uninterrupted one
+    would have read. Several processes divide each batch: in each step, all together read what one process would read
+    with a batch of their total size. Up to `world_size - 1` clips of an epoch are left out.
 
     Args:
         dataset: The tracks.
-        seed: Fixes order and places.
-        batch_size: Clips in a batch of one process.
-        rank: Number of this process.
+        seed: Determines order and positions.
+        batch_size: Number of clips in a batch of one process.
+        rank: Number of this process, from 0 on.
         world_size: Number of processes.
-        weights: Probability of each track, shape (t,): an epoch draws as many clips as there are tracks, each track
-            as often as that says. None for each once.
-        even: Take the places from those of `even_starts` with `DENSE` overlap, so that clips come again.
+        weights: Probability of each track, shape (t,): an epoch draws as many clips as there are tracks, with
+            replacement. None to draw each track once.
+        on_grid: Whether to draw the positions from `window_starts` with `GRID_OVERLAP`, so that clips recur and can be
+            cached.
     """
 
     def __init__(
@@ -59,23 +61,23 @@ class RandomClips(DistributedSampler[Clip]):
         rank: int = 0,
         world_size: int = 1,
         weights: NDArray[np.float64] | None = None,
-        even: bool = False,
+        on_grid: bool = False,
     ) -> None:
         super().__init__(dataset, world_size, rank, seed=seed)  # type: ignore[arg-type]
         self.tracks = dataset
         self.batch_size = batch_size
         self.weights = weights
-        self.even = even
+        self.on_grid = on_grid
         self._skipped = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw the next order and places for this epoch, from 0 on."""
+        """Set the epoch, from 0 on, whose order and positions are drawn next."""
         if epoch != self.epoch:
             self._skipped = 0
         super().set_epoch(epoch)
 
     def skip(self, n_clips: int) -> None:
-        """Leave out the first clips of this process in this epoch: a run that stopped behind them has heard them."""
+        """Skip the first clips of this process in this epoch, which a run has read before it was stopped."""
         self._skipped = n_clips
 
     def __len__(self) -> int:
@@ -83,49 +85,50 @@ class RandomClips(DistributedSampler[Clip]):
         return whole * self.batch_size + rest // self.num_replicas
 
     def __iter__(self) -> Iterator[Clip]:
+        # A generator for each epoch: the draws do not depend on what else uses random numbers.
         random = np.random.default_rng((self.seed, self.epoch))
         n = len(self.tracks)
         positions = random.permutation(n) if self.weights is None else random.choice(n, n, p=self.weights)
         starts = self._starts(self.tracks.n_samples[positions], random.random(n))
-        ours = np.flatnonzero(self._shares() == self.rank)[self._skipped :]
-        return map(Clip, positions[ours].tolist(), starts[ours].tolist())
+        own = np.flatnonzero(self._ranks() == self.rank)[self._skipped :]
+        return map(Clip, positions[own].tolist(), starts[own].tolist())
 
-    def _shares(self) -> NDArray[np.int64]:
-        """Number the process that hears each clip of the epoch, shape (t,)."""
+    def _ranks(self) -> NDArray[np.int64]:
+        """Return the rank of the process that reads each clip of the epoch, shape (t,); `world_size` for none."""
         whole, rest = divmod(len(self.tracks), self.batch_size * self.num_replicas)
         step, within = np.divmod(np.arange(len(self.tracks)), self.batch_size * self.num_replicas)
         share = np.where(step < whole, self.batch_size, rest // self.num_replicas)
         return np.asarray(np.where(share > 0, within // np.maximum(share, 1), self.num_replicas))
 
-    def _starts(self, n_samples: NDArray[np.int64], place: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Map places, 0 to 1, in tracks to first samples, shapes (t,)."""
-        if self.even:
-            choices = [even_starts(n, self.tracks.clip_samples, DENSE) for n in n_samples.tolist()]
-            chosen = [starts[int(p * len(starts))] for p, starts in zip(place, choices, strict=True)]
-            return np.array(chosen, dtype=np.int64)
+    def _starts(self, n_samples: NDArray[np.int64], fraction: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Map random numbers, 0 to 1, to first samples in tracks, shapes (t,)."""
+        if self.on_grid:
+            choices = [window_starts(n, self.tracks.clip_samples, GRID_OVERLAP) for n in n_samples.tolist()]
+            drawn = [starts[int(number * len(starts))] for number, starts in zip(fraction, choices, strict=True)]
+            return np.array(drawn, dtype=np.int64)
         spare = np.maximum(0, n_samples - self.tracks.clip_samples)
-        return np.asarray(place * (spare + 1), dtype=np.int64)
+        return np.asarray(fraction * (spare + 1), dtype=np.int64)
 
 
-class EvenClips(DistributedSampler[Clip]):
-    """Every track by as few clips as cover it, evenly spaced from its first sample to its last.
+class EvaluationClipSampler(DistributedSampler[Clip]):
+    """Covers each track with as few clips as possible, evenly spaced from its first sample to its last.
 
-    Several processes share the tracks out, each track to one of them. A process for which none is left repeats one,
-    for all must take part; the mean over a track's clips is the same for that.
+    Each track is read by one of the processes. If there are fewer tracks than processes, some processes repeat a track,
+    because each must take part in the collective operations; the mean over the clips of a track stays the same.
 
     Args:
         dataset: The tracks.
-        rank: Number of this process.
+        rank: Number of this process, from 0 on.
         world_size: Number of processes.
     """
 
     def __init__(self, dataset: Tracks, rank: int = 0, world_size: int = 1) -> None:
         super().__init__(dataset, world_size, rank, shuffle=False)  # type: ignore[arg-type]
-        ours = range(rank, len(dataset), world_size) or [rank % len(dataset)]
+        positions = range(rank, len(dataset), world_size) or [rank % len(dataset)]
         self.clips = [
             Clip(position, int(start))
-            for position in ours
-            for start in even_starts(int(dataset.n_samples[position]), dataset.clip_samples)
+            for position in positions
+            for start in window_starts(int(dataset.n_samples[position]), dataset.clip_samples)
         ]
 
     def __len__(self) -> int:
@@ -135,16 +138,24 @@ class EvenClips(DistributedSampler[Clip]):
         return iter(self.clips)
 
 
-def even_starts(n_samples: int, clip_samples: int, overlap: float = 0.0) -> NDArray[np.int64]:
-    """Space as few clips as cover a track evenly, each sharing at least a part `overlap`, 0 to 1, with the next.
+def window_starts(n_samples: int, clip_samples: int, overlap: float = 0.0) -> NDArray[np.int64]:
+    """Return the first samples of as few evenly spaced clips as cover a track.
 
-    A remainder of less than a twentieth of a step is left out rather than heard by a whole clip more.
+    A remainder of less than a twentieth of a step is left out: a whole clip more would cost more than it adds.
 
-    >>> even_starts(1000, 400)
+    Args:
+        n_samples: Length of the track, samples.
+        clip_samples: Length of a clip, samples.
+        overlap: Least part of a clip that the next one repeats, 0 to 1.
+
+    Returns:
+        First sample of each clip, shape (w,), int64.
+
+    >>> window_starts(1000, 400)
     array([  0, 300, 600])
-    >>> even_starts(1000, 400, overlap=0.5)
+    >>> window_starts(1000, 400, overlap=0.5)
     array([  0, 200, 400, 600])
-    >>> even_starts(300, 400)
+    >>> window_starts(300, 400)
     array([0])
     """
     steps = (n_samples / clip_samples - 1) / (1 - overlap)

@@ -1,1 +1,1 @@
-"""What is known of each track: its genre, split and artist, and where its audio is."""
+"""Read the metadata of tracks: genres, splits, artists, and the paths of their audio."""

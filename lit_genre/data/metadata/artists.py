@@ -1,7 +1,7 @@
-"""Find out which tracks share an artist, whatever the spelling and whoever plays along.
+"""Find the tracks that share an artist, in any spelling and with any guests.
 
-Each name has keys, and two tracks that share a key are of one group. Too large a group costs little; an artist in two
-groups may be in training and in test, and the score is then too high.
+Each name is converted to keys, and two tracks that share a key belong to one group. A group that is too large costs
+little. An artist in two groups may be in training and in test, and the score is then optimistic.
 
 Reference: Flexer, "A Closer Look on Artist Filters for Musical Genre Classification", ISMIR 2007.
 """
@@ -18,9 +18,9 @@ _IF_KNOWN: Final = "if known: "
 """Prefix of a key that counts only if another track has the key without it."""
 
 _SHORT: Final = 3
-"""Characters that a part of a name has at least to be an artist by itself."""
+"""Least number of characters of a part of a name that is an artist by itself."""
 
-# "The Beatles" and "Beatles" are one, but "A" and "Die" may be all of a name.
+# "The Beatles" and "Beatles" are one artist, but "A" and "Die" may be a whole name.
 _ARTICLE_FIRST: Final = re.compile(r"the +(?=\S)")
 # "Beatles, The", "Ärzte, Die", "Beatles (The)".
 _ARTICLES: Final = "the|an?|die|der|das|les?|la|las|los|el|il|lo|gli|i|de|het|os|as|den|det"
@@ -33,7 +33,7 @@ _LIST: Final = re.compile(r",\s+|、")
 _SLASH: Final = re.compile(r"\s*/\s*")
 _JOINER: Final = re.compile(r"\s*[&+×]\s*|\s+[(\[]?(?:and|und|et|y|och|og|и|with|mit|avec|x)\s+")
 
-# "X & Friends", "X and his Orchestra", "X & the Band": a part of such words only names nobody.
+# "X & Friends", "X and his Orchestra", "X & the Band": a part that has only such words names no artist.
 _GENERIC: Final = frozenset(
     """
     all amici amigos amis an and band banda bands big boys brass brother brothers chamber choeur choir chor chorus co
@@ -81,9 +81,10 @@ _NOBODY_NAMES: Final = """
     原声带; 原聲帶; 影视原声; 电影原声; 无; 無; 알 수 없는 아티스트; 알 수 없음; 미상; 여러 아티스트; 다양한 아티스트;
     여러 가수; 사운드트랙
 """
-"""What programs and people write where they know no artist, or where there are many; as read by `artist_key`."""
+"""Names that programs and people write for an unknown artist, or for many artists; compared by `artist_key`."""
 
 _NUMBERED_NOBODY: Final = re.compile(r"(?:unknown|unknownartist)\d+")
+"""Key of names such as "Unknown Artist 3", which programs write for discs without metadata."""
 
 _NOBODY_IDS: Final = frozenset(
     (
@@ -103,14 +104,15 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 def artist_keys(text: str) -> frozenset[str]:
     """Return the keys of the artists that a text names.
 
-    Case, accents, quotes, hyphens, spaces, other signs and the English article do not matter. Guests and partners have
-    keys of their own; so has the whole name, which may be that of a band. Names of nobody have no key.
+    Case, accents, quotes, hyphens, spaces, other signs and the English article are ignored. Guests and partners have
+    their own keys. The whole name has a key, too, because it may be the name of a band. Names such as "Various Artists"
+    have no key.
 
     Args:
-        text: Name of an artist, or of several, separated by a semicolon.
+        text: Name of an artist, or of several, separated by semicolons.
 
     Returns:
-        The keys. One that begins with "if known: " counts only where another track has the rest of it as its key: a
+        The keys. A key that begins with "if known: " counts only if another track has the rest of it as its key: a
         single word between "&" or commas is as often a part of a band's name, or a first name, as an artist.
 
     >>> sorted(artist_keys("The Beatles")) == sorted(artist_keys("beatles, the"))
@@ -141,7 +143,7 @@ def _partner_keys(name: str) -> set[str]:
     if len(parts) == 1:
         return set()
     keys = {_part_key(part, is_partner=True) for part in (*items, *parts)}
-    if len(items) == len(parts) == 2:  # "Bach, Johann Sebastian"
+    if len(items) == len(parts) == 2:  # As in "Bach, Johann Sebastian".
         keys.add(artist_key(f"{items[1]} {items[0]}"))
     return keys
 
@@ -151,13 +153,13 @@ def _part_key(part: str, is_partner: bool = False) -> str:
     key = artist_key(part)
     if all(word in _GENERIC or word.isdecimal() for word in words):
         return ""
-    # AC/DC is of such short parts, too; and Simon & Garfunkel, or Earth, Wind & Fire, are bands of single words.
+    # AC/DC has such short parts, too, and Simon & Garfunkel or Earth, Wind & Fire are names of single words.
     is_vague = (len(key) < _SHORT and key.isascii()) or (is_partner and len(words) == 1)
     return f"{_IF_KNOWN}{key}" if is_vague else key
 
 
 def artist_key(name: str) -> str:
-    """Return one key for all spellings of one name: its letters and digits; its signs, where it has no others.
+    """Return one key for all spellings of one name: its letters and digits, or its signs if it has no letters.
 
     >>> artist_key("Guns N’ Roses"), artist_key("Guns N' Roses "), artist_key("!!!")
     ('gunsnroses', 'gunsnroses', '!!!')
@@ -167,20 +169,20 @@ def artist_key(name: str) -> str:
         name = f"{article[2]} {article[1]}"
     if article := _ARTICLE_FIRST.match(name):
         name = name[article.end() :]
-    # "&" and "and" are the same; so are letters with and without the accents of Latin, Greek and Cyrillic.
+    # "&" and "and" are equal; so are letters with and without accents in Latin, Greek and Cyrillic.
     name = unicodedata.normalize("NFKD", re.sub(r"\s+(?:and|und|et|y)\s+", "&", name))
-    # "Unit 1-11" is not "Unit 11-1".
+    # A mark between digits keeps "Unit 1-11" and "Unit 11-1" apart.
     name = re.sub(r"(?<=\d)[^\w,.]+(?=\d)", "\0", name)
     return unicodedata.normalize("NFKC", "".join(filter(_counts, name))) or "".join(name.split())
 
 
 def _counts(char: str) -> bool:
-    """Return whether a character of a name matters: letters, digits, and the marks of scripts that need them."""
+    """Check whether a character belongs to a key: letters, digits, and combining marks of scripts that need them."""
     return char.isalnum() or char == "\0" or (unicodedata.category(char)[0] == "M" and char > "\u036f")
 
 
 def is_nobody(text: str) -> bool:
-    """Return whether a text names no artist, such as "Unknown Artist", "[various]", "V.A." and "-"."""
+    """Check whether a text names no artist, such as "Unknown Artist", "[various]", "V.A." and "-"."""
     key = artist_key(text)
     return not key.strip("-–—_.") or key in _NOBODY or bool(_NUMBERED_NOBODY.fullmatch(key))
 
@@ -189,12 +191,14 @@ _NOBODY: Final = frozenset(artist_key(name) for name in _NOBODY_NAMES.split(";")
 
 
 def id_keys(text: str) -> frozenset[str]:
-    """Return the keys of the MusicBrainz artist ids in a text, without those of nobody."""
+    """Return the keys of the MusicBrainz artist ids in a text, without ids such as that of "Various Artists"."""
     return frozenset(f"mbid:{uuid}" for uuid in _UUID.findall(text.casefold()) if uuid not in _NOBODY_IDS)
 
 
 def group_by_keys(keys: Sequence[frozenset[str]]) -> list[str]:
-    """Group tracks that share a key, themselves or by way of others.
+    """Group tracks that share a key, directly or through other tracks.
+
+    The groups are the connected components of the graph of tracks and keys.
 
     Args:
         keys: Keys of each track, as `artist_keys` and `id_keys` return them.
@@ -205,15 +209,16 @@ def group_by_keys(keys: Sequence[frozenset[str]]) -> list[str]:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    known = {key for of_track in keys for key in of_track if not key.startswith(_IF_KNOWN)}
-    resolved = [sorted({key.removeprefix(_IF_KNOWN) for key in of_track} & known) for of_track in keys]
+    known = {key for track_keys in keys for key in track_keys if not key.startswith(_IF_KNOWN)}
+    resolved = [sorted({key.removeprefix(_IF_KNOWN) for key in track_keys} & known) for track_keys in keys]
     columns = {key: column for column, key in enumerate(sorted(known), start=len(keys))}
-    rows = np.repeat(np.arange(len(keys)), [len(of_track) for of_track in resolved])
-    edges = np.array([columns[key] for of_track in resolved for key in of_track], dtype=np.int64)
+    rows = np.repeat(np.arange(len(keys)), [len(track_keys) for track_keys in resolved])
+    edges = np.array([columns[key] for track_keys in resolved for key in track_keys], dtype=np.int64)
     n_nodes = len(keys) + len(columns)
     graph = coo_array((np.ones(len(edges)), (rows, edges)), shape=(n_nodes, n_nodes))
     _, labels = connected_components(graph, directed=False)
     names: dict[int, str] = {}
-    for key, column in columns.items():  # In alphabetical order: the first one of a group names it.
+    # In alphabetical order: the first key of a group is its name.
+    for key, column in columns.items():
         names.setdefault(int(labels[column]), key)
-    return [names[int(label)] if of_track else "" for label, of_track in zip(labels, resolved, strict=False)]
+    return [names[int(label)] if track_keys else "" for label, track_keys in zip(labels, resolved, strict=False)]

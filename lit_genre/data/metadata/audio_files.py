@@ -1,4 +1,4 @@
-"""A user's own audio files, found in folders, and named so that a person can read it, whatever their names are."""
+"""Find the audio files in folders, and report files that were left out or could not be read."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from stat import S_ISREG
 from typing import Final, NoReturn
 
 from lit_genre.console import console
-from lit_genre.data.decoding.track_audio import TrackStatus
+from lit_genre.data.decoding.status import TrackStatus
 from lit_genre.errors import LitGenreError
 from lit_genre.text import one_line
 
@@ -23,8 +23,8 @@ SUFFIXES: Final = frozenset(
     .thd .truehd .ts .tta .vob .voc .vqf .w64 .wav .wave .weba .webm .wma .wmv .wsd .wv .xa
     """.split()  # noqa: SIM905
 )
-"""Of the files that are taken from a folder; files that are named may be called anything. Not among them: music with
-digital rights management (.aax, .m4p), which nobody decodes, notes instead of sound (.mid, .mod), play lists (.m3u)."""
+"""Suffixes of the files that are taken from a folder; a file that the user names may have any name. Not included: music
+with digital rights management (.aax, .m4p), which cannot be decoded, notes (.mid, .mod) and play lists (.m3u)."""
 
 _SYSTEM_FOLDERS: Final = frozenset(
     (
@@ -47,7 +47,7 @@ _SYSTEM_FOLDERS: Final = frozenset(
         "#snapshot",
     )
 )
-"""Folders, in lower case, in which systems and network disks keep what was deleted, or copies and previews."""
+"""Folders, in lower case, in which systems and network disks keep deleted files, copies and previews."""
 
 HIDDEN: Final = "hidden, or in a hidden folder"
 SYSTEM: Final = "in a folder of the system, such as its trash"
@@ -57,10 +57,11 @@ NO_FILE: Final = "not a file, but a device or the like"
 LeftOut = Counter[tuple[str, str]]
 """Number of files that a scan left out, by the reason and their suffix, such as (HIDDEN, ".mp3")."""
 
-_LISTED: Final = 8
+_MAX_SHOWN: Final = 8
+"""Files or kinds of files that a message names."""
 
 SOME_UNREADABLE: Final = 3
-"""Exit status where some files could not be read, and the others were answered."""
+"""Exit status if some files could not be read, and the others were predicted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,70 +69,78 @@ class Scan:
     """The audio files that were found, and those that were left out.
 
     Attributes:
-        files: Files that were named, and audio files in folders that were named and in the folders within.
-        left_out: How many files in these folders were left out, and why.
+        files: Files that the user named, and audio files in the folders that the user named and in their subfolders.
+        left_out: Number of files in these folders that were left out, by reason and suffix.
     """
 
     files: list[Path]
     left_out: LeftOut
 
 
-def find_audio(paths: Iterable[Path]) -> Scan:
-    """List the files that are named, and those with sound in the folders that are named and in the folders within.
+def find_audio_files(paths: Iterable[Path]) -> Scan:
+    """Find audio files, at least one.
 
     Hidden files and folders, whose names begin with a dot, and folders of the system are left out at every depth, but a
-    file or a folder that is named itself is read. Links are followed; each folder is looked through once.
+    file or folder in `paths` itself is read. Links are followed; each folder is scanned once.
+
+    Args:
+        paths: Files, which may have any name, and folders, which are scanned with their subfolders.
 
     Raises:
-        LitGenreError: There is no such file or folder, or there is no audio in them; says what there is instead.
+        LitGenreError: There is no such file or folder, or there is no audio in them.
     """
     paths = list(paths)
-    found = scan(paths)
-    if not found.files:
-        instead = "".join(f" {line}." for line in describe_left_out(found.left_out))
+    result = scan(paths)
+    if not result.files:
+        left_out = "".join(f" {line}." for line in describe_left_out(result.left_out))
         raise LitGenreError(
             f"{', '.join(map(readable, paths))}: no audio in it, by the names of the files "
-            f"({', '.join(sorted(SUFFIXES))}).{instead} A file that is named itself is read whatever its name."
+            f"({', '.join(sorted(SUFFIXES))}).{left_out} A file that you name itself is read whatever its name."
         )
-    return found
+    return result
 
 
 def scan(paths: Iterable[Path]) -> Scan:
-    """Find audio files as `find_audio` does, in folders that may have none.
+    """Find audio files as `find_audio_files` does; the result may be empty.
+
+    Args:
+        paths: Files, which may have any name, and folders, which are scanned with their subfolders.
 
     Raises:
         LitGenreError: There is no such file or folder.
     """
-    found: dict[Path, None] = {}
+    # A dict keeps the order and holds each file once.
+    files: dict[Path, None] = {}
     left_out: LeftOut = Counter()
     seen: set[tuple[int, int]] = set()
     for path in paths:
         if path.is_dir():
-            found |= dict.fromkeys(_walk(path, seen, left_out))
+            files |= dict.fromkeys(_walk(path, seen, left_out))
         elif path.is_file():
-            found[path] = None
+            files[path] = None
         else:
             raise LitGenreError(f"There is no file or folder {readable(path)}.")
-    return Scan(list(found), left_out)
+    return Scan(list(files), left_out)
 
 
 def describe_left_out(left_out: LeftOut) -> list[str]:
-    """Return one line for each reason, such as "Left out: 12 files, hidden, or in a hidden folder (12 .mp3)"."""
+    """Return a message for each reason, such as "Left out: 12 files, hidden, or in a hidden folder (12 .mp3)"."""
     by_reason: dict[str, Counter[str]] = defaultdict(Counter)
     for (reason, suffix), count in left_out.items():
         by_reason[reason][suffix] += count
     lines = []
+    # Sorted, so that the same folder always gives the same messages.
     for reason, suffixes in sorted(by_reason.items()):
         counts = sorted(suffixes.items(), key=lambda item: (-item[1], item[0]))
-        some = ", ".join(f"{count:,} {suffix or 'without a suffix'}" for suffix, count in counts[:_LISTED])
-        more = f" and {len(counts) - _LISTED:,} other kinds" if len(counts) > _LISTED else ""
+        some = ", ".join(f"{count:,} {suffix or 'without a suffix'}" for suffix, count in counts[:_MAX_SHOWN])
+        more = f" and {len(counts) - _MAX_SHOWN:,} other kinds" if len(counts) > _MAX_SHOWN else ""
         number = suffixes.total()
         lines.append(f"Left out: {number:,} file{'s' * (number != 1)}, {reason} ({some}{more})")
     return lines
 
 
 def reason_to_leave_out(name: str) -> str:
-    """Return why a file or folder within another is left out by its name; "" for one that is not."""
+    """Return why a file or folder within another is left out by its name, "" if it is not left out."""
     # Names of artists begin with several dots: "...And You Will Know Us by the Trail of Dead".
     if name.startswith(".") and not name.startswith(".."):
         return HIDDEN
@@ -144,6 +153,7 @@ def _walk(root: Path, seen: set[tuple[int, int]], left_out: LeftOut) -> Iterator
         root, onerror=lambda error: unreadable.append(Path(error.filename)), followlinks=True
     ):
         status = os.stat(folder)
+        # A link may lead to a parent folder: without this check the walk would not end.
         if (status.st_dev, status.st_ino) in seen:
             subfolders.clear()
             continue
@@ -163,13 +173,19 @@ def _walk(root: Path, seen: set[tuple[int, int]], left_out: LeftOut) -> Iterator
                 left_out[reason, suffix] += 1
             elif is_audio:
                 yield path
-    # To be reported with the files that cannot be read.
+    # Folders that cannot be opened are reported with the files that cannot be read.
     yield from unreadable
 
 
 def count_audio(folder: Path, reason: str, left_out: LeftOut) -> None:
-    """Count the audio files in a folder that is left out; what else is in it does not matter to anyone."""
-    # A hidden link may lead to music that is found elsewhere.
+    """Count the audio files in a folder that is left out.
+
+    Args:
+        folder: The folder.
+        reason: Why it is left out.
+        left_out: The counts, which are increased.
+    """
+    # A hidden link may lead to music that is read elsewhere.
     if not folder.is_symlink():
         for _, _, names in os.walk(folder):
             suffixes = [Path(name).suffix.lower() for name in names]
@@ -177,7 +193,7 @@ def count_audio(folder: Path, reason: str, left_out: LeftOut) -> None:
 
 
 def _is_regular(path: Path) -> bool:
-    """Tell a file, or a link that leads nowhere, which is to be reported, from what never ends."""
+    """Check that a path is not a device or a pipe, whose content may never end; a broken link is reported later."""
     try:
         return S_ISREG(path.stat().st_mode)
     except OSError:
@@ -185,29 +201,37 @@ def _is_regular(path: Path) -> bool:
 
 
 def readable(path: str | os.PathLike[str]) -> str:
-    """Write a path so that it can be printed on one line, whatever bytes are in it."""
+    """Return a path as printable text on one line, whatever bytes are in it."""
     return one_line(os.fspath(path))
 
 
 def report_incomplete(files: Sequence[Path], statuses: Mapping[int, TrackStatus], seconds: Mapping[int, float]) -> None:
-    """Print which files could be decoded in part only.
+    """Print the files that could be decoded only in part.
 
     Args:
         files: All files.
-        statuses: How much of a file was decoded, by its position.
-        seconds: Length of what was decoded, by position.
+        statuses: How much of a file was decoded, by its position in `files`.
+        seconds: Length of the decoded audio, s, by position.
     """
     damaged = sorted(position for position, status in statuses.items() if status.kind != "complete")
     if damaged:
-        console.print(f"{len(damaged):,} of {len(files):,} files are not whole; what could be decoded was used:")
-        for position in damaged[:_LISTED]:
+        console.print(f"{len(damaged):,} of {len(files):,} files are incomplete; the decoded part was used:")
+        for position in damaged[:_MAX_SHOWN]:
             console.print(f"  {readable(files[position])}: {statuses[position].describe(seconds[position])}")
-        if len(damaged) > _LISTED:
-            console.print(f"  and {len(damaged) - _LISTED:,} more")
+        if len(damaged) > _MAX_SHOWN:
+            console.print(f"  and {len(damaged) - _MAX_SHOWN:,} more")
 
 
 def report_unreadable(files: Sequence[Path], failures: dict[int, str]) -> NoReturn:
-    """Print which files could not be read, and why, and end the program with the status that says so."""
+    """Print the files that could not be read, and end the program with a status other than 0.
+
+    Args:
+        files: All files.
+        failures: Why a file could not be read, by its position in `files`.
+
+    Raises:
+        SystemExit: Always, with status 1 if no file could be read, and else `SOME_UNREADABLE`.
+    """
     console.print(f"{len(failures):,} of {len(files):,} files could not be read:")
     for position, reason in sorted(failures.items()):
         console.print(f"  {readable(files[position])}: {reason}")

@@ -1,8 +1,8 @@
-"""FMA's own metadata, read as it is distributed: tracks.csv to `Track` records.
+"""Read the tracks of FMA from tracks.csv, the file of its metadata archive.
 
-The file has three header lines (group, field, index name), 52 columns and 106,574 rows; the biographies make
-up most of its 260 MB, so only the columns below are kept. Subsets nest: each row carries the *smallest*
-subset it belongs to, so medium is the rows marked small and those marked medium.
+The file has three header lines (group, field, index name), 52 columns and 106,574 rows. Biographies make up most of its
+260 MB, so only the columns below are kept. Subsets are nested: each row has the *smallest* subset that the track is in,
+so medium consists of the rows marked small and those marked medium.
 
 Reference: Defferrard et al., "FMA: A Dataset for Music Analysis", ISMIR 2017.
 """
@@ -22,7 +22,7 @@ from lit_genre.errors import LitGenreError
 
 Subset = Literal["small", "medium", "large", "full"]
 
-_SPLIT_OF_FMA: Final[dict[str, Split]] = {"training": "train", "validation": "val", "test": "test"}
+_SPLITS_BY_NAME: Final[dict[str, Split]] = {"training": "train", "validation": "val", "test": "test"}
 _COLUMNS: Final = {
     ("set", "split"): "split",
     ("set", "subset"): "subset",
@@ -31,16 +31,17 @@ _COLUMNS: Final = {
     ("artist", "id"): "artist_id",
     ("artist", "name"): "artist",
 }
+# Not in tables that users write themselves in FMA's layout.
 _OPTIONAL: Final = {("track", "genres"): "genres", ("album", "id"): "album_id"}
 _NUMBERS: Final = {"track_id": r"[0-9]{1,9}", "artist_id": r"-?[0-9]{1,9}", "album_id": r"-?[0-9]{1,9}"}
-_SHOWN: Final = 40
-"""Characters of a wrong line that an error shows."""
+_MAX_SHOWN: Final = 40
+"""Characters of a wrong line that an error message shows."""
 
 _GENRE_IDS: Final = re.compile(r"\[([0-9]{1,9}(, *[0-9]{1,9})*)?\]")
 
 
 def clip_path(root: Path, subset: Subset, track_id: int) -> Path:
-    """Tell where FMA's archive of a subset puts the audio of a track.
+    """Return the audio file of a track, at the path that FMA's archive of a subset has.
 
     >>> clip_path(Path("data"), "small", 2).as_posix()
     'data/fma_small/000/000002.mp3'
@@ -50,7 +51,7 @@ def clip_path(root: Path, subset: Subset, track_id: int) -> Path:
 
 
 def tracks_path(root: Path) -> Path:
-    """Tell where FMA's metadata has the tracks."""
+    """Return the path of tracks.csv in a folder with FMA's metadata."""
     return root / "fma_metadata" / "tracks.csv"
 
 
@@ -58,14 +59,13 @@ def load_tracks(root: Path, subset: Subset = "small") -> list[Track]:
     """Read the tracks of a subset, in the order of their ids.
 
     Args:
-        root: Folder that holds `fma_metadata/tracks.csv`, and `genres.csv` beside it.
-        subset: "small" (8,000 tracks, 8 balanced genres), "medium" (25,000 tracks, 16 genres; holds small), "large"
-            (106,574 tracks, 161 genres; holds medium) or "full" (the same tracks, untrimmed).
+        root: Folder that has `fma_metadata/tracks.csv` and `fma_metadata/genres.csv`.
+        subset: "small" (8,000 tracks, 8 balanced genres), "medium" (25,000 tracks, 16 genres; contains small), "large"
+            (106,574 tracks, 161 genres; contains medium) or "full" (the tracks of large in their whole length).
 
     Raises:
-        LitGenreError: The file is not there or no text, or lacks a header line, a column or rows; or a row has an
-            unknown split, subset or genre, an id that another has, a number that is none, or, in small and medium, no
-            genre_top.
+        LitGenreError: The file does not exist, is not text, or has no header line, column or rows; or a row has an
+            unknown split, subset or genre, a duplicate id, an invalid number, or, in small and medium, no genre_top.
     """
     path = tracks_path(root)
     genres = load_genres(root) if genres_path(root).exists() else None
@@ -73,13 +73,14 @@ def load_tracks(root: Path, subset: Subset = "small") -> list[Track]:
     names = get_args(Subset)
     _check(table, path, f"a subset other than {', '.join(names)}", "subset", ~table["subset"].isin(names))
     _check(table, path, "an id that another row has", "title", pd.Series(table.index.duplicated(), table.index))
+    # Rows are checked after the selection: large has rows without genre_top, which is no error there.
     table = table[table["subset"].isin(names[: names.index(subset) + 1])].sort_index()
     _check_rows(table, path, genres)
     rows: Any = table.itertuples()
     return [
         Track(
             int(row.Index),
-            _SPLIT_OF_FMA[row.split],
+            _SPLITS_BY_NAME[row.split],
             row.genre_top,
             _titles(row.genres, genres),
             row.title,
@@ -105,11 +106,12 @@ def _read_columns(path: Path) -> pd.DataFrame:
                 "(group, field, track_id). Fetch fma_metadata.zip again."
             )
         _check_index_names(index_names, path)
-        wanted = _COLUMNS | {column: name for column, name in _OPTIONAL.items() if column in columns}
-        positions = {0: "track_id"} | {columns.index(column): name for column, name in wanted.items()}
-        # As wide as the header says: by themselves, pandas would take the width of the first row, which may be cut.
+        columns_to_read = _COLUMNS | {column: name for column, name in _OPTIONAL.items() if column in columns}
+        positions = {0: "track_id"} | {columns.index(column): name for column, name in columns_to_read.items()}
+        # As many columns as the header has: pandas would take the number from the first row, which may be truncated.
         names: Any = range(len(columns))
         table = pd.read_csv(
+            # All fields as text: pandas would read the title "NA" as a missing value.
             path, skiprows=3, header=None, names=names, usecols=list(positions), index_col=False, dtype=str,
             keep_default_na=False,
         )  # fmt: skip
@@ -118,6 +120,7 @@ def _read_columns(path: Path) -> pd.DataFrame:
     if table.empty:
         raise LitGenreError(f"{path} has no rows. Fetch fma_metadata.zip again.")
     table = table.rename(columns=positions)
+    # Tables without these columns have no genres for the multilabel task, and no albums.
     table["genres"] = table.get("genres", "[]")
     table["album_id"] = table["album_id"].replace("", "-1") if "album_id" in table else "-1"
     for name, pattern in _NUMBERS.items():
@@ -133,27 +136,27 @@ def _read_columns(path: Path) -> pd.DataFrame:
 
 
 def _check_index_names(row: list[str], path: Path) -> None:
-    """Refuse a table whose third line is not the third header line: as a header, its first track would be lost.
+    """Refuse a table whose third line is not the third header line: its first track would be taken for a header.
 
-    pandas leaves that line out when it writes a table whose index has no name.
+    pandas does not write that line if the index of the table has no name.
     """
     if not row or row[0].strip().isdecimal() or any(row[1:]):
         raise LitGenreError(
-            f"{path} lacks its third header line, which holds track_id and empty fields: line 3 is "
-            f"{','.join(row)[:_SHOWN]!r}. Insert the line track_id,,, before it, or fetch fma_metadata.zip again."
+            f"{path} lacks its third header line, which has track_id and empty fields: line 3 is "
+            f"{','.join(row)[:_MAX_SHOWN]!r}. Insert the line track_id,,, before it, or fetch fma_metadata.zip again."
         )
 
 
 def _check_rows(table: pd.DataFrame, path: Path, genres: Genres | None) -> None:
-    split, genre_top, listed = table["split"], table["genre_top"], table["genres"]
+    split, genre_top, genre_lists = table["split"], table["genre_top"], table["genres"]
     check = partial(_check, table, path)
-    check(f"a split other than {', '.join(_SPLIT_OF_FMA)}", "split", ~split.isin(list(_SPLIT_OF_FMA)))
+    check(f"a split other than {', '.join(_SPLITS_BY_NAME)}", "split", ~split.isin(list(_SPLITS_BY_NAME)))
     check("no genre_top", "genre_top", (genre_top == "") & table["subset"].isin(["small", "medium"]))
-    check("genres that are no list of numbers", "genres", ~listed.str.fullmatch(_GENRE_IDS))
+    check("genres that are no list of numbers", "genres", ~genre_lists.str.fullmatch(_GENRE_IDS))
     if genres is not None:
         known = {str(genre_id) for genre_id in genres.titles}
-        unknown = [text for text in set(listed) if not known.issuperset(_ids(text))]
-        check("a genre that genres.csv does not have", "genres", listed.isin(unknown))
+        unknown = [text for text in set(genre_lists) if not known.issuperset(_ids(text))]
+        check("a genre that genres.csv does not have", "genres", genre_lists.isin(unknown))
         check("a genre_top that is no root in genres.csv", "genre_top", ~genre_top.isin(["", *genres.roots]))
 
 
@@ -166,9 +169,9 @@ def _check(table: pd.DataFrame, path: Path, fault: str, column: str, rows: "pd.S
         )
 
 
-def _ids(listed: str) -> Iterable[str]:
-    return re.findall(r"\d+", listed)
+def _ids(genre_list: str) -> Iterable[str]:
+    return re.findall(r"\d+", genre_list)
 
 
-def _titles(listed: str, genres: Genres | None) -> tuple[str, ...]:
-    return tuple(sorted(genres.with_ancestors(map(int, _ids(listed))))) if genres else ()
+def _titles(genre_list: str, genres: Genres | None) -> tuple[str, ...]:
+    return tuple(sorted(genres.with_ancestors(map(int, _ids(genre_list))))) if genres else ()

@@ -1,4 +1,4 @@
-"""FMA's genres.csv: 163 genres in a forest of 16 roots, where a genre implies its ancestors."""
+"""Read FMA's genres.csv: 163 genres in 16 trees, where a genre implies its ancestors."""
 
 import codecs
 from collections.abc import Iterable
@@ -20,6 +20,7 @@ _PATTERNS: Final = {
     "title": (r"(?s).*\S.*", "a title"),
 }
 _BLOCK: Final = 1 << 20
+"""Bytes that are checked at a time: tracks.csv has 260 MB."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Genres:
     """Titles and parents of genres.
 
     Attributes:
-        path: The file they were read from, for messages.
+        path: The file that they were read from, for messages.
         titles: Title of each genre id.
         parents: Parent of each genre id, 0 for a root.
     """
@@ -42,13 +43,17 @@ class Genres:
         return {self.titles[genre_id] for genre_id, parent in self.parents.items() if parent == _ROOT}
 
     def with_ancestors(self, genre_ids: Iterable[int]) -> set[str]:
-        """Titles of genres and of all that they imply: Punk is Rock.
+        """Return the titles of genres and of all their ancestors: Punk implies Rock.
+
+        Args:
+            genre_ids: Ids of the genres.
 
         Raises:
             KeyError: There is no such genre.
         """
         implied: set[int] = set()
         for genre_id in genre_ids:
+            # Stops at an ancestor that is already included.
             while genre_id != _ROOT and genre_id not in implied:
                 implied.add(genre_id)
                 genre_id = self.parents[genre_id]
@@ -56,7 +61,7 @@ class Genres:
 
 
 def genres_path(root: Path) -> Path:
-    """Tell where FMA's metadata has the genres."""
+    """Return the path of genres.csv in a folder with FMA's metadata."""
     return root / "fma_metadata" / "genres.csv"
 
 
@@ -64,23 +69,25 @@ def load_genres(root: Path) -> Genres:
     """Read the genres.
 
     Args:
-        root: Folder that holds `fma_metadata/genres.csv`.
+        root: Folder that has `fma_metadata/genres.csv`.
 
     Raises:
-        LitGenreError: The file is not there or no text, or has no such columns or no rows; or a row has no id or no
-            title, one that another has, a parent that is not there, or itself among its ancestors.
+        LitGenreError: The file does not exist, is not text, or has no such columns or no rows; or a row has no id or no
+            title, a duplicate of one, a parent that does not exist, or itself among its ancestors.
     """
     path = genres_path(root)
     try:
         check_text(path)
+        # index_col=False: a row with more fields than columns must not shift its values.
         table = pd.read_csv(path, usecols=_COLUMNS, index_col=False, dtype=str, keep_default_na=False)
     except (ValueError, OSError) as error:
         raise LitGenreError(f"{path} cannot be read: {error}. Fetch fma_metadata.zip again.") from error
-    for column, (pattern, needed) in _PATTERNS.items():
+    # Line numbers in messages: the header is line 1, so row 0 is line 2.
+    for column, (pattern, expected) in _PATTERNS.items():
         fits = table[column].str.fullmatch(pattern)
         if not fits.all():
             row = int((~fits).to_numpy().argmax())
-            raise LitGenreError(f"{path}, line {row + 2}: {column} is {table[column].iloc[row]!r}, not {needed}.")
+            raise LitGenreError(f"{path}, line {row + 2}: {column} is {table[column].iloc[row]!r}, not {expected}.")
     if table.empty:
         raise LitGenreError(f"{path} has no rows. Fetch fma_metadata.zip again.")
     for column in ("genre_id", "title"):
@@ -95,31 +102,36 @@ def load_genres(root: Path) -> Genres:
         dict(zip(ids, table["title"], strict=True)),
         dict(zip(ids, map(int, table["parent"]), strict=True)),
     )
+    # A cycle of parents would make with_ancestors endless.
     for genre_id in ids:
         _check_ancestors(genres, genre_id)
     return genres
 
 
 def _check_ancestors(genres: Genres, genre_id: int) -> None:
-    passed, place = {genre_id}, genre_id
-    while (place := genres.parents[place]) != _ROOT:
-        if place not in genres.parents or place in passed:
-            fault = "is its own ancestor" if place in passed else f"has the ancestor {place}, which is not there"
+    visited, ancestor = {genre_id}, genre_id
+    while (ancestor := genres.parents[ancestor]) != _ROOT:
+        if ancestor not in genres.parents or ancestor in visited:
+            fault = "is its own ancestor" if ancestor in visited else f"has the ancestor {ancestor}, which is not there"
             raise LitGenreError(f"{genres.path}: genre {genre_id}, {genres.titles[genre_id]}, {fault}.")
-        passed.add(place)
+        visited.add(ancestor)
 
 
 def check_text(path: Path) -> None:
-    """Refuse a table that holds what is no text, in whichever column.
+    """Check that a file is UTF-8 text without zero bytes.
 
-    Where a disk has lost a block, what comes back are zeros: the rows in it would be gone without a word.
+    If a disk has lost a block, it returns zeros, and the rows in that block would be missing without an error.
+
+    Args:
+        path: The file.
 
     Raises:
-        LitGenreError: It is not UTF-8, or has a zero byte; says in which line.
-        OSError: It cannot be read.
+        LitGenreError: The file is not UTF-8, or has a zero byte; the message has the number of the line.
+        OSError: The file cannot be read.
     """
     decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
     with path.open("rb") as file:
+        # The empty block at the end shows a character that is truncated.
         for block in chain(iter(partial(file.read, _BLOCK), b""), [b""]):
             try:
                 decoder.decode(block, final=not block)

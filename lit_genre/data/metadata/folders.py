@@ -1,4 +1,4 @@
-"""A folder of music with one folder in it for each genre, and the artists in the tags of the files."""
+"""Scan a folder of music with one folder for each genre, and read artists from the tags of the files."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from lit_genre.data.metadata.audio_files import (
     reason_to_leave_out,
     scan,
 )
-from lit_genre.data.metadata.manifest import MIN_GENRES, Song, place_in
+from lit_genre.data.metadata.manifest import MIN_GENRES, Song, relative_path
 from lit_genre.data.metadata.tags import Tags, read_tags
 from lit_genre.errors import LitGenreError
 
@@ -23,61 +23,71 @@ NO_GENRE: Final = "not in a genre's folder"
 
 
 class Untagged(NamedTuple):
-    """Why the artists of songs are not known.
+    """Why the artists of songs are unknown.
 
     Attributes:
-        n_without: Number of songs that have no tag of an artist.
+        n_without: Number of songs without an artist tag.
         n_unreadable: Number of songs that cannot be read.
-        names_of_nobody: What the others have in place of an artist, such as "Various Artists", and how many songs.
+        placeholder_names: Number of songs for each artist tag that names no artist, such as "Various Artists".
     """
 
     n_without: int
     n_unreadable: int
-    names_of_nobody: Counter[str]
+    placeholder_names: Counter[str]
 
 
-def find_genres(root: Path) -> tuple[list[Song], LeftOut]:
-    """List the songs in the folders of a folder; the name of each of these is the genre of all that is in it.
+def scan_genre_folders(root: Path) -> tuple[list[Song], LeftOut]:
+    """Find the songs in the folders of a folder; the name of each of these folders is the genre of its songs.
+
+    Args:
+        root: The folder with one folder for each genre.
 
     Returns:
-        The songs, and how many files were left out, and why.
+        The songs, and the number of files that were left out, by reason.
 
     Raises:
-        LitGenreError: There is no such folder, or there are not two folders with audio in it.
+        LitGenreError: There is no such folder, or fewer than two of its folders contain audio.
     """
     if not root.is_dir():
         raise LitGenreError(f"There is no folder {root}. {_expected(root)}")
     songs: list[Song] = []
     left_out: LeftOut = Counter()
+    # Sorted, because the order of a directory differs between file systems.
     for path in sorted(root.iterdir()):
         suffix, reason = path.suffix.lower(), reason_to_leave_out(path.name)
         if path.is_dir() and reason:
             count_audio(path, reason, left_out)
         elif path.is_dir():
-            found = scan([path])
+            genre_scan = scan([path])
             genre = readable(path.name)
-            songs += (Song(place_in(root, file), genre, title=readable(file.stem)) for file in found.files)
-            left_out += found.left_out
+            songs += (Song(relative_path(root, file), genre, title=readable(file.stem)) for file in genre_scan.files)
+            left_out += genre_scan.left_out
+        # Other files at this level, such as pictures and texts, need no message.
         elif suffix in SUFFIXES:
             left_out[reason or NO_GENRE, suffix] += 1
     genres = sorted({song.genre for song in songs})
     if len(genres) < MIN_GENRES:
-        found_genres = f"Audio is in one folder only, {genres[0]}" if genres else "There is no audio in folders"
+        fault = f"Audio is in one folder only, {genres[0]}" if genres else "There is no audio in folders"
         others = "".join(f"{line}. " for line in describe_left_out(left_out))
-        raise LitGenreError(f"{found_genres}, in {root}. {others}{_expected(root)}")
+        raise LitGenreError(f"{fault}, in {root}. {others}{_expected(root)}")
     return songs, left_out
 
 
 def add_tags(root: Path, songs: Sequence[Song]) -> tuple[list[Song], Untagged]:
-    """Fill in artists and titles from the tags of the files.
+    """Add artists and titles from the tags of the files.
+
+    Args:
+        root: Folder that the paths of the songs are relative to.
+        songs: The songs; artists that are given are kept.
 
     Returns:
-        The songs, and why the artists of some are still not known.
+        The songs, and why the artists of some are still unknown.
     """
     tags = read_tags([root / song.path for song in songs])
     tagged = [_tagged(song, tag) for song, tag in zip(songs, tags, strict=True)]
     unknown = [(song, tag) for song, tag in zip(tagged, tags, strict=True) if not song.artist_keys]
     names = Counter(name for song, tag in unknown if (name := song.artist or song.album_artist))
+    # A list may give the artist of a file whose tags cannot be read.
     n_unreadable = sum(not tag.is_readable for song, tag in unknown if not song.artist)
     return tagged, Untagged(len(unknown) - names.total() - n_unreadable, n_unreadable, names)
 
@@ -87,7 +97,7 @@ def _tagged(song: Song, tags: Tags) -> Song:
         return "; ".join(map(readable, texts))
 
     title = readable(tags.title) or song.title
-    if song.artist_keys:  # What a list says counts more than tags.
+    if song.artist_keys:  # An artist in the user's list has precedence over the tags.
         return replace(song, title=title)
     return replace(
         song,
@@ -101,6 +111,6 @@ def _tagged(song: Song, tags: Tags) -> Song:
 def _expected(root: Path) -> str:
     examples = f"  {root / 'jazz' / 'song.mp3'}\n  {root / 'rock' / 'song.flac'}\n"
     return (
-        f"Expected is one folder for each genre, such as\n{examples}"
-        "Name the folder of these folders by --data.path, or a list of songs and their genres by --data.csv."
+        f"Expected: one folder for each genre, such as\n{examples}"
+        "Set --data.path to the folder of these folders, or --data.csv to a list of songs and their genres."
     )

@@ -1,4 +1,4 @@
-"""The record of a track, whatever data set it is of."""
+"""The record of a track, the same for all data sets."""
 
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
@@ -10,17 +10,17 @@ SPLITS: Final[tuple[Split, ...]] = get_args(Split)
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One item of a data set.
+    """One track of a data set.
 
     Attributes:
-        track_id: Its number, in FMA that which names its file.
+        track_id: Id of the track; in FMA the number in the name of its file.
         split: "train", "val" or "test"; in FMA no artist is in two of them.
-        genre_top: Title of the track's root genre, "" where it has more than one.
-        genres: Titles of all its genres and their ancestors, sorted; () where they are not known.
-        title: Title of the track, "" where unknown.
-        artist_id: Number of the artist, -1 where unknown.
-        artist: Name of the artist, "" where unknown.
-        album_id: Number of the album, -1 where unknown.
+        genre_top: Title of the track's root genre, "" if it has more than one.
+        genres: Titles of all its genres and their ancestors, sorted; () if unknown.
+        title: Title of the track, "" if unknown.
+        artist_id: Id of the artist, -1 if unknown.
+        artist: Name of the artist, "" if unknown.
+        album_id: Id of the album, -1 if unknown.
     """
 
     track_id: int

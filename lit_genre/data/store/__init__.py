@@ -1,1 +1,1 @@
-"""Decoded audio on the disk, and clips read straight from compressed files."""
+"""Store decoded audio on disk, or decode clips from the compressed files on the fly."""

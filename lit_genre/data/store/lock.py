@@ -1,4 +1,4 @@
-"""One process at a time in a folder."""
+"""Let one process at a time work in a folder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +11,12 @@ from lit_genre.console import console
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; where another process has it, say so and wait."""
+    """Hold the lock of a folder; if another process holds it, print a message and wait."""
     lock = FileLock(folder / "lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        console.print(f"Another process is at work in {folder}: waiting for it.")
+        console.print(f"Another process is working in {folder}: waiting for it.")
         lock.acquire()
     try:
         yield

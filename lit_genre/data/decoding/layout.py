@@ -1,0 +1,72 @@
+"""Read how long a file is, and which decoder reads all of it, from its structure, without decoding it."""
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import soundfile
+
+from lit_genre.data.decoding.mp3 import scan_mp3
+from lit_genre.data.decoding.ogg import scan_ogg
+from lit_genre.data.decoding.riff import missing_share
+from lit_genre.data.decoding.status import TOLERANCE_SECONDS
+
+_UNKNOWN_FRAMES: Final = 1 << 48
+"""libsndfile gives the largest integer for a length that it does not know."""
+
+
+class Layout(NamedTuple):
+    """What the structure of a file tells before it is decoded.
+
+    Attributes:
+        seconds: Length of the sound that is there; 0 if unknown.
+        declared_seconds: Length that the whole file had; 0 if unknown.
+        damaged_seconds: Length of what is no sound any more inside of it.
+        is_for_libsndfile: Whether libsndfile reads all of it.
+    """
+
+    seconds: float = 0.0
+    declared_seconds: float = 0.0
+    damaged_seconds: float = 0.0
+    is_for_libsndfile: bool = False
+
+
+def read_layout(path: Path, file: soundfile.SoundFile) -> Layout:
+    """Read the structure of a file that libsndfile opens."""
+    seconds = file.frames / file.samplerate if file.frames < _UNKNOWN_FRAMES else 0.0
+    # libsndfile does not tell which channel is which.
+    is_narrow = file.channels <= 2
+    if file.format in ("MP3", "MPEG"):
+        if layout := read_mp3_layout(path):
+            return layout._replace(
+                is_for_libsndfile=layout.is_for_libsndfile and seconds > layout.seconds - TOLERANCE_SECONDS
+            )
+    elif file.format == "OGG":
+        if pages := scan_ogg(path):
+            return Layout(pages.seconds, pages.seconds, 0.0, pages.is_contiguous and is_narrow)
+    elif missing := missing_share(path):
+        return Layout(seconds, seconds / max(1 - missing, 1e-9), 0.0, is_narrow and seconds > 0)
+    return Layout(seconds, seconds, 0.0, is_narrow and file.frames > 0)
+
+
+def read_layout_of_refused(path: Path) -> Layout:
+    """Read the structure of a file that libsndfile does not open, if it is MP3 or Ogg.
+
+    libsndfile refuses an MP3 that does not begin with a frame, and FLAC and Speex in Ogg.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        is_ogg = file.read(4) == b"OggS"
+    if is_ogg and (pages := scan_ogg(path)):
+        return Layout(pages.seconds, pages.seconds)
+    return (read_mp3_layout(path) if path.suffix.lower() == ".mp3" else None) or Layout()
+
+
+def read_mp3_layout(path: Path) -> Layout | None:
+    """Read the structure of an MP3; None where it is none."""
+    frames = scan_mp3(path)
+    if frames is None:
+        return None
+    whole = max(frames.declared_seconds, frames.seconds + frames.lost_seconds)
+    return Layout(frames.seconds, whole, frames.lost_seconds, frames.is_contiguous)

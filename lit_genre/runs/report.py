@@ -1,0 +1,63 @@
+"""Report a test or a validation: tables and pictures in the folder of the run, and a table on the console."""
+
+from pathlib import Path
+
+from rich.table import Table
+
+from lit_genre.console import console
+from lit_genre.model.metrics import TrackScores, score
+from lit_genre.plots.scores import (
+    draw_average_precision,
+    draw_confusion,
+    draw_precision_recall,
+    draw_reliability,
+)
+from lit_genre.runs.tables import write_genres_table, write_test_table
+from lit_genre.text import one_line
+
+
+def report_test(scores: TrackScores, classes: list[str], folder: Path) -> None:
+    """Write and draw the results of a test into a folder, and print them."""
+    write_test_table(scores, classes, folder / "test.csv")
+    if scores.several:
+        write_genres_table(scores, classes, folder / "genres.csv")
+        draw_average_precision(scores, classes, folder / "average_precision.png")
+    else:
+        draw_confusion(scores, classes, f"test: {_accuracy(scores, classes)}", folder / "confusion.png")
+        draw_precision_recall(scores, classes, folder / "precision_recall.png")
+        draw_reliability(scores, classes, folder / "reliability.png")
+    print_scores(scores, classes, "test")
+    console.print(f"Run:         {folder}")
+    for name, pattern in (("Tables", "*.csv"), ("Plots", "*.png"), ("Checkpoints", "checkpoints/*.ckpt")):
+        if found := sorted(map(str, folder.glob(pattern))):
+            console.print(f"{name + ':':<12}", *found)
+
+
+def print_scores(scores: TrackScores, classes: list[str], split: str) -> None:
+    """Print the scores of a split: of each genre, and the mean over genres."""
+    rated = score(scores, classes)
+    if scores.several:
+        table = Table("", "mean over genres", "all at once", title=f"{split}: {len(scores.label):,} tracks")
+        for name in ("average_precision", "roc_auc"):
+            figures = (rated.get(f"{name}_{mean}") for mean in ("macro", "micro"))
+            table.add_row(name, *("-" if figure is None else f"{figure:.3f}" for figure in figures))
+        console.print(table)
+        return
+    counts = scores.label.bincount(minlength=len(classes))
+    table = Table("genre", "F1", "tracks", title=f"{split}: {_accuracy(scores, classes)}", title_justify="left")
+    for name, count in zip(classes, counts.tolist(), strict=True):
+        table.add_row(one_line(name), f"{rated[f'f1/{name}']:.3f}" if count else "no track", str(count))
+    table.add_section()
+    absent = counts.tolist().count(0)
+    mean = "mean over genres" + (f" with a track ({len(classes) - absent} of {len(classes)})" if absent else "")
+    table.add_row(mean, f"{rated['f1_macro']:.3f}", str(len(scores.label)))
+    console.print(table)
+
+
+def _accuracy(scores: TrackScores, classes: list[str]) -> str:
+    from scipy.stats import binomtest
+
+    n = len(scores.label)
+    accuracy = float(score(scores, classes)["accuracy"])
+    low, high = binomtest(round(accuracy * n), n).proportion_ci(method="wilson")
+    return f"accuracy {accuracy:.1%} of {n:,} tracks (95 % interval {low:.1%} to {high:.1%})"

@@ -1,0 +1,79 @@
+"""Write the tables of a run: metrics.csv, test.csv, predictions.csv and genres.csv."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch.nn.functional import one_hot
+
+from lit_genre.files import atomic_write
+from lit_genre.model.metrics import TrackScores, average_precision_of, genres_named
+from lit_genre.text import spreadsheet_cell
+
+
+def write_metrics(rows: Sequence[Mapping[str, float]], folder: Path) -> None:
+    """Write metrics.csv.
+
+    Args:
+        rows: A row an epoch, by the names of the columns.
+        folder: Folder of the run.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names = dict.fromkeys(name for row in rows for name in row)
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, fieldnames=list(names), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    with atomic_write(folder / "metrics.csv", durable=False) as file:
+        file.write(text.getvalue().encode())
+
+
+def write_test_table(scores: TrackScores, classes: list[str], path: Path) -> None:
+    """Write a row for each track of a data set: id, genre, predicted genre and the probability of each genre."""
+    with _table(path) as table:
+        table.writerow(["track_id", "genre", "predicted", *classes])
+        for track_id, probs, label in zip(*scores, strict=True):
+            shares = (f"{prob:.6f}" for prob in probs.tolist())
+            genre = genres_named(label if scores.several else one_hot(label, len(classes)), classes, scores.several)
+            table.writerow([int(track_id), genre, genres_named(probs, classes, scores.several), *shares])
+
+
+def write_predictions_table(
+    scores: TrackScores, files: Sequence[Path], classes: list[str], several: bool, path: Path
+) -> None:
+    """Write a row for each file of a user: path, predicted genre and the probability of each genre.
+
+    Args:
+        scores: Of the files; `track_id` is the position of a file in `files`.
+        files: The files.
+        classes: Class names.
+        several: Whether a file may have several genres.
+        path: The table.
+    """
+    with _table(path) as table:
+        table.writerow(["path", "predicted", *map(spreadsheet_cell, classes)])
+        for position, probs in zip(scores.track_id.tolist(), scores.probs, strict=True):
+            shares = (f"{prob:.6f}" for prob in probs.tolist())
+            names = (spreadsheet_cell(text) for text in (str(files[position]), genres_named(probs, classes, several)))
+            table.writerow([*names, *shares])
+
+
+def write_genres_table(scores: TrackScores, classes: list[str], path: Path) -> None:
+    """Write a row for each genre of tracks with several: name, number of tracks, average precision."""
+    with _table(path) as table:
+        table.writerow(["genre", "tracks", "average_precision"])
+        rows = zip(classes, scores.label.sum(0).tolist(), average_precision_of(scores).tolist(), strict=True)
+        table.writerows((name, count, "" if average != average else f"{average:.6f}") for name, count, average in rows)
+
+
+@contextmanager
+def _table(path: Path) -> Iterator[Any]:
+    """Open a CSV file to be written; what reads it gets back every name, unless it is no UTF-8."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A name that is no UTF-8 is written with its bytes as \udcff.
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        # With its default ends of lines, for only then a \r in a name is quoted.
+        yield csv.writer(file)
