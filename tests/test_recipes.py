@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from lit_genre.plots.curves import choose
+from lit_genre.plots.curves import select_epoch
 from tests.runs import CONFIGS, QUIET, SMALL, Run, assert_same_weights, folder, metrics
 
 RECIPES = CONFIGS / "recipes"
@@ -64,10 +64,10 @@ def test_a_metric_selects_its_best_epoch(run: Run, fma: Path, metric: str, best:
 
 def test_the_first_of_equals_is_chosen() -> None:
     rows = [{"epoch": float(epoch), "val/accuracy": value} for epoch, value in enumerate((0.2, 0.6, 0.6, 0.1))]
-    chosen = choose(rows, "val/accuracy", "max")
-    assert chosen is not None
-    assert chosen.row["epoch"] == 1
-    assert choose(rows, "val/loss", "min") is None
+    selected = select_epoch(rows, "val/accuracy", "max")
+    assert selected is not None
+    assert selected.row["epoch"] == 1
+    assert select_epoch(rows, "val/loss", "min") is None
 
 
 def test_early_stopping_stops(run: Run, fma: Path) -> None:

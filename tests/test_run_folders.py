@@ -1,5 +1,7 @@
 """A run's folder: whose it is, who may write into it, and when."""
 
+import ast
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +12,9 @@ import pytest
 import torch
 import yaml
 
-from lit_genre.runs.folder import discard_empty_folders, new_run_folder, training_lock
+import lit_genre
+from lit_genre.runs.folder import RunFolder
+from lit_genre.runs.locate import discard_empty_folders, new_run_folder
 from tests.runs import CONFIGS, QUIET, SMALL, metrics
 
 Run = Callable[..., None]
@@ -90,16 +94,16 @@ def test_runs_of_one_second_have_folders_of_their_own(tmp_path: Path, monkeypatc
     with ThreadPoolExecutor(8) as pool:
         folders = list(pool.map(lambda _: new_run_folder("CRNN"), range(24)))
     assert len(set(folders)) == 24
-    folders[0].joinpath("metrics.csv").touch()
+    folders[0].metrics.touch()
     discard_empty_folders()
-    assert [path.name for path in Path("runs").iterdir()] == [folders[0].name]
+    assert [path.name for path in Path("runs").iterdir()] == [folders[0].path.name]
 
 
 def test_of_two_fits_into_one_folder_one_is_refused(run: Run, fma: Path) -> None:
     # Of another process, as a lock of this one would be its own.
     code = (
-        "import sys, pathlib\nfrom lit_genre.runs.folder import training_lock\n"
-        "with training_lock(pathlib.Path('own')):\n    print('held', flush=True)\n    sys.stdin.read()\n"
+        "import sys, pathlib\nfrom lit_genre.runs.folder import RunFolder\n"
+        "with RunFolder(pathlib.Path('own')).training_lock():\n    print('held', flush=True)\n    sys.stdin.read()\n"
     )
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
@@ -109,7 +113,7 @@ def test_of_two_fits_into_one_folder_one_is_refused(run: Run, fma: Path) -> None
             fit(run, fma, "--trainer.max_epochs=1")
         other.communicate("")
     fit(run, fma, "--trainer.max_epochs=1")
-    with training_lock(Path("own")):
+    with RunFolder(Path("own")).training_lock():
         pass  # It is free again.
 
 
@@ -125,3 +129,40 @@ def test_a_name_that_stands_twice_in_a_configuration_is_refused(run: Run, fma: P
     Path("twice.yaml").write_text("trainer:\n  max_epochs: 3\nmodel:\n  clip_seconds: 1\ntrainer:\n  precision: 32\n")
     with pytest.raises(SystemExit, match=r"twice.yaml.*line 5.*trainer.*line 1"):
         fit(run, fma, "--config", "twice.yaml")
+
+
+def test_the_folder_of_a_checkpoint_is_that_of_its_run(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    assert RunFolder.of_checkpoint(run.best) is None
+    run.write_config("data: {class_path: lit_genre.FMADataModule}\n")
+    assert RunFolder.of_checkpoint(run.best) == RunFolder.of_checkpoint(run.checkpoint("other")) == run
+    assert RunFolder.of_checkpoint(run.path / "best.ckpt") is None
+    assert run.is_own()
+    assert "lit_genre.FMADataModule" in run.own_texts()
+    assert [path.name for path in run.path.iterdir()] == ["config.yaml"]
+
+
+def test_a_folder_contains_a_run_from_its_first_checkpoint_on(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.write_metrics([{"epoch": 0}])
+    # Its first epoch was not saved in a checkpoint.
+    assert not run.contains_run()
+    run.checkpoints.mkdir()
+    run.last.touch()
+    assert run.contains_run()
+    run.last.unlink()
+    run.write_metrics([{"epoch": 0}, {"epoch": 1, "val/accuracy": 0.5}])
+    assert run.contains_run()
+    assert metrics(run.path)[0] == {"epoch": "0", "val/accuracy": ""}
+
+
+def test_no_other_module_spells_the_files_of_a_run() -> None:
+    names = r"config\.yaml|(metrics|test|predictions)\.csv|summary\.json|(best|last)\.ckpt|checkpoints(/|$)"
+    package = Path(lit_genre.__file__).parent
+    found = set()
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            # In a sentence a space comes before or after the name of a file, in a path neither.
+            if isinstance(node, ast.Constant) and re.search(rf"(^|/)({names})(?! )", str(node.value)):
+                found.add(path.relative_to(package).as_posix())
+    assert found == {"runs/folder.py"}

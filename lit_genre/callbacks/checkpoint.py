@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lit_genre.files import atomic_write
+from lit_genre.runs.folder import RunFolder
 
 LAST_EPOCH: Final = "last"
 """What `select_by` says for no selection at all."""
@@ -54,7 +55,7 @@ class RunCheckpoint(ModelCheckpoint):
         """Take the run's folder."""
         # That of the first process, for each names its own by the time.
         folder = trainer.strategy.broadcast(trainer.default_root_dir)
-        self.dirpath = str(Path(folder) / "checkpoints")
+        self.dirpath = str(RunFolder(Path(folder)).checkpoints)
         super().setup(trainer, pl_module, stage)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -113,7 +114,7 @@ class SaveOnSigterm(Callback):
         epochs: Any = trainer.fit_loop.epoch_progress.current
         if isinstance(exception, SIGTERMException) and trainer.training and epochs.started > epochs.processed:
             folder = trainer.strategy.broadcast(trainer.default_root_dir)
-            trainer.save_checkpoint(Path(folder) / "checkpoints" / "last.ckpt")
+            trainer.save_checkpoint(RunFolder(Path(folder)).last)
 
     def _stop_if_asked(self, trainer: Trainer) -> None:
         if trainer.strategy.reduce_boolean_decision(self._asked, all=False):

@@ -1,13 +1,12 @@
 """Log curves on shared axes, confusion, and tracks to listen to in W&B."""
 
-from pathlib import Path
 from typing import Any, Final
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
-from lit_genre.callbacks import leaves_files, network_of
+from lit_genre.callbacks import leaves_files, network_of, run_folder
 from lit_genre.callbacks.first_step import FirstStepCallback
 from lit_genre.callbacks.history import History
 from lit_genre.callbacks.other_loggers import Results, log_best_checkpoint, prepare_loggers, send_results
@@ -16,17 +15,11 @@ from lit_genre.callbacks.track_tables import knows_tracks, most_wrong_markdown, 
 from lit_genre.model.metrics import TrackScores, calibration_error, score
 from lit_genre.plots.curves import primary_metric_of
 from lit_genre.plots.scores import precision_recall
+from lit_genre.runs.folder import RunFolder
 from lit_genre.text import one_line
 
 CURVES_EVERY: Final = 5
 """Epochs from one sending of the curves to the next: each sends them whole."""
-
-_OF_TRAINING: Final = ("config.yaml", "metrics.csv", "summary.json", "curves.png")
-_OF_A_TEST: Final = (
-    *("test.csv", "confusion.png", "precision_recall.png", "reliability.png"),
-    *("genres.csv", "average_precision.png"),
-)
-"""Files that a training and a test write, for loggers that take files."""
 
 
 class Dashboard(FirstStepCallback):
@@ -67,13 +60,12 @@ class Dashboard(FirstStepCallback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Send the whole curves and, where that is asked for, the best checkpoint."""
         if rows := _rows(trainer):
-            folder = Path(trainer.default_root_dir)
-            files = {name.partition(".")[0]: folder / name for name in _OF_TRAINING}
+            files = {path.stem: path for path in run_folder(trainer).training_files}
             send_results(trainer, Results(_summary(rows), files))
             if _loggers(trainer):
                 _send_curves(trainer, rows)
         log_best_checkpoint(trainer)
-        best = Path(trainer.default_root_dir) / "checkpoints" / "best.ckpt"
+        best = run_folder(trainer).best
         for logger in _loggers(trainer):
             if getattr(logger, "uploads_model", False) and best.exists():
                 import wandb
@@ -84,7 +76,7 @@ class Dashboard(FirstStepCallback):
                 }
                 metadata = {"classes": classes_of(pl_module), "backbone": type(network_of(pl_module)).__name__, **known}
                 artifact = wandb.Artifact(f"model-{logger.experiment.id}", "model", metadata=metadata)
-                artifact.add_file(str(best), "best.ckpt")
+                artifact.add_file(str(best), best.name)
                 logger.experiment.log_artifact(artifact, aliases=["best"])
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -93,12 +85,12 @@ class Dashboard(FirstStepCallback):
             return
         classes, folder = classes_of(pl_module), test_folder(trainer)
         metrics = {} if scores.several else {"test/calibration_error": calibration_error(scores, classes)}
-        files = {f"test/{name.partition('.')[0]}": folder / name for name in _OF_A_TEST}
+        files = {f"test/{path.stem}": path for path in folder.test_files}
         has_tables = knows_tracks(trainer) and not scores.several
         texts = {"test/most_wrong": most_wrong_markdown(trainer, scores, classes)} if has_tables else {}
         send_results(trainer, Results(metrics, files, texts))
         # In W&B a test is part of its run; that of another checkpoint or on other data is not.
-        if not _loggers(trainer) or folder != Path(trainer.default_root_dir):
+        if not _loggers(trainer) or folder != run_folder(trainer):
             return
         if scores.several:
             _send_average_precision(trainer, scores, classes, folder)
@@ -109,15 +101,15 @@ class Dashboard(FirstStepCallback):
             _send(trainer, {"test/tracks": track_table(trainer, scores, classes), "test/most_wrong": most_wrong})
 
 
-def _send_average_precision(trainer: Trainer, scores: TrackScores, classes: list[str], folder: Path) -> None:
+def _send_average_precision(trainer: Trainer, scores: TrackScores, classes: list[str], folder: RunFolder) -> None:
     import wandb
 
-    _send(trainer, {"test/average_precision": wandb.Image(f"{folder}/average_precision.png")})
+    _send(trainer, {"test/average_precision": wandb.Image(str(folder.average_precision))})
     rated = score(scores, classes)
     _summarise(trainer, {f"test_{name}": float(value) for name, value in rated.items()})
 
 
-def _send_test(trainer: Trainer, scores: TrackScores, classes: list[str], folder: Path) -> None:
+def _send_test(trainer: Trainer, scores: TrackScores, classes: list[str], folder: RunFolder) -> None:
     import wandb
 
     curves = precision_recall(scores, classes)
@@ -130,7 +122,7 @@ def _send_test(trainer: Trainer, scores: TrackScores, classes: list[str], folder
     media = {
         "test/confusion": _confusion(scores, classes),
         "test/precision_recall": chart,
-        "test/reliability": wandb.Image(f"{folder}/reliability.png"),
+        "test/reliability": wandb.Image(str(folder.reliability)),
         "test/calibration_error": error,
     }
     _send(trainer, media)

@@ -1,24 +1,19 @@
-"""The history of a run: one row an epoch in metrics.csv, and at its end the curves and summary.json."""
+"""The history of a run: a row of metrics for each epoch, and at the end learning curves and a summary."""
 
-import json
-import shlex
 import time
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import Logger
 
-from lit_genre.callbacks import leaves_files, network_of
+from lit_genre.callbacks import leaves_files, network_of, run_folder
 from lit_genre.callbacks.first_step import FirstStepCallback
+from lit_genre.callbacks.messages import format_epoch, format_start, format_stop, format_summary
 from lit_genre.console import console
 from lit_genre.errors import LitGenreError
-from lit_genre.plots.curves import Row, SelectedEpoch, draw_curves, gap_of, in_words, primary_metric_of, select_epoch
+from lit_genre.plots.curves import Row, SelectedEpoch, draw_curves, primary_metric_of, select_epoch
 from lit_genre.runs.folder import BEST
-from lit_genre.runs.tables import write_metrics
 from lit_genre.runs.writer import peak_memory
-from lit_genre.text import one_line
 
 
 class History(FirstStepCallback):
@@ -48,11 +43,10 @@ class History(FirstStepCallback):
         self.rows = rows
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print a line about the network that is about to be trained."""
+        """Say in a line what is about to be trained."""
         n = sum(parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad)
-        name = type(network_of(pl_module)).__name__
         # Lightning prints past the console.
-        trainer.print(one_line(f"{name}: {n:,} parameters to train; the run goes to {trainer.default_root_dir}"))
+        trainer.print(format_start(type(network_of(pl_module)).__name__, n, run_folder(trainer)))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock of a run that is resumed inside an epoch."""
@@ -62,7 +56,7 @@ class History(FirstStepCallback):
     def on_first_step(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Delete the file that says that a resumed run is finished."""
         if trainer.ckpt_path and leaves_files(trainer):
-            (Path(trainer.default_root_dir) / "summary.json").unlink(missing_ok=True)
+            run_folder(trainer).summary.unlink(missing_ok=True)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -87,19 +81,18 @@ class History(FirstStepCallback):
         }
         self.rows.append(row)
         if leaves_files(trainer):
-            trainer.print(_line(row, trainer.max_epochs))
-            write_metrics(self.rows, Path(trainer.default_root_dir))
+            trainer.print(format_epoch(row, trainer.max_epochs))
+            run_folder(trainer).write_metrics(self.rows)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw the curves, and say where everything lies."""
         self._draw(trainer)
         if leaves_files(trainer):
             summary: dict[str, Any] = {"parameters": sum(p.numel() for p in network_of(pl_module).parameters())}
-            if chosen := self._chosen(trainer):
-                summary |= {"epoch": int(chosen.row["epoch"]), "chosen_by": chosen.by}
-            # Its presence says that training is finished.
-            (Path(trainer.default_root_dir) / "summary.json").write_text(json.dumps(summary) + "\n")
-            console.print(_summary(self.rows, chosen, Path(trainer.default_root_dir), trainer.loggers))
+            if selected := self._selected(trainer):
+                summary |= {"epoch": int(selected.row["epoch"]), "chosen_by": selected.by}
+            run_folder(trainer).write_summary(summary)
+            console.print(format_summary(self.rows, selected, run_folder(trainer), trainer.loggers))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Draw the curves of a run that was stopped, and say how to go on with it."""
@@ -107,61 +100,19 @@ class History(FirstStepCallback):
         if isinstance(exception, LitGenreError) or not (trainer.training or trainer.validating):
             return
         self._draw(trainer)
-        last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
-        if leaves_files(trainer) and last.exists():
-            number, where = trainer.current_epoch + 1, shlex.quote(str(last))
-            console.print(f"Stopped in epoch {number}. To go on: lit-genre fit --ckpt_path {where}")
+        if leaves_files(trainer) and run_folder(trainer).last.exists():
+            console.print(format_stop(trainer.current_epoch, run_folder(trainer)))
 
     def _draw(self, trainer: Trainer) -> None:
         if self.rows and leaves_files(trainer):
             augmented = bool(len(getattr(trainer.lightning_module, "augment", ())))
-            draw_curves(
-                self.rows, Path(trainer.default_root_dir) / "curves.png", self._chosen(trainer), augmented=augmented
-            )
+            draw_curves(self.rows, run_folder(trainer).curves, self._selected(trainer), augmented=augmented)
 
-    def _chosen(self, trainer: Trainer) -> SelectedEpoch | None:
+    def _selected(self, trainer: Trainer) -> SelectedEpoch | None:
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, ModelCheckpoint) and callback.filename == BEST:
                 return select_epoch(self.rows, callback.monitor, callback.mode)
         return select_epoch(self.rows, f"val/{primary_metric_of(self.rows)}", "max")
-
-
-def _line(row: Row, max_epochs: int | None) -> str:
-    def pair(quantity: str) -> str:
-        values = (row.get(f"{split}/{quantity}") for split in ("train", "val"))
-        return " / ".join("-" if value is None else f"{value:.3f}" for value in values)
-
-    number = f"{row['epoch'] + 1:.0f}" + (f"/{max_epochs}" if max_epochs and max_epochs > 0 else "")
-    primary_metric = primary_metric_of([row])
-    return (
-        f"epoch {number:>7}   train / val   loss {pair('loss')}   {in_words(primary_metric)} {pair(primary_metric)}   "
-        f"lr {row['lr']:.2g}   {row['seconds']:.1f} s"
-    )
-
-
-def _summary(rows: list[Row], chosen: SelectedEpoch | None, folder: Path, loggers: list[Logger]) -> str:
-    lines = [("Run", str(folder))]
-    if chosen:
-        said = f"epoch {chosen.row['epoch'] + 1:.0f} of {len(rows)}, {chosen.by}"
-        primary_metric = primary_metric_of(rows)
-        scores = [(split, chosen.row.get(f"{split}/{primary_metric}")) for split in ("train", "val")]
-        said += "".join(
-            f"; {split} {in_words(primary_metric)} {value:.1%}" for split, value in scores if value is not None
-        )
-        gap = gap_of(chosen.row)
-        lines.append(("Selected", said + ("" if gap is None else f", gap {100 * gap:.1f} points")))
-    lines += [("Curves", str(path)) for path in folder.glob("curves.png")]
-    if any(folder.glob("wandb/offline-run-*")):
-        lines.append(("W&B", f"offline; to upload: wandb sync {shlex.quote(str(folder))}/wandb/offline-run-*"))
-    else:
-        lines += [
-            ("W&B", url) for logger in loggers if (url := getattr(getattr(logger, "experiment", None), "url", None))
-        ]
-    lines += [
-        ("Next", f"lit-genre test --ckpt_path {shlex.quote(str(path))}")
-        for path in folder.glob("checkpoints/best.ckpt")
-    ]
-    return "\n".join(f"{name + ':':<8}{one_line(text)}" for name, text in lines)
 
 
 def _is_row(row: Any) -> bool:

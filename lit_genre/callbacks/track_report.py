@@ -1,24 +1,19 @@
 """What a test or a prediction says of each track: tables, and pictures of the test."""
 
 from pathlib import Path
-from typing import Final
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-from lit_genre.callbacks import leaves_files
+from lit_genre.callbacks import leaves_files, run_folder
 from lit_genre.callbacks.first_step import FirstStepCallback
 from lit_genre.console import console
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import TrackScores
-from lit_genre.runs.folder import is_best, read_recipe, run_folder_of
+from lit_genre.runs.checkpoint import is_best
+from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.report import print_scores, report_test
 from lit_genre.runs.tables import write_predictions_table, write_test_table
-
-_OF_A_TEST: Final = (
-    *("test.csv", "confusion.png", "precision_recall.png", "reliability.png"),
-    *("genres.csv", "average_precision.png"),
-)
 
 
 class TrackReport(FirstStepCallback):
@@ -34,8 +29,8 @@ class TrackReport(FirstStepCallback):
     def on_first_step(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Delete the results of a test where a run is resumed: its weights change."""
         if trainer.ckpt_path and leaves_files(trainer):
-            for name in _OF_A_TEST:
-                (Path(trainer.default_root_dir) / name).unlink(missing_ok=True)
+            for path in run_folder(trainer).test_files:
+                path.unlink(missing_ok=True)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print what `lit-genre validate` found."""
@@ -50,7 +45,7 @@ class TrackReport(FirstStepCallback):
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the predictions."""
         if scores := scores_of(trainer, pl_module):
-            path = Path(trainer.default_root_dir) / "predictions.csv"
+            path = run_folder(trainer).predictions
             # Files of a user have names and no known genres.
             files = getattr(getattr(trainer, "datamodule", None), "files", None)
             if files is None:
@@ -60,20 +55,20 @@ class TrackReport(FirstStepCallback):
             console.print(f"Predictions of {len(scores.track_id):,} tracks: {path}")
 
 
-def test_folder(trainer: Trainer) -> Path:
-    """Return the folder for the results of a test: the run's, or one in it for another checkpoint or other data."""
-    folder, data = Path(trainer.default_root_dir), getattr(trainer, "datamodule", None)
+def test_folder(trainer: Trainer) -> RunFolder:
+    """Return the folder of a test: the run's own for its best checkpoint on its data, else one of a further test."""
+    folder, data = run_folder(trainer), getattr(trainer, "datamodule", None)
     checkpoint = Path(trainer.ckpt_path or "")
-    run = run_folder_of(checkpoint)
-    if run is None or run.resolve() != folder.resolve():
+    run = RunFolder.of_checkpoint(checkpoint)
+    if run is None or run.path.resolve() != folder.path.resolve():
         return folder
     # Lightning restores the state of data of the same class only.
-    is_of_class = read_recipe(checkpoint)["data"]["class_path"].rpartition(".")[2] == type(data).__name__
+    is_of_class = run.read_config()["data"]["class_path"].rpartition(".")[2] == type(data).__name__
     if is_best(checkpoint) and is_of_class and getattr(data, "is_of_checkpoint", True):
         return folder
     # FMA's store is called after the subset alone, wherever it lies.
     root, store = getattr(data, "root", Path()).resolve().name, getattr(data, "cache_name", "")
-    return folder / "tests" / "-".join(filter(None, (checkpoint.stem, "" if root in store else root, store)))
+    return folder.further_test("-".join(filter(None, (checkpoint.stem, "" if root in store else root, store))))
 
 
 def scores_of(trainer: Trainer, pl_module: LightningModule) -> TrackScores | None:

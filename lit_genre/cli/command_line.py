@@ -9,7 +9,7 @@ from lit_genre.cli.arguments import asks_for_help, check_names, take, take_confi
 from lit_genre.cli.restore import Restored, data_of, restore
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.runs.folder import AUTO, begun, find_checkpoint
+from lit_genre.runs.locate import AUTO, find_checkpoint, last_checkpoint
 from lit_genre.trust.recipe import SECTIONS
 
 
@@ -76,7 +76,7 @@ def read_command_line(command: str, *words: str) -> CommandLine:
     if asked == AUTO and command != "fit":
         raise LitGenreError(f"--ckpt_path {AUTO} is for fit. Say best, or last, of the newest run, or a path.")
     if asked == AUTO:
-        checkpoint = begun(take(options, "--trainer.default_root_dir")[0])
+        checkpoint = last_checkpoint(take(options, "--trainer.default_root_dir")[0])
     else:
         checkpoint = find_checkpoint(asked) if asked else None
     model_class = find_model_class(class_path) if class_path else None

@@ -15,7 +15,8 @@ from lit_genre.data.datamodules.training_tracks import trained_tracks
 from lit_genre.errors import LitGenreError
 from lit_genre.inference.load import trained_class
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.runs.folder import check_run_folder, own_texts, read_checkpoint, read_recipe, run_folder_of
+from lit_genre.runs.checkpoint import read_checkpoint
+from lit_genre.runs.folder import RunFolder
 from lit_genre.trust.classes import Source
 from lit_genre.trust.hyperparameters import check_hyperparameters, check_weights, read_hyperparameters
 from lit_genre.trust.recipe import check_recipe, unnamed_places
@@ -75,24 +76,24 @@ def restore(
     Raises:
         LitGenreError: They are damaged, or ask for something that is not trusted.
     """
-    folder = run_folder_of(checkpoint)
+    folder = RunFolder.of_checkpoint(checkpoint)
     if folder and not trust:
-        check_run_folder(folder)
+        folder.check_links()
     content = read_checkpoint(checkpoint)
     check_weights(content.get("state_dict"), checkpoint)
-    source = Source(checkpoint, named, own_texts(checkpoint))
+    source = Source(checkpoint, named, folder.own_texts() if folder else frozenset())
     model_class = model_class or trained_class(content, source, trust)
-    written = read_recipe(checkpoint)
+    written = folder.read_config() if folder else {}
     recipe = {name: value for name, value in written.items() if name in sections}
     hyperparameters: dict[str, Any] = {}
     if issubclass(model_class, GenreClassifier):
         hyperparameters = read_hyperparameters(checkpoint, content.get("hyper_parameters"))
         if folder and not isinstance((written.get("model") or {}).get("backbone"), dict):
-            raise LitGenreError(f"{folder / 'config.yaml'} is damaged: it does not name the backbone of a model.")
+            raise LitGenreError(f"{folder.config} is damaged: it does not name the backbone of a model.")
         if not trust:
             check_hyperparameters(hyperparameters, source, model_class)
     if folder is not None and not trust:
-        recipe = check_recipe(recipe, Source(folder / "config.yaml", named, source.own))
+        recipe = check_recipe(recipe, Source(folder.config, named, source.own))
     return Restored(checkpoint, model_class, hyperparameters, recipe, written)
 
 

@@ -8,11 +8,12 @@ from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
+from lit_genre.callbacks import run_folder
 from lit_genre.callbacks.checkpoint import selection
 from lit_genre.callbacks.first_step import FirstStepCallback
 from lit_genre.class_path import import_class
 from lit_genre.model.metrics import PRIMARY_METRIC
-from lit_genre.runs.folder import BEST, write_recipe
+from lit_genre.runs.folder import BEST
 
 
 class RunConfig(FirstStepCallback, SaveConfigCallback):
@@ -36,10 +37,10 @@ class RunConfig(FirstStepCallback, SaveConfigCallback):
         self.on_first_step(trainer, pl_module)
 
     def on_first_step(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write config.yaml; a resumed run writes it again."""
+        """Write the configuration; a resumed run writes it again."""
         if not trainer.is_global_zero:
             return
-        write_recipe(Path(trainer.default_root_dir), self.parser.dump(self.config, skip_none=False))
+        run_folder(trainer).write_config(self.parser.dump(self.config, skip_none=False))
         for logger in trainer.loggers:
             logger.log_hyperparams(without_home(self.config.as_dict()))
 

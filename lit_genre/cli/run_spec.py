@@ -16,7 +16,8 @@ from lit_genre.cli.training import GenreCLI
 from lit_genre.data.datamodules.base import TrackDataModule
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.runs.folder import holds_run, new_run_folder
+from lit_genre.runs.folder import RunFolder
+from lit_genre.runs.locate import new_run_folder
 
 
 class Settings(GenreCLI):
@@ -68,15 +69,16 @@ class Settings(GenreCLI):
         built = self.parser.instantiate(parts)[self.subcommand]
         return _opened(built.data), built.model
 
-    def run_folder(self, named: Path | None, name: str) -> Path:
+    def run_folder(self, named: Path | None, name: str) -> RunFolder:
         """Choose the folder of the run.
 
         Raises:
             LitGenreError: It holds a run.
         """
-        folder = Path(named or self.asked.trainer.default_root_dir or new_run_folder(name))
-        if holds_run(folder):
-            raise LitGenreError(f"{folder} holds a run already: name another --folder.")
+        path = named or self.asked.trainer.default_root_dir
+        folder = RunFolder(Path(path)) if path else new_run_folder(name)
+        if folder.contains_run():
+            raise LitGenreError(f"{folder.path} holds a run already: name another --folder.")
         return folder
 
 
@@ -108,7 +110,9 @@ def _opened(data: LightningDataModule) -> TrackDataModule:
     there = {track.split for track in data.tracks}
     for split in ("train", "test"):
         if split not in there:
-            raise LitGenreError(f"No track of {data.display_name} is in the {split} split, which is required here.")
+            raise LitGenreError(
+                f"No track of {data.display_name} is in the {split} split, which this cannot do without."
+            )
     data.prepare_data()
     data.setup()
     return data

@@ -15,7 +15,8 @@ from lit_genre.callbacks.checkpoint import selection
 from lit_genre.class_path import import_class
 from lit_genre.errors import LitGenreError
 from lit_genre.model.metrics import PRIMARY_METRIC
-from lit_genre.runs.folder import BEST, holds_run, new_run_folder
+from lit_genre.runs.folder import BEST, RunFolder
+from lit_genre.runs.locate import new_run_folder
 
 
 def trainer(
@@ -46,23 +47,23 @@ def trainer(
     Raises:
         LitGenreError: The folder holds a run.
     """
-    path = Path(folder).expanduser() if folder else new_run_folder("run")
-    if holds_run(path) and not resume:
-        raise LitGenreError(f"{path} holds a run already: name another folder, or resume it by resume=True.")
+    run = RunFolder(Path(folder).expanduser()) if folder else new_run_folder("run")
+    if run.contains_run() and not resume:
+        raise LitGenreError(f"{run.path} holds a run already: name another folder, or resume it by resume=True.")
     defaults = yaml.safe_load((files("lit_genre.cli") / "defaults.yaml").read_text(encoding="utf-8"))["trainer"]
     monitor, mode = selection(select_by or f"val/{PRIMARY_METRIC[task]}")
     for callback in defaults["callbacks"]:
         if callback.get("init_args", {}).get("filename") == BEST:
             callback["init_args"] |= {"monitor": monitor, "mode": mode}
     described = defaults.pop("logger")
-    loggers = [_built(described, save_dir=str(path))] if logger is True else logger
+    loggers = [_built(described, save_dir=str(run.path))] if logger is True else logger
     built = {name: [_built(part) for part in defaults.pop(name)] for name in ("callbacks", "plugins")}
     # The first one is best.ckpt, which is what is meant.
     warnings.filterwarnings("ignore", message=r".*is called with Trainer configured with multiple `ModelCheckpoint`")
     plugins = [*built["plugins"], *options.pop("plugins", [])]
     return Trainer(
         **defaults | options,
-        default_root_dir=path,
+        default_root_dir=run.path,
         logger=loggers,
         callbacks=[*built["callbacks"], *callbacks],
         plugins=plugins,

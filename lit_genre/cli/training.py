@@ -33,13 +33,8 @@ from lit_genre.data.metadata.audio_files import report_incomplete, report_unread
 from lit_genre.errors import LitGenreError
 from lit_genre.loggers.wandb import finish_wandb
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.runs.folder import (
-    discard_empty_folders,
-    holds_run,
-    new_run_folder,
-    run_folder_of,
-    training_lock,
-)
+from lit_genre.runs.folder import RunFolder
+from lit_genre.runs.locate import discard_empty_folders, new_run_folder
 from lit_genre.trust.arguments import parameters_of
 
 _USER_ERRORS: Final = ("Early stopping conditioned on metric", "When using the learning rate finder")
@@ -138,22 +133,24 @@ class GenreCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Choose the folder of the run."""
         config = self.config[self.subcommand]
-        resumed = self.checkpoint and run_folder_of(self.checkpoint)
-        folder = config.trainer.default_root_dir or resumed or new_run_folder(self._network_name)
-        self.folder = Path(folder).expanduser()
-        if self.subcommand == "fit" and resumed and self.folder.resolve() != resumed.resolve():
+        resumed = RunFolder.of_checkpoint(self.checkpoint) if self.checkpoint else None
+        if path := config.trainer.default_root_dir:
+            self.folder = RunFolder(Path(path).expanduser())
+        else:
+            self.folder = resumed or new_run_folder(self._network_name)
+        if self.subcommand == "fit" and resumed and self.folder.path.resolve() != resumed.path.resolve():
             raise LitGenreError(
-                f"{self.checkpoint} is of the run in {resumed}, which goes on there: leave out "
-                f"--trainer.default_root_dir {self.folder}."
+                f"{self.checkpoint} is of the run in {resumed.path}, which goes on there: leave out "
+                f"--trainer.default_root_dir {self.folder.path}."
             )
         if (
             self.subcommand == "fit"
             and not resumed
             and not self.command_line.resumes_own_folder
-            and holds_run(self.folder)
+            and self.folder.contains_run()
         ):
             raise LitGenreError(
-                f"{self.folder} holds a run already. Go on with it by --ckpt_path {self.folder}/checkpoints/last.ckpt, "
+                f"{self.folder.path} holds a run already. Go on with it by --ckpt_path {self.folder.last}, "
                 "or name another folder by --trainer.default_root_dir."
             )
         config.trainer.default_root_dir = config.ckpt_path = None
@@ -172,13 +169,13 @@ class GenreCLI(LightningCLI):
             if recipe.model.backbone.init_args[name] == restored:
                 recipe.model.backbone.init_args[name] = original
         config = self.config[self.subcommand]
-        config.trainer.default_root_dir = str(self.folder)
+        config.trainer.default_root_dir = str(self.folder.path)
         config.ckpt_path = self.checkpoint and str(self.checkpoint)
         loggers = config.trainer.logger
         for logger in loggers if isinstance(loggers, list) else [loggers]:
             init_args = getattr(logger, "init_args", None) or {}
             if init_args.get("save_dir") == ".":
-                init_args["save_dir"] = str(self.folder)
+                init_args["save_dir"] = str(self.folder.path)
             if getattr(logger, "class_path", "") == "lit_genre.loggers.wandb.wandb_logger":
                 name_run(init_args, config, self._network_name)
         super().instantiate_classes()
@@ -196,7 +193,7 @@ class GenreCLI(LightningCLI):
         """Run the command; what a damaged checkpoint makes Lightning raise becomes one message."""
         trains = subcommand == "fit" and leaves_files(self.trainer)
         try:
-            with training_lock(self.folder) if trains else nullcontext():
+            with self.folder.training_lock() if trains else nullcontext():
                 super()._run_subcommand(subcommand)
         except (LitGenreError, MisconfigurationException, OSError, SIGTERMException):
             raise

@@ -1,6 +1,5 @@
 """The command `compare`: train each configuration with each seed, test the best of each, and report on all."""
 
-import json
 import subprocess
 import sys
 from collections import deque
@@ -17,8 +16,8 @@ from lit_genre.compare.significance import differences
 from lit_genre.compare.tables import as_markdown, difference_rows, paper_table, write_results
 from lit_genre.console import console
 from lit_genre.errors import LitGenreError
+from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.reader import Run, check_task, read_run, tell_apart
-from lit_genre.trust.plain import read_json
 
 FMA_SMALL_TEST_TRACKS = 800
 
@@ -64,12 +63,13 @@ def compare(
         models = _models(configs or [], recipes or [], overlays or [])
         plan = _plan(models, seeds or [0, 1, 2], options or [], folder / "runs")
         if baseline:
-            _check_baseline(folder / "runs" / "baseline", next(iter(plan.values())))
+            baseline_folder = RunFolder(folder / "runs" / "baseline")
+            _check_baseline(baseline_folder, next(iter(plan.values())))
         try:
             if baseline:
-                _rate_baseline(folder / "runs" / "baseline", next(iter(plan.values())))
+                _rate_baseline(baseline_folder, next(iter(plan.values())))
             for number, (run_folder, words) in enumerate(plan.items(), start=1):
-                console.rule(f"{number} of {len(plan)}: {run_folder.name}", align="left")
+                console.rule(f"{number} of {len(plan)}: {run_folder.path.name}", align="left")
                 _train_and_test(run_folder, words, ["--trust"] if trust else [])
         except KeyboardInterrupt:
             sys.exit("Stopped. The same command goes on from here.")
@@ -137,7 +137,9 @@ def _models(configs: list[str], recipes: list[str], overlays: list[str]) -> dict
     return models
 
 
-def _plan(models: dict[str, list[str]], seeds: list[int], options: list[str], folder: Path) -> dict[Path, list[str]]:
+def _plan(
+    models: dict[str, list[str]], seeds: list[int], options: list[str], folder: Path
+) -> dict[RunFolder, list[str]]:
     """Name each run's folder and the words of its `lit-genre fit`; refuse what would mix two comparisons."""
     for word in options:
         if "=" not in word:
@@ -152,19 +154,19 @@ def _plan(models: dict[str, list[str]], seeds: list[int], options: list[str], fo
     # Seed by seed, so that what is stopped early has compared all models.
     for seed, (name, files) in product(seeds, models.items()):
         words = [word for path in files for word in ("--config", path)]
-        run_folder = folder / f"{name}-seed{seed}"
+        run_folder = RunFolder(folder / f"{name}-seed{seed}")
         plan[run_folder] = [*words, *options, f"--seed_everything={seed}"]
         _check_settings(run_folder, plan[run_folder], files)
     return plan
 
 
-def _check_settings(run_folder: Path, words: list[str], files: list[str]) -> None:
+def _check_settings(run_folder: RunFolder, words: list[str], files: list[str]) -> None:
     """Note what a run is made with, and refuse to go on with one that was made with something else."""
     digests = {path: sha256(Path(path).read_bytes()).hexdigest() for path in files}
     _check_note(run_folder, {"words": words, "files": digests})
 
 
-def _check_baseline(run_folder: Path, words: list[str]) -> None:
+def _check_baseline(run_folder: RunFolder, words: list[str]) -> None:
     """Do so for the baseline, for which only the data and its sample rate matter."""
     heard: list[object] = []
     for word in words:
@@ -177,50 +179,41 @@ def _check_baseline(run_folder: Path, words: list[str]) -> None:
     _check_note(run_folder, {"heard": heard})
 
 
-def _check_note(run_folder: Path, settings: dict[str, object]) -> None:
-    note = run_folder / "compare.json"
-    if note.exists() and read_json(note) != settings:
+def _check_note(run_folder: RunFolder, settings: dict[str, object]) -> None:
+    if run_folder.read_comparison() not in (None, settings):
         raise LitGenreError(
-            f"{run_folder} was made with other settings, {note} tells which: "
+            f"{run_folder.path} was made with other settings, {run_folder.comparison} tells which: "
             "name another --folder, or delete that run's folder to train it anew."
         )
-    run_folder.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps(settings, indent=2), encoding="utf-8")
+    run_folder.write_comparison(settings)
 
 
-def _rate_baseline(folder: Path, words: list[str]) -> None:
+def _rate_baseline(folder: RunFolder, words: list[str]) -> None:
     """Let the baseline hear the data that a network is trained on."""
-    if not (folder / "summary.json").exists():
+    if not folder.summary.exists():
         console.rule("baseline", align="left")
-        (folder / "error.txt").unlink(missing_ok=True)
-        error = _lit_genre("baseline", *words, f"--folder={folder}")
-        if error:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "error.txt").write_text(error + "\n", encoding="utf-8")
+        folder.error.unlink(missing_ok=True)
+        if error := _lit_genre("baseline", *words, f"--folder={folder.path}"):
+            folder.write_error(error)
 
 
-def _train_and_test(folder: Path, words: list[str], trust: list[str]) -> None:
-    checkpoints = folder / "checkpoints"
-    (folder / "error.txt").unlink(missing_ok=True)
+def _train_and_test(folder: RunFolder, words: list[str], trust: list[str]) -> None:
+    folder.error.unlink(missing_ok=True)
     error = ""
-    if not (folder / "summary.json").exists():
-        last = checkpoints / "last.ckpt"
-        if not last.exists():
+    if not folder.summary.exists():
+        resume = folder.last.exists()
+        if not resume:
             # Of a first epoch that was cut off before its checkpoint.
-            (folder / "metrics.csv").unlink(missing_ok=True)
-        where = (
-            ["--ckpt_path", str(last), *trust] if last.exists() else [*words, f"--trainer.default_root_dir={folder}"]
-        )
-        error = _lit_genre("fit", *where)
-    if not error and not (folder / "test.csv").exists():
-        best = checkpoints / "best.ckpt"
+            folder.metrics.unlink(missing_ok=True)
+        begin = [*words, f"--trainer.default_root_dir={folder.path}"]
+        error = _lit_genre("fit", *(["--ckpt_path", str(folder.last), *trust] if resume else begin))
+    if not error and not folder.test_table.exists():
         # Logger, accelerator and the like are not of the recipe that a checkpoint brings.
         trainer = [word for word in words if word.startswith("--trainer.")]
-        error = _lit_genre(
-            "test", "--ckpt_path", str(best if best.exists() else checkpoints / "last.ckpt"), *trainer, *trust
-        )
+        checkpoint = folder.best if folder.best.exists() else folder.last
+        error = _lit_genre("test", "--ckpt_path", str(checkpoint), *trainer, *trust)
     if error:
-        (folder / "error.txt").write_text(error + "\n", encoding="utf-8")
+        folder.write_error(error)
 
 
 def _lit_genre(*words: str) -> str:

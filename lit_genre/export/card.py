@@ -7,7 +7,8 @@ from typing import Any
 from lit_genre import __version__
 from lit_genre.batch import Task
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.runs.folder import is_best, is_own_run, read_recipe, read_summary, run_folder_of
+from lit_genre.runs.checkpoint import is_best
+from lit_genre.runs.folder import RunFolder
 from lit_genre.text import markdown
 
 _FMA = (
@@ -31,7 +32,7 @@ def write_card(model: GenreClassifier, folder: Path, checkpoint: Path | None, li
     """Write README.md; what the run's folder does not tell is left out or said to be unknown."""
     from huggingface_hub import ModelCardData
 
-    run = run_folder_of(checkpoint) if checkpoint else None
+    run = RunFolder.of_checkpoint(checkpoint) if checkpoint else None
     # The test in the run's folder is that of its best checkpoint.
     tested = run if checkpoint and is_best(checkpoint) else None
     scores = (_scores(tested, model.task) if tested else None) or "Not known: no test of it was found."
@@ -46,7 +47,7 @@ def write_card(model: GenreClassifier, folder: Path, checkpoint: Path | None, li
         f"---\n{metadata.to_yaml()}\n---",
         f"# {markdown(backbone)}, a music genre classifier",
         _what(model),
-        f"## Training data\n\n{_data(checkpoint)}",
+        f"## Training data\n\n{_data(run)}",
         f"## Scores\n\n{scores}",
         f"## Use\n\n{_use(model)}",
         f"## Limits\n\n{_limits(model)}",
@@ -65,12 +66,11 @@ def _what(model: GenreClassifier) -> str:
     )
 
 
-def _data(checkpoint: Path | None) -> str:
-    run = run_folder_of(checkpoint) if checkpoint else None
-    if checkpoint is None or run is None:
+def _data(run: RunFolder | None) -> str:
+    if run is None:
         return _UNKNOWN
-    own = _said_of(read_recipe(checkpoint)["data"], run)
-    summary = read_summary(run)
+    own = _said_of(run.read_config()["data"], run)
+    summary = run.read_summary()
     if "regularization" not in summary:
         return own
     # A probe: two things have been trained, each on its own.
@@ -79,7 +79,7 @@ def _data(checkpoint: Path | None) -> str:
     return f"The head: {own}\n\nFront-end and backbone, which were frozen: {whose}"
 
 
-def _said_of(data: dict[str, Any], run: Path) -> str:
+def _said_of(data: dict[str, Any], run: RunFolder) -> str:
     arguments = data.get("init_args")
     if not isinstance(arguments, dict):
         arguments = {}
@@ -91,17 +91,17 @@ def _said_of(data: dict[str, Any], run: Path) -> str:
     if name != "FMADataModule":
         return f"{markdown(name)}."
     # Whether a place elsewhere exists is nothing that a run from elsewhere may ask.
-    root = Path(str(arguments.get("root", "data"))).expanduser() if is_own_run(run) else Path("data")
+    root = Path(str(arguments.get("root", "data"))).expanduser() if run.is_own() else Path("data")
     # A relative one is of the place where runs/ lies, from which another place may have been chosen since.
-    if any((place / root / "fma_metadata" / "demo.json").exists() for place in (Path(), run.parent.parent)):
+    if any((place / root / "fma_metadata" / "demo.json").exists() for place in (Path(), run.path.parent.parent)):
         return _SYNTHETIC
     return f"FMA {markdown(str(arguments.get('subset', 'small')))}, or data in its layout. {_FMA}"
 
 
-def _scores(run: Path, task: Task) -> str | None:
+def _scores(run: RunFolder, task: Task) -> str | None:
     """Tell the last test of a run, from the tables that it left."""
     try:
-        with (run / ("genres.csv" if task == "multilabel" else "test.csv")).open(newline="", encoding="utf-8") as file:
+        with (run.genres_table if task == "multilabel" else run.test_table).open(newline="", encoding="utf-8") as file:
             _, *rows = csv.reader(file)
         # By place, for a genre may have the name of another column.
         return _average_precision(rows) if task == "multilabel" else _accuracy([(row[1], row[2]) for row in rows])

@@ -20,7 +20,8 @@ from lit_genre.export.to_onnx import run_onnx, write_onnx
 from lit_genre.export.to_torch import run_program, write_program
 from lit_genre.inference.load import add_trust_argument, load_model
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.runs.folder import check_run_folder, find_checkpoint, run_folder_of
+from lit_genre.runs.folder import RunFolder
+from lit_genre.runs.locate import find_checkpoint
 
 SUFFIXES: Final = {"onnx": ".onnx", "torch_export": ".pt2", "hub": ""}
 
@@ -31,8 +32,8 @@ def run(args: Sequence[str]) -> None:
     source = Path(options.checkpoint).expanduser()
     if not source.is_dir():
         source = find_checkpoint(options.checkpoint)
-    if (run := run_folder_of(source)) and not options.trust:
-        check_run_folder(run)
+    if (run := RunFolder.of_checkpoint(source)) and not options.trust:
+        run.check_links()
     model = load_model(source, trust=options.trust)
     name = f"{type(model.backbone).__name__}{SUFFIXES[options.format]}"
     output = options.output or Path(name)

@@ -12,7 +12,9 @@ from lightning.pytorch.cli import instantiate_module
 from lit_genre.class_path import find_model_class
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.runs.folder import find_checkpoint, own_texts, read_checkpoint
+from lit_genre.runs.checkpoint import read_checkpoint
+from lit_genre.runs.folder import RunFolder
+from lit_genre.runs.locate import find_checkpoint
 from lit_genre.trust.classes import Source, find_class
 from lit_genre.trust.hyperparameters import check_hyperparameters, check_weights, read_hyperparameters
 from lit_genre.trust.plain import check_links, read_json
@@ -54,7 +56,8 @@ def build_trained(source: str | Path, trust: bool) -> GenreClassifier:
             read_hyperparameters(path, content.get("hyper_parameters")),
             content.get("state_dict"),
         )
-        own = own_texts(path)
+        run = RunFolder.of_checkpoint(path)
+        own = run.own_texts() if run else frozenset()
     check_weights(weights, path)
     origin = Source(path, own=own)
     model_class = trained_class(content, origin, trust)

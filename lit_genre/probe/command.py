@@ -22,7 +22,8 @@ from lit_genre.model.metrics import TrackScores
 from lit_genre.probe.embeddings import Clips, Embeddings
 from lit_genre.probe.head import Kind, fit_head, track_scores
 from lit_genre.probe.layers import write_head
-from lit_genre.runs.folder import BEST, read_checkpoint, read_recipe
+from lit_genre.runs.checkpoint import read_checkpoint
+from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.writer import timed, write_run
 from lit_genre.trust.hyperparameters import check_weights
 
@@ -49,7 +50,7 @@ def run(args: Sequence[str]) -> None:
     fitted, seconds = timed(partial(fit_head, kind, options.head_dim, clips["train"], clips.get("val"), seed))
     write_head(fitted, model.head)
     scores: dict[str, TrackScores] = {split: _scores(model, its) for split, its in clips.items()}
-    _save(model, data, folder / "checkpoints" / f"{BEST}.ckpt")
+    _save(model, data, folder.best)
     config = {name: part for name, part in settings.plain().items() if name in ("seed_everything", "model", "data")}
     summary = {
         "parameters": sum(parameter.numel() for parameter in model.backbone.parameters()),
@@ -82,7 +83,8 @@ def _take_weights(model: GenreClassifier, data: TrackDataModule, checkpoint: Pat
             raise LitGenreError(f"{checkpoint} does not fit the {name} that the options ask for. {error}") from error
     if (trained_on := trained_tracks(content)) is not None:
         data.report_trained_on(trained_on)
-    return read_recipe(checkpoint).get("data")
+    run = RunFolder.of_checkpoint(checkpoint)
+    return run.read_config()["data"] if run else None
 
 
 def _say(backbone: str, kind: Kind, clips: dict[Split, Clips], embeddings: Embeddings) -> None:

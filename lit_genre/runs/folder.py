@@ -1,24 +1,16 @@
-"""The folder of a run: where a new one is made, and how a checkpoint leads back to its own.
+"""Name the files in the folder of a run, and read and write them."""
 
-A run lies like this, and may be moved::
-
-    runs/<Backbone>-<date>-<time>/
-        config.yaml  metrics.csv  summary.json  curves.png  confusion.png  test.csv  predictions.csv  tests/
-        checkpoints/best.ckpt  checkpoints/last.ckpt
-"""
-
-import atexit
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import datetime
-from itertools import chain, count
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import torch
 from filelock import FileLock, Timeout
 
-from lit_genre.console import console
 from lit_genre.errors import LitGenreError
 from lit_genre.files import atomic_write
 from lit_genre.trust.plain import check_links, read_json, read_text, read_yaml, texts_of
@@ -27,199 +19,201 @@ from lit_genre.trust.signature import is_signed, sign
 BEST: Final = "best"
 """Name of the checkpoint that is tested."""
 
-RUNS: Final = Path("runs")
-AUTO: Final = "auto"
-_CONFIG: Final = "config.yaml"
-_LOCK: Final = ".lock"
-_NAMED: Final = (BEST, "last")
+LAST: Final = "last"
+"""Name of the checkpoint that a run resumes from."""
 
 
-def new_run_folder(backbone: str) -> Path:
-    """Make a folder that no other run has, by the time; `discard_empty_folders` removes it if nothing comes into it."""
-    stem = RUNS / f"{backbone}-{datetime.now():%Y%m%d-%H%M%S}"
-    for name in chain([stem], (stem.with_name(f"{stem.name}-{number}") for number in count(2))):
+class _Entry:
+    """A file or a folder in the folder of a run: an attribute of `RunFolder` that is its path."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, run: "RunFolder", owner: type) -> Path:
+        return run.path / self._name
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a run, usually `runs/<Backbone>-<date>-<time>`, which may be moved.
+
+    Attributes:
+        path: Where it is; neither the folder nor a file in it need exist.
+    """
+
+    path: Path
+
+    config = _Entry("config.yaml")
+    """Configuration of the run. Its last line is the signature of the account that wrote it."""
+    metrics = _Entry("metrics.csv")
+    """Table with a row for each epoch."""
+    summary = _Entry("summary.json")
+    """Results of the training. If the file exists, the training is finished."""
+    curves = _Entry("curves.png")
+    """Learning curves."""
+
+    checkpoints = _Entry("checkpoints")
+    """Folder of the checkpoints."""
+    best = _Entry(f"checkpoints/{BEST}.ckpt")
+    """Checkpoint of the selected epoch."""
+    last = _Entry(f"checkpoints/{LAST}.ckpt")
+    """Newest checkpoint, from which the run resumes."""
+
+    test_table = _Entry("test.csv")
+    """Table with a row for each track of the test."""
+    confusion = _Entry("confusion.png")
+    """Confusion matrix of a test with one genre a track."""
+    precision_recall = _Entry("precision_recall.png")
+    """Precision-recall curves of a test with one genre a track."""
+    reliability = _Entry("reliability.png")
+    """Reliability diagram of a test with one genre a track."""
+    genres_table = _Entry("genres.csv")
+    """Table with a row for each genre of a test with several genres a track."""
+    average_precision = _Entry("average_precision.png")
+    """Average precision of each genre of a test with several genres a track."""
+    tests = _Entry("tests")
+    """Folder of further tests: of another checkpoint, or on other data."""
+
+    predictions = _Entry("predictions.csv")
+    """Table with a row for each track or file of a prediction."""
+    comparison = _Entry("compare.json")
+    """Settings with which a comparison started the run."""
+    error = _Entry("error.txt")
+    """Message of a run that failed in a comparison."""
+    lock = _Entry(".lock")
+    """File that is locked while the run is trained."""
+
+    @classmethod
+    def of_checkpoint(cls, checkpoint: Path) -> "RunFolder | None":
+        """Return the folder of the run that a checkpoint belongs to; None if the checkpoint is in no run folder."""
+        run = cls(checkpoint.parent.parent)
+        return run if checkpoint.parent.name == run.checkpoints.name and run.config.exists() else None
+
+    @property
+    def training_files(self) -> tuple[Path, ...]:
+        """The files that a training writes, without checkpoints."""
+        return self.config, self.metrics, self.summary, self.curves
+
+    @property
+    def test_files(self) -> tuple[Path, ...]:
+        """The files that a test writes."""
+        one_genre = (self.test_table, self.confusion, self.precision_recall, self.reliability)
+        return *one_genre, self.genres_table, self.average_precision
+
+    def further_test(self, name: str) -> "RunFolder":
+        """Return the folder of a further test, whose files are named as those of a test in the run's own folder."""
+        return RunFolder(self.tests / name)
+
+    def checkpoint(self, name: str) -> Path:
+        """Return the path of the checkpoint with a name, such as `BEST`."""
+        return self.checkpoints / f"{name}.ckpt"
+
+    def contains_run(self) -> bool:
+        """Check for more than the first epoch of a run that was killed before its first checkpoint."""
+        return self.metrics.exists() and (
+            self.last.exists() or self.summary.exists() or self.metrics.read_text(encoding="utf-8").count("\n") > 2
+        )
+
+    def read_config(self) -> dict[str, Any]:
+        """Read the configuration: plain data, of which `lit_genre.trust.recipe` decides what may be followed.
+
+        Raises:
+            LitGenreError: The configuration is damaged.
+        """
+        config = read_yaml(self.config)
+        for name in ("model", "data"):
+            if name in config and not isinstance(config[name], dict):
+                reason = f"{name} is {config[name]!r}, not names with values"
+                raise LitGenreError(f"{self.config} is damaged: {reason}.")
+        class_path = config.get("data", {}).get("class_path")
+        if not isinstance(class_path, str):
+            raise LitGenreError(f"{self.config} is damaged: data.class_path is {class_path!r}, not a name.")
+        return config
+
+    def write_config(self, text: str) -> None:
+        """Write the configuration, signed by this account."""
+        _write(self.config, sign(text))
+
+    def is_own(self) -> bool:
+        """Check that this account wrote the configuration, and that it is unchanged."""
+        return self.config.is_file() and is_signed(read_text(self.config))
+
+    def own_texts(self) -> frozenset[str]:
+        """Collect the texts in the configuration if this account wrote it: such a text may name a file or a folder."""
+        return frozenset(texts_of(read_yaml(self.config))) if self.is_own() else frozenset()
+
+    def check_links(self) -> None:
+        """Refuse the folder of another account if a link in it leads out of it.
+
+        Raises:
+            LitGenreError: A link does; writing a table of the run would write elsewhere.
+        """
+        # Before anything is read from it.
+        check_links(self.path, [self.config])
+        if self.is_own():
+            return
+        # W&B's own folder holds a file for each thing it sends; its links are not followed from here.
+        inner = [path for path in (self.checkpoints, self.tests, *self.tests.glob("*")) if path.is_dir()]
+        check_links(self.path, [*self.path.iterdir(), *(path for folder in inner for path in folder.iterdir())])
+
+    def write_metrics(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Write a row for each epoch; a column for each name that occurs."""
+        text = io.StringIO(newline="")
+        names = dict.fromkeys(name for row in rows for name in row)
+        table = csv.DictWriter(text, fieldnames=list(names), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+        # The checkpoint holds the rows too, so that a power cut loses none.
+        _write(self.metrics, text.getvalue(), durable=False)
+
+    def read_summary(self) -> dict[str, Any]:
+        """Read the results of the training; empty if the training is not finished."""
+        return read_json(self.summary) if self.summary.exists() else {}
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write the results of the training, which is finished then."""
+        _write(self.summary, json.dumps(summary) + "\n")
+
+    def read_comparison(self) -> dict[str, Any] | None:
+        """Read the settings with which a comparison started the run; None if none did."""
+        return read_json(self.comparison) if self.comparison.exists() else None
+
+    def write_comparison(self, settings: Mapping[str, Any]) -> None:
+        """Write the settings with which a comparison starts the run."""
+        _write(self.comparison, json.dumps(settings, indent=2))
+
+    def read_error(self) -> str:
+        """Read why the run failed in a comparison; "" if it did not."""
+        return self.error.read_text(encoding="utf-8").strip() if self.error.exists() else ""
+
+    def write_error(self, message: str) -> None:
+        """Write why the run failed in a comparison."""
+        _write(self.error, message + "\n")
+
+    @contextmanager
+    def training_lock(self) -> Iterator[None]:
+        """Hold the lock of the folder while the run is trained.
+
+        Raises:
+            LitGenreError: Another process holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.lock)
         try:
-            # Of two processes that make it at once, one fails.
-            name.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        _made.append(name.absolute())
-        return name
-    raise AssertionError("unreachable")
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise LitGenreError(
+                f"Another process is training in {self.path}: wait for its end, or name another folder by "
+                "--trainer.default_root_dir."
+            ) from error
+        try:
+            yield
+        finally:
+            # The file stays: a process that has opened it would lock a file that is not there any more.
+            lock.release()
 
 
-def discard_empty_folders() -> None:
-    """Remove the folders that this process made for runs that left nothing."""
-    while _made:
-        folder = _made.pop()
-        with suppress(OSError):
-            if [path.name for path in folder.iterdir()] == [_LOCK]:
-                (folder / _LOCK).unlink()
-            folder.rmdir()
-            # The folder of all runs, if this one would have been the first.
-            folder.parent.rmdir()
-
-
-_made: list[Path] = []
-atexit.register(discard_empty_folders)
-
-
-@contextmanager
-def training_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run's folder while it is trained.
-
-    Raises:
-        LitGenreError: Another process holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / _LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise LitGenreError(
-            f"Another process is training in {folder}: wait for its end, or name another folder by "
-            "--trainer.default_root_dir."
-        ) from error
-    try:
-        yield
-    finally:
-        # The file stays: a process that has opened it would lock a file that is not there any more.
-        lock.release()
-
-
-def run_folder_of(checkpoint: Path) -> Path | None:
-    """Lead from a checkpoint to the folder of its run; None for a checkpoint that lies elsewhere."""
-    folder = checkpoint.parent
-    return folder.parent if folder.name == "checkpoints" and (folder.parent / _CONFIG).exists() else None
-
-
-def read_recipe(checkpoint: Path) -> dict[str, Any]:
-    """Read the configuration of the run that a checkpoint is of; empty for a checkpoint that lies elsewhere.
-
-    It is plain data, of which `lit_genre.trust.recipe` decides what may be followed.
-
-    Args:
-        checkpoint: The file.
-
-    Raises:
-        LitGenreError: The configuration is damaged.
-    """
-    folder = run_folder_of(checkpoint)
-    if folder is None:
-        return {}
-    recipe = read_yaml(folder / _CONFIG)
-    for name in ("model", "data"):
-        if name in recipe and not isinstance(recipe[name], dict):
-            reason = f"{name} is {recipe[name]!r}, not names with values"
-            raise LitGenreError(f"{folder / _CONFIG} is damaged: {reason}.")
-    class_path = recipe.get("data", {}).get("class_path")
-    if not isinstance(class_path, str):
-        raise LitGenreError(f"{folder / _CONFIG} is damaged: data.class_path is {class_path!r}, not a name.")
-    return recipe
-
-
-def is_own_run(folder: Path) -> bool:
-    """Check that this account wrote the configuration of a run, and that it is unchanged."""
-    path = folder / _CONFIG
-    return path.is_file() and is_signed(read_text(path))
-
-
-def own_texts(checkpoint: Path) -> frozenset[str]:
-    """Collect the texts in the configuration of a checkpoint's run, if this account wrote it: it may name places."""
-    folder = run_folder_of(checkpoint)
-    return frozenset(texts_of(read_yaml(folder / _CONFIG))) if folder and is_own_run(folder) else frozenset()
-
-
-def write_recipe(folder: Path, text: str) -> None:
-    """Write the configuration of a run, signed by this account."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / _CONFIG) as file:
-        file.write(sign(text).encode())
-
-
-def check_run_folder(folder: Path) -> None:
-    """Refuse the run folder of another account if links in it lead out of it.
-
-    Raises:
-        LitGenreError: One does; writing a table of the run would write elsewhere.
-    """
-    # Before anything is read from it.
-    check_links(folder, [folder / _CONFIG])
-    if is_own_run(folder):
-        return
-    tests = folder / "tests"
-    # W&B's own folder holds a file for each thing it sends; its links are not followed from here.
-    inner = [path for path in (folder / "checkpoints", tests, *tests.glob("*")) if path.is_dir()]
-    check_links(folder, [*folder.iterdir(), *(path for part in inner for path in part.iterdir())])
-
-
-def read_summary(folder: Path) -> dict[str, Any]:
-    """Read what the end of a run wrote of it; empty where it has not ended."""
-    path = folder / "summary.json"
-    return read_json(path) if path.exists() else {}
-
-
-def is_best(checkpoint: Path) -> bool:
-    """Check whether a checkpoint is the one that its run is rated by: the best, or any where there is no best."""
-    return checkpoint.stem == BEST or not checkpoint.with_name(f"{BEST}.ckpt").exists()
-
-
-def begun(folder: str | None) -> Path | None:
-    """Find the last checkpoint of a run that has begun in a folder; None where none has.
-
-    Raises:
-        LitGenreError: No folder is named.
-    """
-    if folder is None:
-        raise LitGenreError(f"--ckpt_path {AUTO} goes on with the run in --trainer.default_root_dir: name that too.")
-    last = Path(folder).expanduser() / "checkpoints" / "last.ckpt"
-    return last if last.is_file() else None
-
-
-def holds_run(folder: Path) -> bool:
-    """Check whether a folder holds more than the first epoch of a run that was killed before its first checkpoint."""
-    table = folder / "metrics.csv"
-    return table.exists() and (
-        (folder / "checkpoints" / "last.ckpt").exists()
-        or (folder / "summary.json").exists()
-        or table.read_text(encoding="utf-8").count("\n") > 2
-    )
-
-
-def find_checkpoint(name: str) -> Path:
-    """Find a checkpoint by its path, or by "best" or "last" that of the newest run.
-
-    Raises:
-        LitGenreError: There is none.
-    """
-    path = Path(name).expanduser()
-    if name in _NAMED:
-        runs = _newest_first(RUNS.glob("*/checkpoints"))
-        if not runs:
-            raise LitGenreError(f"--ckpt_path {name}: no run in {RUNS.resolve()} has a checkpoint yet.")
-        path = runs[0] / f"{name}.ckpt"
-        console.print(f"Checkpoint: {path}")
-    if not path.is_file():
-        newest = "".join(f"\n  {found}" for found in _newest_first(RUNS.glob("*/checkpoints/*.ckpt"))[:5])
-        raise LitGenreError(f"There is no checkpoint {path}. The newest in {RUNS.resolve()}:{newest or ' none.'}")
-    return path
-
-
-def _newest_first(paths: Iterable[Path]) -> list[Path]:
-    return sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint; nothing in the file is executed.
-
-    Raises:
-        LitGenreError: The file is no checkpoint.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        if not isinstance(content, dict) or "state_dict" not in content:
-            raise KeyError("it holds no weights")
-    except Exception as error:  # torch.load raises half a dozen types for a file that is no checkpoint.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise LitGenreError(f"{path} is no checkpoint of lit-genre: {reason}") from error
-    return content
+def _write(path: Path, text: str, durable: bool = True) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path, durable) as file:
+        file.write(text.encode())

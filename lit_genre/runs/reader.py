@@ -12,7 +12,7 @@ import torch
 
 from lit_genre.errors import LitGenreError
 from lit_genre.model.metrics import TrackScores, calibration_error, score
-from lit_genre.runs.folder import check_run_folder, read_summary
+from lit_genre.runs.folder import RunFolder
 from lit_genre.trust.plain import read_yaml
 
 _OF_THE_MACHINE: Final = frozenset(
@@ -102,18 +102,18 @@ class Run:
         return None if self.train is None or self.val is None else self.train - self.val
 
 
-def read_run(folder: Path) -> Run:
+def read_run(path: Path) -> Run:
     """Read a run's folder; what is not there yet is left out.
 
     Raises:
         LitGenreError: A file in it is damaged.
     """
-    name, seed = re.fullmatch(r"(.*?)(?:-seed(\d{1,18}))?", folder.name, re.DOTALL).groups()  # type: ignore[union-attr]
-    run = Run(folder, name, None if seed is None else int(seed))
-    if folder.is_dir():
-        check_run_folder(folder)
+    name, seed = re.fullmatch(r"(.*?)(?:-seed(\d{1,18}))?", path.name, re.DOTALL).groups()  # type: ignore[union-attr]
+    folder, run = RunFolder(path), Run(path, name, None if seed is None else int(seed))
+    if path.is_dir():
+        folder.check_links()
     try:
-        if (path := folder / "config.yaml").exists():
+        if (path := folder.config).exists():
             config = read_yaml(path)
             check_task(config, path)
             run.backbone = config["model"]["backbone"]["class_path"].rpartition(".")[2]
@@ -121,18 +121,18 @@ def read_run(folder: Path) -> Run:
             if seed is None:
                 # A baseline has no seed.
                 run.model, run.seed = run.backbone, _typed(config, "seed_everything", int)
-        path = folder / "summary.json"
-        if summary := read_summary(folder):
+        path = folder.summary
+        if summary := folder.read_summary():
             run.parameters, run.chosen_by = _typed(summary, "parameters", int), _typed(summary, "chosen_by", str) or ""
             run.is_baseline, run.model = bool(summary.get("baseline")), _typed(summary, "name", str) or run.model
-        if (path := folder / "metrics.csv").exists():
+        if (path := folder.metrics).exists():
             _read_history(run, pd.read_csv(path).apply(pd.to_numeric), _typed(summary, "epoch", int))
             # A network computes its features in training, and its summary does not mention them.
             run.feature_seconds = _typed(summary, "feature_seconds", int | float) if "name" in summary else 0.0
-        if (path := folder / "test.csv").exists():
+        if (path := folder.test_table).exists():
             _read_predictions(run, path)
-        if (path := folder / "error.txt").exists():
-            run.error = path.read_text(encoding="utf-8").strip()
+        path = folder.error
+        run.error = folder.read_error()
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise LitGenreError(
             f"{path} is damaged: {type(error).__name__}: {error}. Delete the run, or leave it out."

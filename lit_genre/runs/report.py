@@ -1,7 +1,5 @@
 """Report a test or a validation: tables and pictures in the folder of the run, and a table on the console."""
 
-from pathlib import Path
-
 from rich.table import Table
 
 from lit_genre.console import console
@@ -12,25 +10,27 @@ from lit_genre.plots.scores import (
     draw_precision_recall,
     draw_reliability,
 )
+from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.tables import write_genres_table, write_test_table
 from lit_genre.text import one_line
 
 
-def report_test(scores: TrackScores, classes: list[str], folder: Path) -> None:
+def report_test(scores: TrackScores, classes: list[str], folder: RunFolder) -> None:
     """Write and draw the results of a test into a folder, and print them."""
-    write_test_table(scores, classes, folder / "test.csv")
+    write_test_table(scores, classes, folder.test_table)
     if scores.several:
-        write_genres_table(scores, classes, folder / "genres.csv")
-        draw_average_precision(scores, classes, folder / "average_precision.png")
+        write_genres_table(scores, classes, folder.genres_table)
+        draw_average_precision(scores, classes, folder.average_precision)
     else:
-        draw_confusion(scores, classes, f"test: {_accuracy(scores, classes)}", folder / "confusion.png")
-        draw_precision_recall(scores, classes, folder / "precision_recall.png")
-        draw_reliability(scores, classes, folder / "reliability.png")
+        draw_confusion(scores, classes, f"test: {_accuracy(scores, classes)}", folder.confusion)
+        draw_precision_recall(scores, classes, folder.precision_recall)
+        draw_reliability(scores, classes, folder.reliability)
     print_scores(scores, classes, "test")
-    console.print(f"Run:         {folder}")
-    for name, pattern in (("Tables", "*.csv"), ("Plots", "*.png"), ("Checkpoints", "checkpoints/*.ckpt")):
-        if found := sorted(map(str, folder.glob(pattern))):
-            console.print(f"{name + ':':<12}", *found)
+    console.print(f"Run:         {folder.path}")
+    tables, plots = folder.path.glob("*.csv"), folder.path.glob("*.png")
+    for name, files in (("Tables", tables), ("Plots", plots), ("Checkpoints", folder.checkpoints.glob("*.ckpt"))):
+        if paths := sorted(map(str, files)):
+            console.print(f"{name + ':':<12}", *paths)
 
 
 def print_scores(scores: TrackScores, classes: list[str], split: str) -> None:

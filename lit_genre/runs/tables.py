@@ -1,8 +1,8 @@
-"""Write the tables of a run: metrics.csv, test.csv, predictions.csv and genres.csv."""
+"""Write the tables of a test and of a prediction."""
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,23 +12,6 @@ from torch.nn.functional import one_hot
 from lit_genre.files import atomic_write
 from lit_genre.model.metrics import TrackScores, average_precision_of, genres_named
 from lit_genre.text import spreadsheet_cell
-
-
-def write_metrics(rows: Sequence[Mapping[str, float]], folder: Path) -> None:
-    """Write metrics.csv.
-
-    Args:
-        rows: A row an epoch, by the names of the columns.
-        folder: Folder of the run.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    names = dict.fromkeys(name for row in rows for name in row)
-    text = io.StringIO(newline="")
-    table = csv.DictWriter(text, fieldnames=list(names), lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    with atomic_write(folder / "metrics.csv", durable=False) as file:
-        file.write(text.getvalue().encode())
 
 
 def write_test_table(scores: TrackScores, classes: list[str], path: Path) -> None:
@@ -72,8 +55,10 @@ def write_genres_table(scores: TrackScores, classes: list[str], path: Path) -> N
 @contextmanager
 def _table(path: Path) -> Iterator[Any]:
     """Open a CSV file to be written; what reads it gets back every name, unless it is no UTF-8."""
+    text = io.StringIO(newline="")
+    # With its default ends of lines, for only then a \r in a name is quoted.
+    yield csv.writer(text)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name that is no UTF-8 is written with its bytes as \udcff.
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        # With its default ends of lines, for only then a \r in a name is quoted.
-        yield csv.writer(file)
+    with atomic_write(path) as file:
+        # A name that is no UTF-8 is written with its bytes as \udcff.
+        file.write(text.getvalue().encode(errors="backslashreplace"))

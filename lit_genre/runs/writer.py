@@ -1,19 +1,16 @@
 """What a run without epochs leaves: the files of any other, so that it can stand beside them in a report."""
 
-import json
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 import yaml
 
 from lit_genre.model.metrics import TrackScores, score
-from lit_genre.runs.folder import write_recipe
+from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.report import report_test
-from lit_genre.runs.tables import write_metrics
 
 Result = TypeVar("Result")
 
@@ -36,7 +33,7 @@ def peak_memory() -> int:
 
 
 def write_run(
-    folder: Path,
+    folder: RunFolder,
     classes: list[str],
     scores: dict[str, TrackScores],
     seconds: float,
@@ -44,10 +41,10 @@ def write_run(
     config: dict[str, Any],
     summary: dict[str, Any],
 ) -> None:
-    """Write config.yaml, metrics.csv of one row, what a test leaves, and summary.json, which says that all is there.
+    """Write the configuration, metrics of one row, the results of the test, and last the summary: the run is finished.
 
     Args:
-        folder: Where it goes.
+        folder: Folder of the run.
         classes: Class names.
         scores: Of each split that there is, "test" among them.
         seconds: Training time: fitting the classifiers and choosing one of them on validation.
@@ -56,12 +53,11 @@ def write_run(
         config: All that determined the run.
         summary: What reports are to know of it.
     """
-    write_recipe(folder, yaml.safe_dump(config, sort_keys=False))
+    folder.write_config(yaml.safe_dump(config, sort_keys=False))
     rated = {f"{split}/accuracy": float(score(its, classes)["accuracy"]) for split, its in scores.items()}
     del rated["test/accuracy"]
-    write_metrics(
-        [{"epoch": 0, "seconds": round(seconds, 3), "memory_gb": round(peak_memory() / 1e9, 3), **rated}], folder
+    folder.write_metrics(
+        [{"epoch": 0, "seconds": round(seconds, 3), "memory_gb": round(peak_memory() / 1e9, 3), **rated}]
     )
     report_test(scores["test"], classes, folder)
-    summary = summary | {"feature_seconds": None if feature_seconds is None else round(feature_seconds, 3)}
-    (folder / "summary.json").write_text(json.dumps(summary) + "\n", encoding="utf-8")
+    folder.write_summary(summary | {"feature_seconds": None if feature_seconds is None else round(feature_seconds, 3)})

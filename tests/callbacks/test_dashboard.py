@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from wandb.proto import wandb_internal_pb2
 
-from lit_genre.data.datamodules.base import TrackDataModule
+from lit_genre.data.datamodules.audio_tracks import AudioTracks
 from tests.runs import SMALL, Run, folder
 
 BLOCK = 2**15
@@ -141,7 +141,7 @@ def test_a_resumed_run_goes_on_in_the_same_run(run: Run, fma: Path) -> None:
 
 def test_data_without_titles_is_tested_too(run: Run, fma: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("fit", *SMALL, f"--data.root={fma}", "--trainer.max_epochs=1")
-    monkeypatch.delattr(TrackDataModule, "track")
+    monkeypatch.delattr(AudioTracks, "track")
     run("test", "--ckpt_path=best", "--trainer.accelerator=cpu")
     sent = Sent(folder())
     assert "test/confusion_table" in sent.history

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from lit_genre.compare import command as module
+from lit_genre.runs.folder import RunFolder
 from tests.runs import CONFIGS, Run
 
 OPTIONS = json.dumps([
@@ -130,8 +131,8 @@ def test_a_baseline_of_other_data_does_not_stay(run: Run, monkeypatch: pytest.Mo
 
 def test_all_are_trained_with_the_first_seed_before_any_with_the_second(tmp_path: Path) -> None:
     plan = module._plan({"a": [], "b": []}, [4, 2], ["--x=1"], tmp_path)
-    assert [folder.name for folder in plan] == ["a-seed4", "b-seed4", "a-seed2", "b-seed2"]
-    assert plan[tmp_path / "b-seed2"] == ["--x=1", "--seed_everything=2"]
+    assert [folder.path.name for folder in plan] == ["a-seed4", "b-seed4", "a-seed2", "b-seed2"]
+    assert plan[RunFolder(tmp_path / "b-seed2")] == ["--x=1", "--seed_everything=2"]
 
 
 @pytest.mark.parametrize("name", ["compare.yaml", "compare_recipes.yaml"])

@@ -21,6 +21,7 @@ from lit_genre.export.command import export
 from lit_genre.export.to_onnx import run_onnx
 from lit_genre.export.to_torch import read_metadata, run_program
 from lit_genre.model.backbone import InputShape
+from lit_genre.runs.folder import RunFolder
 from tests.conftest import tone
 from tests.test_testing import SHIPPED
 
@@ -178,7 +179,7 @@ def test_the_hub_s_folder_loads_back_to_the_same_weights_and_has_a_card(run: Run
 def test_the_card_names_the_data_of_the_run(tmp_path: Path, module: str, said: str) -> None:
     recipe = {"data": {"class_path": module, "init_args": {"subset": "medium"}}}
     (tmp_path / "config.yaml").write_text(json.dumps(recipe))
-    assert said in _data(tmp_path / "checkpoints" / "best.ckpt")
+    assert said in _data(RunFolder(tmp_path))
 
 
 def test_the_card_of_a_probe_names_what_each_part_heard(tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_the_card_of_a_probe_names_what_each_part_heard(tmp_path: Path) -> None:
     for known, said in ((origin, "frozen: FMA large, or data in"), (None, "frozen: what its class brings along")):
         summary = {"parameters": 1, "regularization": 0.1, "backbone_data": known}
         (tmp_path / "summary.json").write_text(json.dumps(summary))
-        text = _data(tmp_path / "checkpoints" / "best.ckpt")
+        text = _data(RunFolder(tmp_path))
         assert text.startswith("The head: Music of whoever trained it")
         assert said in text
 

@@ -17,7 +17,7 @@ from lit_genre.probe import embeddings as module
 from lit_genre.probe.embeddings import Clips, Embeddings
 from lit_genre.probe.head import Kind, fit_head, track_scores, track_weights
 from lit_genre.probe.layers import write_head
-from lit_genre.runs.folder import read_summary
+from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.reader import read_run
 from tests.conftest import WriteFMA, tone
 from tests.runs import QUIET, SMALL, Run, folder
@@ -164,7 +164,7 @@ def test_a_backbone_of_a_run_hears_other_genres(run: Run, trained: Path, write_f
     sounds = {number: tone((110, 3520)[number % 2] * (1 + number / 400), 2.0) for number in names}
     root = write_fma({number: (splits[(number - 1) // 2], names[number], sounds[number]) for number in names})
     run("probe", f"--ckpt_path={trained}", f"--data.root={root}", "--folder=out", "--device=cpu", "--embeddings=kept")
-    assert read_summary(Path("out"))["backbone_data"]["class_path"] == "lit_genre.FMADataModule"
+    assert RunFolder(Path("out")).read_summary()["backbone_data"]["class_path"] == "lit_genre.FMADataModule"
     table = read_test(Path("out"))
     assert list(table.columns[2:]) == ["High", "Low"]
     assert (table["predicted"] == table["genre"]).all()

@@ -16,7 +16,7 @@ from lit_genre.audit.findings import write_lists
 from lit_genre.audit.label_noise import read_predictions
 from lit_genre.backbones import registry as plugins
 from lit_genre.backbones.command import Entry, _as_table
-from lit_genre.callbacks.history import _summary
+from lit_genre.callbacks.messages import format_summary
 from lit_genre.compare.command import _folders_of
 from lit_genre.console import console, progress
 from lit_genre.data.datamodules.missing import report_missing_tracks
@@ -24,6 +24,7 @@ from lit_genre.data.metadata.exclusions import read_exclusions
 from lit_genre.inference.predictor import SongPrediction
 from lit_genre.inference.writers import CSVWriter, as_table
 from lit_genre.prepare.command import _table
+from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.reader import read_run
 from lit_genre.runs.report import report_test
 from lit_genre.runs.tables import write_predictions_table, write_test_table
@@ -63,7 +64,7 @@ def test_the_console_shows_a_name_and_nothing_of_it_acts(name: str, capsys: pyte
 
 def test_a_test_is_shown_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "exp [lr=0.1] \x1b[2J"
-    report_test(scores(), CLASSES, folder)
+    report_test(scores(), CLASSES, RunFolder(folder))
     out = capsys.readouterr().out
     assert_shown(out)
     assert one_line(str(folder / "test.csv")) in out
@@ -85,7 +86,7 @@ def test_a_command_that_is_suggested_names_the_folder(tmp_path: Path, name: str)
     best = tmp_path / name / "checkpoints" / "best.ckpt"
     best.parent.mkdir(parents=True)
     best.touch()
-    line = _summary([], None, tmp_path / name, []).splitlines()[-1]
+    line = format_summary([], None, RunFolder(tmp_path / name), []).splitlines()[-1]
     assert shlex.split(line)[1:] == ["lit-genre", "test", "--ckpt_path", str(best)]
 
 

@@ -1,0 +1,30 @@
+"""Read a checkpoint file as plain data."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lit_genre.errors import LitGenreError
+from lit_genre.runs.folder import BEST
+
+
+def is_best(checkpoint: Path) -> bool:
+    """Check whether the test of a checkpoint is the test of its run: that of the best, or of any without a best."""
+    return checkpoint.stem == BEST or not checkpoint.with_name(f"{BEST}.ckpt").exists()
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint; nothing in the file is executed.
+
+    Raises:
+        LitGenreError: The file is no checkpoint.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        if not isinstance(content, dict) or "state_dict" not in content:
+            raise KeyError("it holds no weights")
+    except Exception as error:  # torch.load raises half a dozen types for a file that is no checkpoint.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise LitGenreError(f"{path} is no checkpoint of lit-genre: {reason}") from error
+    return content

@@ -1,0 +1,88 @@
+"""Make the folder of a new run, and find the checkpoints of earlier runs."""
+
+import atexit
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime
+from itertools import chain, count
+from pathlib import Path
+from typing import Final
+
+from lit_genre.console import console
+from lit_genre.errors import LitGenreError
+from lit_genre.runs.folder import BEST, LAST, RunFolder
+
+RUNS: Final = Path("runs")
+
+AUTO: Final = "auto"
+"""Value of --ckpt_path that resumes the run in --trainer.default_root_dir, or starts it."""
+
+_EVERY_RUN: Final = RunFolder(Path("*"))
+"""Its paths are patterns for `RUNS.glob`."""
+
+_made: list[RunFolder] = []
+
+
+def new_run_folder(backbone: str) -> RunFolder:
+    """Make a folder that no other run has, named by the time; `discard_empty_folders` removes it if it stays empty."""
+    stem = RUNS / f"{backbone}-{datetime.now():%Y%m%d-%H%M%S}"
+    for path in chain([stem], (stem.with_name(f"{stem.name}-{number}") for number in count(2))):
+        try:
+            # Of two processes that make it at once, one fails.
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        _made.append(RunFolder(path.absolute()))
+        return RunFolder(path)
+    raise AssertionError("unreachable")
+
+
+def discard_empty_folders() -> None:
+    """Remove the folders that this process made for runs that left nothing."""
+    while _made:
+        folder = _made.pop()
+        with suppress(OSError):
+            if list(folder.path.iterdir()) == [folder.lock]:
+                folder.lock.unlink()
+            folder.path.rmdir()
+            # The folder of all runs, if this one would have been the first.
+            folder.path.parent.rmdir()
+
+
+atexit.register(discard_empty_folders)
+
+
+def last_checkpoint(folder: str | None) -> Path | None:
+    """Return the last checkpoint of the run in a folder; None if the run has none yet.
+
+    Raises:
+        LitGenreError: No folder is named.
+    """
+    if folder is None:
+        raise LitGenreError(f"--ckpt_path {AUTO} goes on with the run in --trainer.default_root_dir: name that too.")
+    last = RunFolder(Path(folder).expanduser()).last
+    return last if last.is_file() else None
+
+
+def find_checkpoint(name: str) -> Path:
+    """Find a checkpoint by its path, or by "best" or "last" that of the newest run.
+
+    Raises:
+        LitGenreError: There is none.
+    """
+    path = Path(name).expanduser()
+    if name in (BEST, LAST):
+        newest_first = _newest_first(RUNS.glob(str(_EVERY_RUN.checkpoints)))
+        if not newest_first:
+            raise LitGenreError(f"--ckpt_path {name}: no run in {RUNS.resolve()} has a checkpoint yet.")
+        path = RunFolder(newest_first[0].parent).checkpoint(name)
+        console.print(f"Checkpoint: {path}")
+    if not path.is_file():
+        newest = _newest_first(RUNS.glob(str(_EVERY_RUN.checkpoint("*"))))[:5]
+        lines = "".join(f"\n  {checkpoint}" for checkpoint in newest)
+        raise LitGenreError(f"There is no checkpoint {path}. The newest in {RUNS.resolve()}:{lines or ' none.'}")
+    return path
+
+
+def _newest_first(paths: Iterable[Path]) -> list[Path]:
+    return sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
