@@ -47,7 +47,7 @@ def test_for_data_takes_what_the_data_says(fma: Path) -> None:
     [
         ({"sample_rate": 16000, "clip_seconds": 22050 / 16000}, "sample rate, Hz: 22050 in the data, but 16000"),
         ({"clip_seconds": 2}, "length of a clip, samples: 22050 in the data, but 44100 in the model"),
-        ({"task": "multilabel"}, "task: multiclass in the data, but multi in the model"),
+        ({"task": "multilabel"}, "task: multiclass in the data, but multilabel in the model"),
         ({"classes": ["Rock", "Pop", "Jazz"]}, "those of the model Rock, Pop, Jazz"),
         ({"classes": "reversed"}, "in another order, Electronic, .* and Rock, .*genres would be swapped"),
     ],

@@ -100,7 +100,7 @@ function addExamples() {
 }
 
 function addFiles() {
-  const drop = byId("exclude");
+  const drop = byId("drop");
   byId("file").addEventListener("change", event => {
     const [file] = event.target.files;
     if (file) classify(file, file.name);
@@ -114,7 +114,7 @@ function addFiles() {
   addEventListener("dragleave", event => {
     if (!event.relatedTarget) drop.classList.remove("over");
   });
-  addEventListener("exclude", event => {
+  addEventListener("drop", event => {
     event.preventDefault();
     drop.classList.remove("over");
     const [file] = event.dataTransfer.files;

@@ -12,7 +12,7 @@ from lit_genre.trust.classes import Source, find_class
 from lit_genre.trust.plain import texts_of
 
 _PLACE_NAME: Final = re.compile(
-    r"(^|_)(dir|path|root|uri|url|host|server|location|folder|file|csv|drop|directory|address)s?($|_)|dir$|path$"
+    r"(^|_)(dir|path|root|uri|url|host|server|location|folder|file|csv|exclude|directory|address)s?($|_)|dir$|path$"
 )
 """Names of arguments whose text is a file, a folder or an address, whatever their annotation is."""
 

@@ -27,8 +27,8 @@ _MODEL_PARTS: Final = ("backbone", "frontend", "loss", "optimizer", "scheduler")
 def check_recipe(recipe: Mapping[str, Any], source: Source) -> dict[str, Any]:
     """Return the part of a run's configuration that a file may set.
 
-    Places of the data (`root`, `csv`, `store_root`, `drop`, ...) are replaced by `UNNAMED` unless the configuration is
-    of this account, or the user has named the same in this call.
+    Places of the data (`root`, `csv`, `store_root`, `exclude`, ...) are replaced by `UNNAMED` unless this account wrote
+    the configuration, or the user has named the same in this call.
 
     Args:
         recipe: The sections of config.yaml that are to be taken: plain data.

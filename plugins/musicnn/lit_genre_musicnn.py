@@ -205,7 +205,7 @@ def _read(weights: Weights, sizes: dict[str, int]) -> dict[str, NDArray[np.float
     if flat.size != sum(size for _, size in everything):
         raise ValueError(
             "the weights of MusiCNN are for 96 mel bands: put it behind `frontend: lit_genre_musicnn.LogC`, "
-            "with `changes: false`."
+            "with `mean_normalized_channels: false`."
         )
     ends = np.cumsum([size for _, size in everything])[:-1]
     found = dict(zip((name for name, _ in everything), np.split(flat, ends), strict=True))

@@ -38,7 +38,7 @@ def model_of(backbone: Any, task: Task = "multiclass", **options: Any) -> GenreC
 @pytest.mark.parametrize("format", FILES)
 @pytest.mark.parametrize("name", SHIPPED)
 def test_each_that_ships_says_the_same_at_any_length_and_batch(tmp_path: Path, name: str, format: str) -> None:
-    model = model_of(backbones()[name].backbone, changes=name == "CNN1DAttention")
+    model = model_of(backbones()[name].backbone, mean_normalized_channels=name == "CNN1DAttention")
     suffix, run = FILES[format]
     path = tmp_path / f"model{suffix}"
     export(model, format, path, songs=[])

@@ -142,7 +142,7 @@ def test_a_model_takes_any_loss_and_its_checkpoint_names_none() -> None:
     assert isinstance(model(None).loss, CrossEntropy)
     assert "loss" not in model(FocalLoss).hparams
     with pytest.raises(
-        LitGenreError, match="BinaryCrossEntropy supports the task multilabel, but the data has the task si"
+        LitGenreError, match="BinaryCrossEntropy supports the task multilabel, but the data has the task multiclass"
     ):
         model(BinaryCrossEntropy)
     with pytest.raises(LitGenreError, match="Stateful has weights of its own, scale"):

@@ -100,7 +100,7 @@ def test_no_track_is_heard_twice(trained: Path, fma: Path, tmp_path: Path, monke
     heard.clear()
     # Stopped in the third batch: behind ten clips, two of each track, and the last of them may have had another.
     (absent := tmp_path / "absent.txt").write_text(f"{train[3]}\n")
-    answers = [model.answer, model.answer]
+    answers = [model.predict_with_embedding, model.predict_with_embedding]
 
     def stop(waveform: torch.Tensor) -> object:
         if not answers:
@@ -109,7 +109,7 @@ def test_no_track_is_heard_twice(trained: Path, fma: Path, tmp_path: Path, monke
 
     stopped = embeddings("parts", [absent])
     with monkeypatch.context() as patch:
-        patch.setattr(model, "answer", stop)
+        patch.setattr(model, "predict_with_embedding", stop)
         with pytest.raises(KeyboardInterrupt):
             stopped.of("train")
     assert heard == [*train[:3], train[4]]

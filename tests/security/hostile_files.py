@@ -452,8 +452,8 @@ _setting("data.class_path", "data are a class on the path", lambda _: f"{MODULE}
 _setting("data.class_path", "data are subprocess.getoutput", lambda _: "subprocess.getoutput")
 _setting("data.init_args.store_root", "store elsewhere", lambda c: str(c.target))
 _setting("data.init_args.store_root", "store in a hidden folder beside", lambda _: ".hidden")
-_setting("data.init_args.drop", "list of tracks elsewhere", lambda c: [str(c.secret)])
-_setting("data.init_args.drop", "list of lists elsewhere", lambda c: str(c.secret))
+_setting("data.init_args.exclude", "list of tracks elsewhere", lambda c: [str(c.secret)])
+_setting("data.init_args.exclude", "list of lists elsewhere", lambda c: str(c.secret))
 _setting(
     "data",
     "music of a folder elsewhere",

@@ -143,7 +143,7 @@ def test_a_dropped_file_is_classified(browser: webdriver.Chrome, url: str, song:
         const bytes = Uint8Array.from(atob(arguments[0]), letter => letter.charCodeAt(0));
         const dataTransfer = new DataTransfer();
         dataTransfer.items.add(new File([bytes], "dropped.mp3"));
-        document.body.dispatchEvent(new DragEvent("exclude", { dataTransfer, bubbles: true, cancelable: true }));
+        document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
     """
     browser.execute_script(drop, content)
     wait_for(browser, "song")

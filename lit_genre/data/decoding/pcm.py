@@ -24,6 +24,12 @@ _GAINS: Final[dict[str, float]] = {
 }
 _GAINS["BC"] = 0.5  # One rear channel has the power of two surrounds.
 
+_UNNAMED_ORDERS: Final = {
+    6: ("FL", "FR", "FC", "LFE", "BL", "BR"),
+    8: ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"),
+}
+"""Order of the channels in files that do not name them, such as WAV without a mask: WAV's, and FFmpeg's default."""
+
 _RATES: Final = (1_000, 1_000_000)
 
 
@@ -34,9 +40,12 @@ def downmix_gains(channels: Sequence[str]) -> NDArray[np.float32]:
         channels: Names of the channels as in FFmpeg, such as "FL", "FR", "FC", "LFE", "BL", "BR".
 
     Returns:
-        Gains, shape (channels,). Of a layout with a channel that the standard does not name, all gains are the same
-        and their sum is 1. So it is without left and right channels, but for LFE.
+        Gains, shape (channels,). Six and eight channels without names are 5.1 and 7.1. Of another layout with a channel
+        that the standard does not name, all gains are the same and their sum is 1. So it is without left and right
+        channels, but for LFE.
     """
+    if not any(name in _GAINS for name in channels):
+        channels = _UNNAMED_ORDERS.get(len(channels), channels)
     if len(channels) == 1 or not all(name in _GAINS for name in channels):
         return np.full(len(channels), 1 / len(channels), dtype=np.float32)
     gains = np.array([_GAINS[name] for name in channels], dtype=np.float32)

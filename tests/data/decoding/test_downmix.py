@@ -63,6 +63,13 @@ def test_a_song_of_six_channels_is_the_same_in_every_format(kind: str, tmp_path:
     assert correlation(pcm, mono) > 0.99
 
 
+@pytest.mark.parametrize("file_format", ["WAV", "AIFF", "CAF"])
+def test_six_channels_without_names_are_taken_for_5_1(file_format: str, tmp_path: Path) -> None:
+    samples = song(3, 48000, 6)
+    soundfile.write(tmp_path / "song.wav", samples, 48000, format=file_format)
+    assert abs(decibels(decode(tmp_path / "song.wav", RATE), expected(samples, GAINS[6]))) < 0.1
+
+
 def test_vorbis_of_six_channels_is_the_same_as_well(tmp_path: Path) -> None:
     samples = song(3, 48000, 6)
     # FFmpeg's encoder writes stereo only. Vorbis has the centre second and the low frequencies last.
