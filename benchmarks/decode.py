@@ -25,7 +25,7 @@ from timing import medians
 
 from lit_genre.data.decoding.track_audio import DECODER, decode, decode_track
 from lit_genre.data.store.builder import build_store
-from tests.data.decoding.media import Format, write
+from tests.helpers.media import Format, write
 
 RATE = 44100
 SECONDS = 30

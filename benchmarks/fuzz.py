@@ -24,9 +24,9 @@ from lit_genre.data.decoding.errors import AudioError
 from lit_genre.data.decoding.ffmpeg import Decoding
 from lit_genre.data.decoding.track_audio import decode_track
 from lit_genre.demo.write import write_demo
-from tests.data.damage import LONGEST, Case
-from tests.data.fuzzing import BUG, Outcome, make_cases, try_all
-from tests.data.mutations import FORMATS, RATE, write_whole_files
+from tests.helpers.damage.cases import LONGEST, Case
+from tests.helpers.damage.fuzzing import BUG, Outcome, make_cases, try_all
+from tests.helpers.damage.mutations import FORMATS, RATE, write_whole_files
 
 WORST = 10
 """Files that are kept because they lack most of what FFmpeg decodes."""

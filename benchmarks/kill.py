@@ -19,8 +19,8 @@ import numpy as np
 import soundfile
 
 from lit_genre.demo.write import write_demo
-from tests.kills import Moment, assert_same_run, assert_same_store, build_and_kill, fit, fit_and_kill, warm_up
-from tests.runs import QUIET, SMALL
+from tests.helpers.kills import Moment, assert_same_run, assert_same_store, build_and_kill, fit, fit_and_kill, warm_up
+from tests.helpers.runs import QUIET, SMALL
 
 PAUSES = {"checkpoint": 0.0, "": 0.3, "training": 0.02, "validation": 0.002}
 """Phases to kill a run in, and seconds that it may go on then: two epochs, a phase, or nothing."""

@@ -21,6 +21,7 @@ Around the path:
 - model/ has the LightningModule, losses and optimisation, and the contract of a backbone; backbones/ has the networks.
 - runs/ owns the folder of a run. trust/ decides what the files of a model may make the program do.
 - prepare/ fetches FMA, audit/ checks a data set, demo/ writes a synthetic one.
+- features/ computes MFCC statistics and spectral contrast of tracks.
 - baseline/ trains classifiers on MFCC statistics, probe/ a head on a frozen backbone, compare/ several configurations.
 - inference/ predicts files of a user, export/ writes a model for other programs, serve/ shows it on a page.
 - scaffold/ writes a plugin package to start from, and testing/ checks it.

@@ -1,4 +1,4 @@
-"""The command `lit-genre`: reads the first word, imports what it needs and hands it the rest."""
+"""The command `lit-genre`: import the module of a command, and pass it the other arguments."""
 
 import argparse
 import errno
@@ -16,43 +16,49 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 class Command(NamedTuple):
-    """A sub-command: where its function is, `module:function`, and what it does."""
+    """A command.
+
+    Attributes:
+        target: Its function, `module:function`.
+        summary: Its line in the help.
+    """
 
     target: str
     summary: str
 
 
 COMMANDS = {
-    "prepare": Command("lit_genre.prepare.command:prepare", "fetch, verify, unpack and decode FMA"),
+    "prepare": Command("lit_genre.prepare.command:prepare", "download, verify, unpack and decode FMA"),
     "fit": Command("lit_genre.cli.training:run", "train a model"),
     "validate": Command("lit_genre.cli.training:run", "score a checkpoint on the validation split"),
     "test": Command("lit_genre.cli.training:run", "score a checkpoint on the test split"),
     "predict": Command("lit_genre.cli.training:run", "write the probabilities of each genre for each track"),
-    "classify": Command("lit_genre.inference.classify:run", "name the genres of your own music"),
+    "classify": Command("lit_genre.inference.classify:run", "predict the genres of your own music"),
     "similar": Command("lit_genre.inference.similar:run", "list the songs whose embeddings are most similar"),
     "export": Command("lit_genre.export.command:run", "write a checkpoint as ONNX, torch.export or for the Hub"),
-    "serve": Command("lit_genre.serve.command:run", "open a page to try a model on"),
-    "compare": Command("lit_genre.compare.command:compare", "train configurations over seeds, and report on them"),
-    "baseline": Command("lit_genre.baseline.command:run", "rate what no network should lose to, on the data of a fit"),
+    "serve": Command("lit_genre.serve.command:run", "open a page in the browser to try a model"),
+    "compare": Command("lit_genre.compare.command:compare", "train configurations over several seeds and compare them"),
+    "baseline": Command("lit_genre.baseline.command:run", "train and test the MFCC baseline on the data of a fit"),
     "probe": Command("lit_genre.probe.command:run", "train a head on the embeddings of a frozen backbone"),
     "backbones": Command(
-        "lit_genre.backbones.command:list_backbones", "list the installed backbones and what they cost"
+        "lit_genre.backbones.command:list_backbones", "list the installed backbones with size and speed"
     ),
-    "new-backbone": Command(
-        "lit_genre.scaffold.command:new_backbone", "write a package for an architecture of your own"
-    ),
+    "new-backbone": Command("lit_genre.scaffold.command:new_backbone", "write a package for your own architecture"),
     "audit": Command(
         "lit_genre.audit.command:run",
-        "check data for leaks, duplicates, silence, incomplete tracks and doubtful labels",
+        "check data for leaks, duplicates, silence, incomplete tracks and label errors",
     ),
-    "demo": Command("lit_genre.demo.write:write_demo", "write a small synthetic data set in FMA's format"),
+    "demo": Command("lit_genre.demo.write:write_demo", "write a small synthetic data set in FMA's layout"),
 }
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run a command line; `args` stands in for the words behind `lit-genre`.
+    """Run a command line.
 
-    What the user can mend ends with one message on stderr and exit status 1, a wrong command line with 2.
+    An error that the user can correct ends with one message on stderr and exit status 1, a wrong command line with 2.
+
+    Args:
+        args: Arguments after `lit-genre`; None for those of the process.
     """
     args = list(sys.argv[1:] if args is None else args)
     name = _parser().parse_args(args[:1]).command
@@ -70,13 +76,13 @@ def main(args: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit("Stopped.")
     except Exception as error:
-        if (cause := _mendable(error)) is None:
+        if (cause := _user_error(error)) is None:
             raise
         sys.exit(printable(f"lit-genre {name}: {cause}"))
 
 
 def _spell_out_flags(function: Callable[..., object], words: list[str]) -> list[str]:
-    """Let --flag stand for --flag=true, which is all that jsonargparse takes."""
+    """Replace --flag by --flag=true: jsonargparse needs a value."""
     flags = {f"--{name}" for name, kind in function.__annotations__.items() if kind is bool}
     return [
         f"{word}=true" if word in flags and following not in ("true", "false") else word
@@ -84,10 +90,10 @@ def _spell_out_flags(function: Callable[..., object], words: list[str]) -> list[
     ]
 
 
-def _mendable(error: BaseException | None) -> BaseException | None:
-    """Find what the user can mend in a chain of errors, for jsonargparse wraps those of constructors in its own."""
+def _user_error(error: BaseException | None) -> BaseException | None:
+    """Return the user's error in a chain of errors: jsonargparse wraps errors of constructors in its own."""
     while error is not None:
-        # An OSError that names a file is a folder that cannot be written; a full disk may name none.
+        # An OSError with a file name is a file that cannot be read or written; that of a full disk may have none.
         if isinstance(error, LitGenreError) or (
             isinstance(error, OSError) and (error.filename is not None or error.errno in _FULL)
         ):
@@ -100,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lit-genre",
         description="Music genre classification on the Free Music Archive with PyTorch Lightning.",
-        epilog="lit-genre COMMAND --help tells the options of a command.",
+        epilog="lit-genre COMMAND --help prints the options of a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"lit-genre {__version__}")

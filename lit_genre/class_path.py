@@ -1,6 +1,6 @@
-"""From a class path that the user names to the class.
+"""Import a class by the class path that the user names.
 
-Files of others name class paths as well: `lit_genre.trust.classes` decides which of those are followed.
+For class paths in files from strangers, `lit_genre.trust.classes` decides which may be imported.
 """
 
 from importlib import import_module
@@ -12,7 +12,10 @@ from lit_genre.errors import LitGenreError
 
 
 def import_class(class_path: str) -> Any:
-    """Import the class, or function, that a class path names, such as lit_genre.FMADataModule.
+    """Import a class or a function.
+
+    Args:
+        class_path: Module and name, such as lit_genre.FMADataModule.
 
     Raises:
         ImportError: There is no such module.
@@ -27,7 +30,7 @@ def find_model_class(class_path: str) -> type[LightningModule]:
     """Import the class of a model that the user names.
 
     Raises:
-        LitGenreError: It cannot be imported, or is no LightningModule.
+        LitGenreError: It cannot be imported, or is not a LightningModule.
     """
     if "." not in class_path:
         class_path = f"lit_genre.{class_path}"
@@ -39,5 +42,5 @@ def find_model_class(class_path: str) -> type[LightningModule]:
             "of PYTHONPATH?"
         ) from error
     if not (isinstance(found, type) and issubclass(found, LightningModule)):
-        raise LitGenreError(f"{class_path} is no LightningModule: name a subclass of lit_genre.GenreClassifier.")
+        raise LitGenreError(f"{class_path} is not a LightningModule. Use a subclass of lit_genre.GenreClassifier.")
     return found

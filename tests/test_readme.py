@@ -16,7 +16,7 @@ import torch
 
 import lit_genre
 from lit_genre.__main__ import COMMANDS, main
-from tests.runs import README, ROOT
+from tests.helpers.runs import README, ROOT
 
 STEEPER = 20
 """How many times the weights of a head are multiplied that has been trained for two epochs only."""
@@ -31,7 +31,7 @@ def test_every_command_is_in_the_table() -> None:
     assert {line.split()[0] for line in COMMAND_LINES} <= COMMANDS.keys()
 
 
-# What is said of one's own package is run by tests/test_outside_plugins.py.
+# What is said of one's own package is run by tests/plugins/test_outside_plugins.py.
 @pytest.mark.parametrize("line", [line for line in COMMAND_LINES if "--config" in line and "my_net" not in line])
 def test_every_configuration_parses(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)

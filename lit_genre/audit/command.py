@@ -16,7 +16,7 @@ from lit_genre.audit.label_noise import accuracy, label_noise, read_predictions
 from lit_genre.audit.leaks import leaks
 from lit_genre.audit.out_of_fold import out_of_fold
 from lit_genre.audit.track_statistics import TrackAnalyzer, TrackStatistics
-from lit_genre.cli.run_spec import read_settings
+from lit_genre.cli.run_spec import read_run_spec
 from lit_genre.console import console
 
 # Imported so that --data accepts their names without the module path.
@@ -83,7 +83,7 @@ def run(args: Sequence[str]) -> None:
 
 def _data(args: Sequence[str]) -> TrackDataModule:
     """Build the data module that the options of a run describe."""
-    config = read_settings(args, _UNUSED_BACKBONE).plain()["data"]
+    config = read_run_spec(args, _UNUSED_BACKBONE).plain()["data"]
     arguments = {**config["init_args"], **config.get("dict_kwargs", {})}
     data = instantiate_module(LightningDataModule, {"_class_path": config["class_path"], **arguments})
     if not isinstance(data, TrackDataModule):

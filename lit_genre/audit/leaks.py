@@ -35,6 +35,7 @@ def leaks(tracks: list[Track], by: Literal["artist_id", "album_id"]) -> pd.DataF
     for group_id in sorted(group_id for group_id in groups if group_id >= 0):
         splits = sorted({track.split for track in groups[group_id]}, key=EXCLUSION_ORDER.__getitem__)
         for track in sorted(groups[group_id], key=lambda track: EXCLUSION_ORDER[track.split]):
+            # The last split of a group, in the order of exclusion, keeps its tracks.
             if track.split != splits[-1]:
                 rows.append((track.track_id, group_id, " ".join(split for split in splits if split != track.split)))
     return pd.DataFrame(rows, columns=["track_id", by, "also_in"]).set_index("track_id")

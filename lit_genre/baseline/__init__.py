@@ -1,1 +1,1 @@
-"""What no network should lose to: statistics of MFCCs, and a classifier of scikit-learn."""
+"""Train and test a classifier on MFCC statistics, the baseline that a network should beat."""

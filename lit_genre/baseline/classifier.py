@@ -1,4 +1,4 @@
-"""The classifier of the baseline: trained on the training split, chosen and calibrated on the validation split."""
+"""Train the classifier of the baseline on the training split; select and calibrate it on the validation split."""
 
 import math
 from typing import Any, Final, Literal, NamedTuple
@@ -9,30 +9,33 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lit_genre.baseline.features import Features
 from lit_genre.errors import LitGenreError
+from lit_genre.features.mfcc import Features
 from lit_genre.parallel import map_threads
 
 Kind = Literal["svm", "logistic"]
 
-_NAMES: Final[dict[Kind, str]] = {"svm": "SVM", "logistic": "logistic"}
+_DISPLAY_NAMES: Final[dict[Kind, str]] = {"svm": "SVM", "logistic": "logistic"}
 
-_STRENGTHS: Final[dict[Kind, tuple[float, ...]]] = {
+_REGULARIZATIONS: Final[dict[Kind, tuple[float, ...]]] = {
     "svm": (0.5, 1.0, 2.0, 4.0, 8.0),
     "logistic": (0.001, 0.003, 0.01, 0.03, 0.1),
 }
-_UNCHOSEN: Final[dict[Kind, float]] = {"svm": 2.0, "logistic": 0.01}
+"""Values of C to select from on the validation split; a smaller C regularises more."""
 
-_TEMPERATURES: Final = (0.001, 1000.0)
+_DEFAULT_REGULARIZATION: Final[dict[Kind, float]] = {"svm": 2.0, "logistic": 0.01}
+"""C without a validation split: the middle of the values to select from."""
+
+_TEMPERATURE_RANGE: Final = (0.001, 1000.0)
 
 
-class Rows(NamedTuple):
-    """Tracks as rows of numbers.
+class TrackFeatures(NamedTuple):
+    """Features and labels of t tracks.
 
     Attributes:
         features: Shape (t, d).
         label: Position of each track's genre in the class names, shape (t,).
-        track_id: Shape (t,).
+        track_id: Id of each track, shape (t,).
     """
 
     features: NDArray[np.float32]
@@ -41,12 +44,12 @@ class Rows(NamedTuple):
 
 
 class FittedClassifier(NamedTuple):
-    """A trained classifier.
+    """A trained and calibrated classifier.
 
     Attributes:
-        model: Of scikit-learn.
-        regularization: Its C: the less, the more it is regularised.
-        temperature: What its decision values are divided by in front of a softmax.
+        model: Pipeline of scikit-learn.
+        regularization: C of the classifier; a smaller C regularises more.
+        temperature: Divisor of the decision values before the softmax.
     """
 
     model: Any
@@ -55,49 +58,68 @@ class FittedClassifier(NamedTuple):
 
 
 def baseline_name(features: Features, kind: Kind, class_weights: bool) -> str:
-    """Name a baseline for reports, which take runs of one name for seeds of one model.
+    """Return the name of a baseline for reports, which group runs by name as seeds of one model.
 
     >>> baseline_name("mfcc", "svm", class_weights=False), baseline_name("mfcc+spectral", "svm", class_weights=True)
     ('MFCC+SVM', 'MFCC+spectral+SVM, class weights')
     """
-    name = f"{features.replace('mfcc', 'MFCC')}+{_NAMES[kind]}"
+    name = f"{features.replace('mfcc', 'MFCC')}+{_DISPLAY_NAMES[kind]}"
     return f"{name}, class weights" if class_weights else name
 
 
-def choose(kind: Kind, train: Rows, val: Rows | None, class_weights: bool = False) -> FittedClassifier:
-    """Train with several C, and keep what does best on the validation split.
+def fit_classifier(
+    kind: Kind, train: TrackFeatures, val: TrackFeatures | None, class_weights: bool = False
+) -> FittedClassifier:
+    """Train a classifier with several C, and select the one with the best validation accuracy.
 
-    A temperature makes probabilities of decision values, and leaves the most probable genre what it is; it is found on
-    the validation split. Without that split C is fixed, and the temperature found on the training split promises too
-    much.
+    Temperature scaling on the validation split turns decision values into probabilities; it does not change the most
+    probable genre. Without that split, C is fixed, and the temperature from the training split makes the probabilities
+    overconfident.
 
     Args:
         kind: The classifier.
-        train: Rows of the training tracks.
-        val: Rows of the validation tracks.
-        class_weights: Weigh the training tracks so that each genre counts alike, however many it has. C is still chosen
-            by accuracy, of which each track is an equal part.
+        train: The training tracks.
+        val: The validation tracks; None if there are none.
+        class_weights: Weight the training tracks so that all genres have the same total weight. C is still selected by
+            accuracy, in which all tracks have the same weight.
+
+    Returns:
+        The selected classifier.
 
     Raises:
-        LitGenreError: The training tracks have one genre only.
+        LitGenreError: All training tracks have the same genre.
+
+    Reference:
+        C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
     """
     if len(np.unique(train.label)) < 2:
-        raise LitGenreError("All training tracks have the same genre, but a classifier needs two at least.")
+        raise LitGenreError(
+            "All training tracks have the same genre, but a classifier needs at least two genres. Check the splits."
+        )
 
-    def trained(regularization: float) -> Any:
+    def fit(regularization: float) -> Any:
         return _pipeline(kind, regularization, class_weights).fit(train.features, train.label)
 
-    regularizations = _STRENGTHS[kind] if val else (_UNCHOSEN[kind],)
-    models = map_threads(trained, regularizations, "Training", "classifiers")
+    regularizations = _REGULARIZATIONS[kind] if val else (_DEFAULT_REGULARIZATION[kind],)
+    models = map_threads(fit, regularizations, "Training", "classifiers")
     held_out = val or train
     best = int(np.argmax([model.score(held_out.features, held_out.label) for model in models]))
-    return FittedClassifier(models[best], regularizations[best], _temperature(models[best], held_out))
+    return FittedClassifier(models[best], regularizations[best], _fit_temperature(models[best], held_out))
 
 
-def probabilities(chosen: FittedClassifier, features: NDArray[np.float32], n_classes: int) -> Tensor:
-    """Give the probability of each class, 0 of those that training has not heard of; shapes (t, d), (t, c)."""
+def probabilities(fitted: FittedClassifier, features: NDArray[np.float32], n_classes: int) -> Tensor:
+    """Compute the probability of each class.
+
+    Args:
+        fitted: The classifier.
+        features: Features of t tracks, shape (t, d).
+        n_classes: Number of classes c.
+
+    Returns:
+        Probabilities, 0 to 1, shape (t, c), float32; 0 for a class without training tracks.
+    """
     probs = torch.zeros(len(features), n_classes)
-    probs[:, chosen.model.classes_] = (_decide(chosen.model, features) / chosen.temperature).softmax(1).float()
+    probs[:, fitted.model.classes_] = (_decision_values(fitted.model, features) / fitted.temperature).softmax(1).float()
     return probs
 
 
@@ -109,26 +131,30 @@ def _pipeline(kind: Kind, regularization: float, class_weights: bool) -> Any:
 
     weight = "balanced" if class_weights else None
     if kind == "svm":
+        # With break_ties, the predicted class is the one with the greatest decision value, which the softmax keeps.
         return make_pipeline(StandardScaler(), SVC(C=regularization, break_ties=True, class_weight=weight))
     return make_pipeline(StandardScaler(), LogisticRegression(C=regularization, max_iter=2000, class_weight=weight))
 
 
-def _decide(model: Any, features: NDArray[np.float32]) -> Tensor:
-    """Give the decision values of the classes that training has heard of, shape (t, k)."""
+def _decision_values(model: Any, features: NDArray[np.float32]) -> Tensor:
+    """Return the decision values of the k classes with training tracks, shape (t, k)."""
     values = torch.from_numpy(model.decision_function(features))
+    # For two classes scikit-learn returns one column, the value of the second class.
     return values if values.ndim == 2 else torch.stack([-values, values], dim=1)
 
 
-def _temperature(model: Any, rows: Rows) -> float:
+def _fit_temperature(model: Any, tracks: TrackFeatures) -> float:
+    """Return the temperature with the least cross-entropy."""
     from scipy.optimize import minimize_scalar
 
-    # What training has not heard of has no probability to calibrate.
-    known = np.isin(rows.label, model.classes_)
-    values = _decide(model, rows.features[known])
-    label = torch.from_numpy(np.searchsorted(model.classes_, rows.label[known]))
+    # A class without training tracks has no decision value to calibrate.
+    known = np.isin(tracks.label, model.classes_)
+    values = _decision_values(model, tracks.features[known])
+    label = torch.from_numpy(np.searchsorted(model.classes_, tracks.label[known]))
 
     def loss(log_temperature: float) -> float:
         return float(F.cross_entropy(values / math.exp(log_temperature), label))
 
-    low, high = map(math.log, _TEMPERATURES)
+    # On a logarithmic scale, because the range has six orders of magnitude.
+    low, high = map(math.log, _TEMPERATURE_RANGE)
     return math.exp(minimize_scalar(loss, bounds=(low, high)).x)

@@ -1,4 +1,4 @@
-"""The command `baseline`: trains and tests a classifier of scikit-learn on statistics of MFCCs and spectra."""
+"""The command `baseline`: train and test a classifier on statistics of MFCCs and spectra."""
 
 import argparse
 from collections.abc import Sequence
@@ -7,64 +7,85 @@ from typing import Final, get_args
 
 import torch
 
-from lit_genre.baseline.classifier import FittedClassifier, Kind, Rows, baseline_name, choose, probabilities
-from lit_genre.baseline.features import Features, MFCCStatistics
-from lit_genre.cli.run_spec import add_folder, read_settings
+from lit_genre.baseline.classifier import (
+    FittedClassifier,
+    Kind,
+    TrackFeatures,
+    baseline_name,
+    fit_classifier,
+    probabilities,
+)
+from lit_genre.cli.run_spec import add_folder, read_run_spec
 from lit_genre.console import console
 from lit_genre.data.datamodules.base import TrackDataModule
 from lit_genre.data.loading.dataset import ClipDataset
 from lit_genre.data.metadata.track import SPLITS, Split
+from lit_genre.features.mfcc import Features, MFCCStatistics
 from lit_genre.model.metrics import TrackScores
 from lit_genre.runs.writer import timed, write_run
 
-# It is not built: any whose name stands for the network that is left out.
+# The options of a run must name a network, which is not built here; any name will do.
 _UNUSED_BACKBONE: Final = "CRNN"
 
 
 def run(args: Sequence[str]) -> None:
-    """Run the command."""
-    options, words = _parser().parse_known_args(args)
+    """Run the command.
+
+    Args:
+        args: The options of the command line, without the name of the command.
+
+    Raises:
+        LitGenreError: The data cannot be read or has only one genre, the folder has a run, or an option is invalid.
+    """
+    options, run_args = _parser().parse_known_args(args)
     kind: Kind = options.classifier
     name = baseline_name(options.features, kind, options.class_weights)
-    settings = read_settings(words, _UNUSED_BACKBONE)
-    folder = settings.run_folder(options.folder, "baseline")
-    data = settings.build_data()
+    run_spec = read_run_spec(run_args, _UNUSED_BACKBONE)
+    folder = run_spec.run_folder(options.folder, "baseline")
+    data = run_spec.build_data()
     splits = [split for split in SPLITS if split != "val" or data.has_val]
-    computed = {split: timed(partial(_rows, data, split, options.features)) for split in splits}
-    rows = {split: of_split for split, (of_split, _) in computed.items()}
+    timed_features = {split: timed(partial(_compute_features, data, split, options.features)) for split in splits}
+    features = {split: split_features for split, (split_features, _) in timed_features.items()}
     # The test split is part of neither time, as in the training of a network.
-    feature_seconds = sum(seconds for split, (_, seconds) in computed.items() if split != "test")
-    chosen, seconds = timed(partial(choose, kind, rows["train"], rows.get("val"), options.class_weights))
-    scores: dict[str, TrackScores] = {split: _scores(chosen, its, len(data.classes)) for split, its in rows.items()}
-    tracks, features = rows["train"].features.shape
-    how = "chosen on the val split" if "val" in rows else "fixed, for no track is in the val split"
-    console.print(f"{name}: {features} features of {tracks:,} training tracks; C is {chosen.regularization:g}, {how}.")
+    feature_seconds = sum(seconds for split, (_, seconds) in timed_features.items() if split != "test")
+    fitted, seconds = timed(
+        partial(fit_classifier, kind, features["train"], features.get("val"), options.class_weights)
+    )
+    n_classes = len(data.classes)
+    scores: dict[str, TrackScores] = {split: _score(fitted, tracks, n_classes) for split, tracks in features.items()}
+    n_tracks, n_features = features["train"].features.shape
+    selection = "selected on the val split" if "val" in features else "fixed, because the val split has no tracks"
+    console.print(
+        f"{name}: {n_features} features of {n_tracks:,} training tracks. C is {fitted.regularization:g}, {selection}."
+    )
     model = {"sample_rate": data.sample_rate, "backbone": {"class_path": name}}
-    summary = {"parameters": None, "name": name, "baseline": True, "regularization": chosen.regularization}
-    config = {"data": settings.plain()["data"], "model": model}
+    summary = {"parameters": None, "name": name, "baseline": True, "regularization": fitted.regularization}
+    config = {"data": run_spec.plain()["data"], "model": model}
     write_run(folder, data.classes, scores, seconds, feature_seconds, config, summary)
 
 
-def _rows(data: TrackDataModule, split: Split, features: Features) -> Rows:
+def _compute_features(data: TrackDataModule, split: Split, features: Features) -> TrackFeatures:
     dataset = data.whole_tracks(split).dataset
     assert isinstance(dataset, ClipDataset)
-    rows = MFCCStatistics(data.sample_rate, features).of_tracks(dataset, f"Extracting features: {split}")
-    return Rows(rows, dataset.labels, dataset.track_ids)
+    values = MFCCStatistics(data.sample_rate, features).compute_all(dataset, f"Extracting features: {split}")
+    return TrackFeatures(values, dataset.labels, dataset.track_ids)
 
 
-def _scores(chosen: FittedClassifier, rows: Rows, n_classes: int) -> TrackScores:
-    probs = probabilities(chosen, rows.features, n_classes)
-    return TrackScores(torch.from_numpy(rows.track_id), probs, torch.from_numpy(rows.label))
+def _score(fitted: FittedClassifier, tracks: TrackFeatures, n_classes: int) -> TrackScores:
+    probs = probabilities(fitted, tracks.features, n_classes)
+    return TrackScores(torch.from_numpy(tracks.track_id), probs, torch.from_numpy(tracks.label))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lit-genre baseline",
         usage="%(prog)s [--classifier svm|logistic] [--features mfcc|mfcc+spectral] [--class_weights] "
-        "[--folder FOLDER] [WHAT lit-genre fit TAKES ...]",
-        description="Train statistics of MFCCs and a classifier of scikit-learn, which no network should lose to, on "
-        "the splits of a network's data, and test it. The data is named as for lit-genre fit: --config "
-        "configs/data/demo.yaml, --data.root data and so on. What is said of a network and its training is not heeded.",
+        "[--folder FOLDER] [OPTIONS OF lit-genre fit FOR THE DATA ...]",
+        description="Train a scikit-learn classifier on statistics of MFCCs, and test it, on the same splits as a "
+        "network. A network should be more accurate than this baseline. The data is named as for lit-genre fit: "
+        "--config configs/data/demo.yaml, --data.root=data and so on. Options of the model and the trainer are "
+        "ignored.",
+        # argparse must not take options of the data for abbreviations of its own.
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -83,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--class_weights",
         action="store_true",
-        help="weigh the training tracks so that each genre counts alike, however many tracks it has",
+        help="weight the training tracks so that all genres have the same total weight",
     )
     add_folder(parser)
     return parser

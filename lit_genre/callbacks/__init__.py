@@ -1,4 +1,4 @@
-"""What a run leaves behind: figures, tables and pictures in its folder, and what it sends to W&B."""
+"""Callbacks: write the files of a run and send its results to the loggers."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from lit_genre.runs.folder import RunFolder
 
 
 def leaves_files(trainer: Trainer) -> bool:
-    """Check whether this process writes into the run's folder: the first one does, and none in a fast_dev_run."""
+    """Return whether this process writes into the run's folder: the first process does, none in a fast_dev_run."""
     return trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False)
 
 
@@ -19,7 +19,7 @@ def run_folder(trainer: Trainer) -> RunFolder:
 
 
 def network_of(pl_module: LightningModule) -> nn.Module:
-    """Find what a run is called after and counted by: the backbone, or the module itself where it has none."""
+    """Return the network whose name and size describe a run: the backbone, or a module without one itself."""
     network = getattr(pl_module, "backbone", pl_module)
     assert isinstance(network, nn.Module)
     return network

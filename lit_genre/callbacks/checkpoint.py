@@ -1,4 +1,4 @@
-"""Checkpoints that survive: in the run's own folder, whole at any moment, and found again when the folder moves."""
+"""Save checkpoints: into the run's folder, atomically, and on SIGTERM inside an epoch."""
 
 import signal
 from pathlib import Path
@@ -15,11 +15,17 @@ from lit_genre.files import atomic_write
 from lit_genre.runs.folder import RunFolder
 
 LAST_EPOCH: Final = "last"
-"""What `select_by` says for no selection at all."""
+"""Value of `select_by` that keeps the last epoch instead of the best one."""
 
 
 def selection(select_by: str) -> tuple[str | None, str]:
-    """Return what a checkpoint monitors, and whether its "max" or "min" is best.
+    """Return the metric that a checkpoint monitors, and whether its maximum or minimum is best.
+
+    Args:
+        select_by: Name of a metric, or "last". A name that ends in "loss" is minimised, any other maximised.
+
+    Returns:
+        The metric, None for "last"; and "max" or "min".
 
     >>> selection("val/loss"), selection("val/f1_macro"), selection("last")
     (('val/loss', 'min'), ('val/f1_macro', 'max'), (None, 'max'))
@@ -28,10 +34,10 @@ def selection(select_by: str) -> tuple[str | None, str]:
 
 
 class RunCheckpoint(ModelCheckpoint):
-    """Lightning's ModelCheckpoint, at home in the folder of the run.
+    """Lightning's ModelCheckpoint, with its files in the folder of the run.
 
     Args:
-        filename: Name of the file, without `.ckpt`; each save takes the place of the one before.
+        filename: Name of the file, without `.ckpt`; each save replaces the one before.
         monitor: Metric to select by; null to keep the last state.
         mode: "max" or "min": which value of the metric is best.
     """
@@ -42,7 +48,7 @@ class RunCheckpoint(ModelCheckpoint):
             monitor=monitor,
             mode=mode,
             enable_version_counter=False,
-            # When the epoch's training metrics are known, so that the history in the checkpoint is whole.
+            # After the training epoch: its metrics are known then, and History in the checkpoint has its row.
             save_on_train_epoch_end=True,
         )
 
@@ -52,14 +58,14 @@ class RunCheckpoint(ModelCheckpoint):
         return self._generate_state_key(filename=self.filename)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Take the run's folder."""
-        # That of the first process, for each names its own by the time.
+        """Set the folder."""
+        # That of the first process: the name has the time, which differs between processes.
         folder = trainer.strategy.broadcast(trainer.default_root_dir)
         self.dirpath = str(RunFolder(Path(folder)).checkpoints)
         super().setup(trainer, pl_module, stage)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best score so far, wherever the folder lies now; one of another metric says nothing."""
+        """Restore the best score, also if the run's folder was moved; a score of another metric is ignored."""
         if state_dict.get("monitor") != self.monitor:
             return
 
@@ -72,26 +78,26 @@ class RunCheckpoint(ModelCheckpoint):
 
 
 class SaveOnSigterm(Callback):
-    """Saves `last.ckpt` behind the step in which SIGTERM comes, as a cluster sends it before it takes the machine away.
+    """Saves `last.ckpt` after the step in which SIGTERM arrives; clusters send it before they stop a job.
 
-    A validation that has begun is finished first. A run that goes on from there ends with the weights of one that was
-    never stopped; only the training loss of that epoch is then the mean over its rest.
+    A validation that has begun is finished first. A run that is resumed from there ends with the weights of an
+    uninterrupted one; only the training loss of that epoch is the mean over its remaining steps.
     """
 
     def __init__(self) -> None:
         self._asked = False
 
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signal, as soon as Lightning has."""
+        """Install the handler as soon as Lightning has installed its own."""
         self.on_train_start(trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signal from Lightning 2.6, whose handler waits for the other processes wherever they are."""
+        """Replace the handler of Lightning 2.6, which waits for the other processes in the middle of a step."""
 
         def note(signum: int, frame: FrameType | None) -> None:
             launcher = trainer.strategy.launcher
             if not self._asked and launcher is not None:
-                launcher.kill(signum)  # sends it on to the processes that this one started
+                launcher.kill(signum)  # forwards it to the processes that this one started
             self._asked = True
 
         signal.signal(signal.SIGTERM, note)
@@ -99,18 +105,18 @@ class SaveOnSigterm(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop behind a step of the optimiser, in all processes, unless a validation follows."""
+        """Stop after a step of the optimiser, in all processes, unless a validation follows."""
         interval = trainer.val_check_batch
         validates = interval is not None and (batch_idx + 1) % interval == 0
         if not validates and not trainer.fit_loop.epoch_loop._should_accumulate():
             self._stop_if_asked(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop behind the epoch, which RunCheckpoint saves."""
+        """Stop after the epoch, which RunCheckpoint saves."""
         self._stop_if_asked(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Save, where an epoch has begun and is not over."""
+        """Save if an epoch has begun and is not over."""
         epochs: Any = trainer.fit_loop.epoch_progress.current
         if isinstance(exception, SIGTERMException) and trainer.training and epochs.started > epochs.processed:
             folder = trainer.strategy.broadcast(trainer.default_root_dir)
@@ -122,14 +128,20 @@ class SaveOnSigterm(Callback):
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside the old one and on to the disk before it takes the old one's place.
+    """Writes a checkpoint next to the old one and forces it to the disk before it replaces the old one.
 
-    Lightning's own writes into the system's temporary folder and copies from there where that is another file
-    system: a kill or a power cut in between leaves half a file and no old one.
+    Lightning writes into the system's temporary folder and copies from there if that is another file system: a kill or
+    a power cut in between leaves half a file and no old one.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Save to `path`."""
+        """Save a checkpoint.
+
+        Args:
+            checkpoint: The checkpoint, as Lightning collects it.
+            path: The file; its folder is made.
+            storage_options: Not used.
+        """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as file:

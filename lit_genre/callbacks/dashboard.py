@@ -1,4 +1,4 @@
-"""Log curves on shared axes, confusion, and tracks to listen to in W&B."""
+"""Log curves on shared axes, confusion matrices and tables of tracks with sound to W&B."""
 
 from typing import Any, Final
 
@@ -10,30 +10,32 @@ from lit_genre.callbacks import leaves_files, network_of, run_folder
 from lit_genre.callbacks.first_step import FirstStepCallback
 from lit_genre.callbacks.history import History
 from lit_genre.callbacks.other_loggers import Results, log_best_checkpoint, prepare_loggers, send_results
-from lit_genre.callbacks.track_report import classes_of, scores_of, test_folder
+from lit_genre.callbacks.track_report import test_folder
 from lit_genre.callbacks.track_tables import knows_tracks, most_wrong_markdown, most_wrong_table, track_table
 from lit_genre.model.metrics import TrackScores, calibration_error, score
+from lit_genre.model.scored_network import EvaluationSplit, ScoredNetwork, TrackScoresCallback
 from lit_genre.plots.curves import primary_metric_of
 from lit_genre.plots.scores import precision_recall
 from lit_genre.runs.folder import RunFolder
 from lit_genre.text import one_line
 
 CURVES_EVERY: Final = 5
-"""Epochs from one sending of the curves to the next: each sends them whole."""
+"""Epochs between two uploads of the curves: each upload has all epochs."""
 
 
-class Dashboard(FirstStepCallback):
+class Dashboard(FirstStepCallback, TrackScoresCallback):
     """Sends the results of a training and of a test to the loggers of the run.
 
-    W&B gets each epoch the confusion of genres on validation; every few, and at the end, `curves/loss` and
-    `curves/accuracy`, training and validation on the same axes. After a test it gets confusion, precision over recall,
-    reliability, a table of all tracks, and one of those that were most confidently wrong, with sound and spectrogram.
-    The summary holds parameters, training seconds, best validation and test accuracy. The best checkpoint is uploaded
-    as an artifact where the logger's log_model asks for it.
+    Each epoch W&B receives the confusion matrix of the validation. Every few epochs, and at the end, it receives
+    `curves/loss` and `curves/accuracy`, with training and validation on the same axes. After a test it receives the
+    confusion matrix, precision-recall curves, the reliability diagram, a table of all tracks, and a table of the most
+    confidently wrong tracks with sound and spectrogram. The summary has the number of parameters, training seconds,
+    best validation accuracy and test accuracy. The best checkpoint is uploaded as an artifact if the logger's
+    log_model asks for it.
 
-    TensorBoard gets the pictures and a table of the tracks that were most confidently wrong; MLflow gets the files of
-    the run's folder and, by log_model, the best checkpoint. Every logger gets the best score of validation, the
-    training time and, after a test, the calibration error.
+    TensorBoard receives the pictures and a table of the most confidently wrong tracks. MLflow receives the files of
+    the run's folder and, if log_model asks for it, the best checkpoint. Every logger receives the best validation
+    score, the training time and, after a test, the calibration error.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -44,21 +46,25 @@ class Dashboard(FirstStepCallback):
         """Send the size of the network."""
         _summarise(trainer, {"parameters": sum(p.numel() for p in network_of(pl_module).parameters())})
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Send the confusion of genres on validation."""
-        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING or not _loggers(trainer):
+    def on_track_scores(
+        self, trainer: Trainer, pl_module: ScoredNetwork, split: EvaluationSplit, scores: TrackScores
+    ) -> None:
+        """Send the confusion matrix of a validation in training, or all results of a test."""
+        if not leaves_files(trainer):
             return
-        if (scores := scores_of(trainer, pl_module)) and not scores.several:
-            _send(trainer, {"val/confusion": _confusion(scores, classes_of(pl_module))})
+        if split == "test" and trainer.loggers:
+            _send_test_results(trainer, pl_module, scores)
+        elif trainer.state.fn == TrainerFn.FITTING and _loggers(trainer) and not scores.several:
+            _send(trainer, {"val/confusion": _confusion(scores, pl_module.classes)})
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Send the curves up to now, every few epochs; History, which comes before, has noted this one."""
+        """Send the curves every few epochs; History, which comes before, has added the row of this epoch."""
         rows = _rows(trainer)
         if _loggers(trainer) and rows and len(rows) % CURVES_EVERY == 0:
             _send_curves(trainer, rows)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Send the whole curves and, where that is asked for, the best checkpoint."""
+        """Send the curves of all epochs and, if the logger asks for it, the best checkpoint."""
         if rows := _rows(trainer):
             files = {path.stem: path for path in run_folder(trainer).training_files}
             send_results(trainer, Results(_summary(rows), files))
@@ -74,31 +80,29 @@ class Dashboard(FirstStepCallback):
                 known = {
                     name: summary.get(name) for name in (f"best_val_{pl_module.primary_metric}", "parameters", "epochs")
                 }
-                metadata = {"classes": classes_of(pl_module), "backbone": type(network_of(pl_module)).__name__, **known}
+                metadata = {"classes": pl_module.classes, "backbone": type(network_of(pl_module)).__name__, **known}
                 artifact = wandb.Artifact(f"model-{logger.experiment.id}", "model", metadata=metadata)
                 artifact.add_file(str(best), best.name)
                 logger.experiment.log_artifact(artifact, aliases=["best"])
 
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Send what the test found."""
-        if not trainer.loggers or not (scores := scores_of(trainer, pl_module)):
-            return
-        classes, folder = classes_of(pl_module), test_folder(trainer)
-        metrics = {} if scores.several else {"test/calibration_error": calibration_error(scores, classes)}
-        files = {f"test/{path.stem}": path for path in folder.test_files}
-        has_tables = knows_tracks(trainer) and not scores.several
-        texts = {"test/most_wrong": most_wrong_markdown(trainer, scores, classes)} if has_tables else {}
-        send_results(trainer, Results(metrics, files, texts))
-        # In W&B a test is part of its run; that of another checkpoint or on other data is not.
-        if not _loggers(trainer) or folder != run_folder(trainer):
-            return
-        if scores.several:
-            _send_average_precision(trainer, scores, classes, folder)
-            return
-        _send_test(trainer, scores, classes, folder)
-        if has_tables:
-            most_wrong = most_wrong_table(trainer, pl_module, scores, classes)
-            _send(trainer, {"test/tracks": track_table(trainer, scores, classes), "test/most_wrong": most_wrong})
+
+def _send_test_results(trainer: Trainer, pl_module: ScoredNetwork, scores: TrackScores) -> None:
+    classes, folder = pl_module.classes, test_folder(trainer)
+    metrics = {} if scores.several else {"test/calibration_error": calibration_error(scores, classes)}
+    files = {f"test/{path.stem}": path for path in folder.test_files}
+    has_tables = knows_tracks(trainer) and not scores.several
+    texts = {"test/most_wrong": most_wrong_markdown(trainer, scores, classes)} if has_tables else {}
+    send_results(trainer, Results(metrics, files, texts))
+    # In W&B, a test of the run's best checkpoint on its own data belongs to the run; any other test does not.
+    if not _loggers(trainer) or folder != run_folder(trainer):
+        return
+    if scores.several:
+        _send_average_precision(trainer, scores, classes, folder)
+        return
+    _send_test(trainer, scores, classes, folder)
+    if has_tables:
+        most_wrong = most_wrong_table(trainer, pl_module, scores, classes)
+        _send(trainer, {"test/tracks": track_table(trainer, scores, classes), "test/most_wrong": most_wrong})
 
 
 def _send_average_precision(trainer: Trainer, scores: TrackScores, classes: list[str], folder: RunFolder) -> None:
@@ -132,7 +136,7 @@ def _send_test(trainer: Trainer, scores: TrackScores, classes: list[str], folder
 
 
 def _rows(trainer: Trainer) -> list[dict[str, float]]:
-    """Return History's rows, of each epoch up to now."""
+    """Return the rows of History, one for each epoch."""
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     return next((callback.rows for callback in callbacks if isinstance(callback, History)), [])
 
@@ -151,7 +155,7 @@ def _send_curves(trainer: Trainer, rows: list[dict[str, float]]) -> None:
 
 
 def _summary(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Compute the numbers by which runs are compared in a table."""
+    """Return the numbers by which W&B's table compares runs."""
     primary_metric = primary_metric_of(rows)
     scores = [row[f"val/{primary_metric}"] for row in rows if f"val/{primary_metric}" in row]
     best = {f"best_val_{primary_metric}": max(scores)} if scores else {}

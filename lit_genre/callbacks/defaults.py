@@ -1,4 +1,4 @@
-"""The callbacks that every run has, unless they are turned off by name."""
+"""Add the default callbacks to those of a configuration."""
 
 from collections.abc import Sequence
 from importlib.resources import files
@@ -13,14 +13,17 @@ from lit_genre.errors import LitGenreError
 def with_default_callbacks(callbacks: Any, without: Sequence[str]) -> list[Any]:
     """Add the callbacks of defaults.yaml that a configuration lacks, before its own.
 
-    Lightning replaces the whole list by the one that a user gives, and best.ckpt and metrics.csv would be missing.
+    Lightning replaces the whole list by the user's list, so that best.ckpt and metrics.csv would be missing.
 
     Args:
-        callbacks: What the configuration has as `trainer.callbacks`: a description, a list of them, or None.
+        callbacks: `trainer.callbacks` of the configuration: a description, a list of descriptions, or None.
         without: Names of defaults to leave out: a class, or the `filename` of a checkpoint (`best`, `last`).
 
+    Returns:
+        The callbacks, defaults first.
+
     Raises:
-        LitGenreError: A name is none of the defaults.
+        LitGenreError: A name is not one of the defaults.
     """
     given = callbacks if isinstance(callbacks, list) else [] if callbacks is None else [callbacks]
     defaults = {_name_of(described): described for described in _defaults()}
@@ -43,5 +46,5 @@ def _defaults() -> list[Namespace]:
 
 def _name_of(described: Any) -> str:
     filename = (getattr(described, "init_args", None) or {}).get("filename")
-    # Of a class there may be several checkpoints, each with a file of its own.
+    # There may be several checkpoint callbacks of one class; their file names differ.
     return str(filename or str(getattr(described, "class_path", described)).rpartition(".")[2])

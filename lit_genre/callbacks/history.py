@@ -19,7 +19,7 @@ from lit_genre.runs.writer import peak_memory
 class History(FirstStepCallback):
     """Writes `metrics.csv` each epoch, `curves.png` and `summary.json` when training ends, into the run's folder.
 
-    The rows are part of the checkpoint, so that a resumed run goes on behind the epochs that it was saved with.
+    The rows are part of the checkpoint, so that a resumed run continues after the epochs of its checkpoint.
     """
 
     def __init__(self) -> None:
@@ -28,47 +28,49 @@ class History(FirstStepCallback):
         self._validated = -1
 
     def state_dict(self) -> dict[str, Any]:
-        """Keep the rows in the checkpoint."""
+        """Return the rows, which a checkpoint stores."""
         return {"rows": [dict(row) for row in self.rows]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the rows of the checkpoint.
+        """Restore the rows of a checkpoint.
 
         Raises:
-            LitGenreError: They are not rows of numbers.
+            LitGenreError: The checkpoint is damaged: they are not rows of numbers.
         """
         rows = state_dict.get("rows")
         if not isinstance(rows, list) or not all(_is_row(row) for row in rows):
-            raise LitGenreError("The checkpoint is damaged: its history is not rows of numbers. Name another one.")
+            raise LitGenreError(
+                "The checkpoint is damaged: its history is not rows of numbers. Use another."
+            )
         self.rows = rows
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say in a line what is about to be trained."""
+        """Print a line with the network, its size and the run's folder."""
         n = sum(parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad)
-        # Lightning prints past the console.
+        # trainer.print and not the console: it prints in the first process only.
         trainer.print(format_start(type(network_of(pl_module)).__name__, n, run_folder(trainer)))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock of a run that is resumed inside an epoch."""
+        """Start the clock of an epoch that a resumed run continues."""
         super().on_train_start(trainer, pl_module)
         self._epoch_began = time.perf_counter()
 
     def on_first_step(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Delete the file that says that a resumed run is finished."""
+        """Delete the summary when a run is resumed: it exists only when a run is finished."""
         if trainer.ckpt_path and leaves_files(trainer):
             run_folder(trainer).summary.unlink(missing_ok=True)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock of the epoch."""
         self._epoch_began = time.perf_counter()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note that this epoch has validation scores of its own; Lightning keeps those of an earlier one."""
+        """Note that this epoch was validated: `callback_metrics` still has the scores of an earlier one otherwise."""
         if not trainer.sanity_checking:
             self._validated = trainer.current_epoch
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add the epoch's row, and say in a line how it went."""
+        """Add the row of the epoch, write the table and print a line."""
         splits = ("train/", "val/") if self._validated == trainer.current_epoch else ("train/",)
         scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(splits)}
         row = {
@@ -85,7 +87,7 @@ class History(FirstStepCallback):
             run_folder(trainer).write_metrics(self.rows)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw the curves, and say where everything lies."""
+        """Draw the curves, write the summary and print where the files are."""
         self._draw(trainer)
         if leaves_files(trainer):
             summary: dict[str, Any] = {"parameters": sum(p.numel() for p in network_of(pl_module).parameters())}
@@ -95,8 +97,8 @@ class History(FirstStepCallback):
             console.print(format_summary(self.rows, selected, run_folder(trainer), trainer.loggers))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Draw the curves of a run that was stopped, and say how to go on with it."""
-        # Of what the user has to mend there is one message, the error's own.
+        """Draw the curves of a run that was stopped, and print how to resume it."""
+        # An error that the user has to correct has its own message, and the run need not be resumed.
         if isinstance(exception, LitGenreError) or not (trainer.training or trainer.validating):
             return
         self._draw(trainer)

@@ -14,12 +14,12 @@ _OFFLINE_RUNS: Final = "wandb/offline-run-*"
 
 
 def format_start(name: str, n_parameters: int, folder: RunFolder) -> str:
-    """Describe in a line what is about to be trained."""
+    """Format the line before a training: network, number of parameters, folder."""
     return one_line(f"{name}: {n_parameters:,} parameters to train; the run goes to {folder.path}")
 
 
 def format_epoch(row: Row, max_epochs: int | None) -> str:
-    """Describe in a line the results of an epoch."""
+    """Format the line of an epoch: losses, primary metric, learning rate and seconds."""
 
     def pair(quantity: str) -> str:
         values = (row.get(f"{split}/{quantity}") for split in ("train", "val"))
@@ -34,12 +34,12 @@ def format_epoch(row: Row, max_epochs: int | None) -> str:
 
 
 def format_stop(epoch: int, folder: RunFolder) -> str:
-    """Describe in a line how to resume a training that was stopped in an epoch, which is counted from 0."""
-    return f"Stopped in epoch {epoch + 1}. To go on: lit-genre fit --ckpt_path {shlex.quote(str(folder.last))}"
+    """Format the line of a stopped training: its epoch, counted from 0 in the argument, and how to resume it."""
+    return f"Stopped in epoch {epoch + 1}. To resume: lit-genre fit --ckpt_path {shlex.quote(str(folder.last))}"
 
 
 def format_summary(rows: list[Row], selected: SelectedEpoch | None, folder: RunFolder, loggers: list[Logger]) -> str:
-    """Describe in some lines the results of a training, where they are, and what to do next."""
+    """Format the lines after a training: selected epoch, files, and the next command."""
     lines = [("Run", str(folder.path))]
     if selected:
         lines.append(("Selected", _describe_selection(rows, selected)))

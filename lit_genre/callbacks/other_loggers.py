@@ -1,7 +1,7 @@
 """Send the pictures, tables and numbers of a run to TensorBoard, MLflow and other loggers; W&B has dashboard.py.
 
-Lightning sends the metrics of each epoch and of a test to every logger. The files of a run lie in its folder; here they
-are shown where a logger can show them: TensorBoard takes pictures and text, MLflow takes files.
+Lightning sends the metrics of each epoch and of a test to every logger. This module sends the files of a run to loggers
+that show them: TensorBoard takes pictures and text, MLflow takes files.
 """
 
 import re
@@ -18,17 +18,17 @@ from lit_genre.console import console
 from lit_genre.runs.folder import BEST
 
 _LONGEST: Final = 250
-"""Characters of the name of a metric that MLflow takes."""
+"""Longest name of a metric that MLflow accepts, characters."""
 
 _INVALID: Final = re.compile("[^a-zA-Z0-9_. -]")
 """Characters that Lightning removes from the name of a metric for MLflow, and the slash."""
 
 
 class Results(NamedTuple):
-    """What a training or a test found.
+    """Results of a training or a test.
 
     Attributes:
-        metrics: Numbers by name, beside those that Lightning logs.
+        metrics: Numbers by name, in addition to those that Lightning logs.
         files: Paths by name; those that do not exist are left out.
         texts: Texts in Markdown by name, for loggers that take no files.
     """
@@ -82,7 +82,7 @@ def _send_to_mlflow(logger: MLFlowLogger, files: Mapping[str, Path], run_folder:
             else:
                 client.log_artifact(run_id, str(path), None if folder == "." else folder)
     except (MlflowException, OSError) as error:
-        # The run is finished and its files are kept: no reason to end with an error.
+        # The run is finished and its files exist, so that a failed upload is a warning.
         console.print(f"Warning: MLflow did not take the files of {run_folder}: {error}")
 
 
@@ -120,9 +120,9 @@ def _accept_changed_config(logger: MLFlowLogger) -> None:
 
 
 def metric_name(name: str) -> str:
-    """Return a name that MLflow takes for a metric, with other characters as their number in Unicode.
+    """Return a name that MLflow accepts for a metric, with other characters as their number in Unicode.
 
-    MLflow takes letters from a to z, digits and few signs. Lightning removes the others, which leaves nothing of a
+    MLflow accepts letters from a to z, digits and few signs. Lightning removes the others, which leaves nothing of a
     genre in another script; MLflow then refuses the name.
 
     Args:
@@ -133,7 +133,7 @@ def metric_name(name: str) -> str:
     """
     *parts, last = name.split("/", 2)
     last = _INVALID.sub(lambda match: f"_{ord(match[0]):04X}_", last)
-    # MLflow takes names for paths: "." and ".." would be other ones.
+    # MLflow uses names as paths, in which "." and ".." are folders.
     return "/".join([*parts, last if last.strip(".") else f"_{last}"])[:_LONGEST]
 
 

@@ -1,4 +1,4 @@
-"""What an epoch cost: learning rate, gradient, speed and waiting, logged beside its scores."""
+"""Log learning rate, norm of the gradient, speed and waiting time of each epoch."""
 
 import time
 from typing import Any, Final
@@ -9,15 +9,15 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 MEASURED_EVERY: Final = 4
-"""Steps from one measured gradient to the next: small networks would notice each."""
+"""Steps between two measured gradients: measuring each would slow small networks down."""
 
 
 class Telemetry(Callback):
     """Logs `train/lr`, `train/grad_norm` and `speed/...` each epoch.
 
-    `speed/epoch_seconds` is the training part of the epoch, `speed/data_seconds` the part of it that waited for
-    batches, `speed/clips_per_second` all clips over all of it. The norm of the gradient is the mean over every fourth
-    step, before clipping.
+    `speed/epoch_seconds` is the duration of the training part of the epoch, `speed/data_seconds` the part of it spent
+    waiting for batches, and `speed/clips_per_second` the number of clips of all processes divided by the duration.
+    `train/grad_norm` is the mean L2 norm of the gradient over every fourth step, before clipping.
     """
 
     def __init__(self) -> None:
@@ -26,11 +26,11 @@ class Telemetry(Callback):
         self._norms: list[Tensor] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock of a run that goes on inside an epoch."""
+        """Start the clock of an epoch that a resumed run continues."""
         self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock of the epoch."""
         self._began = self._ready = time.perf_counter()
         self._waited, self._clips, self._steps = 0.0, 0, 0
         self._norms.clear()
@@ -45,7 +45,7 @@ class Telemetry(Callback):
         if (self._steps - 1) % MEASURED_EVERY:
             return
         gradients = [parameter.grad for parameter in pl_module.parameters() if parameter.grad is not None]
-        # Not asked for its value, which would wait for the accelerator.
+        # Kept as a tensor: reading its value would wait for the accelerator.
         self._norms.append(torch.nn.utils.get_total_norm(gradients))
 
     def on_train_batch_end(
@@ -66,5 +66,5 @@ class Telemetry(Callback):
         }
         if self._norms:
             figures["train/grad_norm"] = torch.stack(self._norms).mean()
-        # Once an epoch, for a call of log each step costs more than what it logs.
+        # Once an epoch: a call of log in each step takes longer than the measurements.
         pl_module.log_dict(figures, on_step=False, on_epoch=True, batch_size=1)

@@ -1,4 +1,4 @@
-"""Tables of the tracks of a test: all of them, and those that were most confidently wrong."""
+"""Build tables of the tracks of a test: all of them, and the most confidently wrong ones."""
 
 from typing import Any, Final
 
@@ -10,14 +10,14 @@ from lit_genre.model.metrics import TrackScores
 from lit_genre.text import markdown, one_line
 
 MOST_WRONG: Final = 32
-"""Tracks that were wrong with the greatest probability, to be listened to."""
+"""Number of wrong tracks with the highest probability that are sent with sound: more would take long to upload."""
 
-HEARD_SECONDS: Final = 10
-"""How much of such a track is sent."""
+SOUND_SECONDS: Final = 10
+"""Length of the sound that is sent of such a track, s: enough to judge a genre, at 0.4 MB a track."""
 
 
 def knows_tracks(trainer: Trainer) -> bool:
-    """Check that the data has titles and sound of its tracks; other data than FMA may have neither."""
+    """Return whether the data module has titles and sound of its tracks; a user's own may have neither."""
     return hasattr(getattr(trainer, "datamodule", None), "track")
 
 
@@ -29,14 +29,23 @@ def _row(trainer: Trainer, classes: list[str], track_id: int, probs: torch.Tenso
 
 
 def _columns(classes: list[str], *last: str) -> list[str | int]:
-    """Return the columns of a table of tracks; a genre that has the name of another column gets a longer one."""
+    """Return the columns of a table; a genre with the name of another column gets the prefix "genre"."""
     first = ["track_id", "title", "artist", "genre", "predicted"]
     taken = {*first, *last}
     return [*first, *(f"genre {name}" if name in taken else name for name in map(one_line, classes)), *last]
 
 
 def track_table(trainer: Trainer, scores: TrackScores, classes: list[str]) -> Any:
-    """Build a table of all tracks for W&B."""
+    """Build a table of all tracks for W&B.
+
+    Args:
+        trainer: The trainer, whose data module has the titles.
+        scores: Scores of the tracks.
+        classes: Class names in the order of the labels.
+
+    Returns:
+        A wandb.Table with a row for each track, in the order of the scores.
+    """
     import wandb
 
     rows: list[Any] = [
@@ -53,7 +62,13 @@ def _positions_most_wrong(scores: TrackScores) -> list[int]:
 
 
 def most_wrong_markdown(trainer: Trainer, scores: TrackScores, classes: list[str]) -> str:
-    """Write the tracks that were most confidently wrong as a table in Markdown."""
+    """Format the most confidently wrong tracks as a table in Markdown.
+
+    Args:
+        trainer: The trainer, whose data module has the titles.
+        scores: Scores of the tracks.
+        classes: Class names in the order of the labels.
+    """
     rows: list[list[Any]] = [["track_id", "title", "artist", "genre", "predicted", "probability"]]
     for position in _positions_most_wrong(scores):
         probs, track_id, label = scores.probs[position], scores.track_id[position], scores.label[position]
@@ -64,14 +79,24 @@ def most_wrong_markdown(trainer: Trainer, scores: TrackScores, classes: list[str
 
 
 def most_wrong_table(trainer: Trainer, pl_module: LightningModule, scores: TrackScores, classes: list[str]) -> Any:
-    """Build a table of the tracks that were most confidently wrong for W&B, with sound and spectrogram."""
+    """Build a table of the most confidently wrong tracks for W&B, with sound and spectrogram.
+
+    Args:
+        trainer: The trainer, whose data module has titles and sound.
+        pl_module: The model, which computes the spectrograms.
+        scores: Scores of the tracks.
+        classes: Class names in the order of the labels.
+
+    Returns:
+        A wandb.Table with at most `MOST_WRONG` rows.
+    """
     import wandb
 
     assert isinstance(pl_module, GenreClassifier)
     rows: list[Any] = []
     for index in _positions_most_wrong(scores):
         track_id = int(scores.track_id[index])
-        waveform = torch.from_numpy(trainer.datamodule.waveform(track_id, HEARD_SECONDS)).float() / 2**15  # type: ignore[attr-defined]
+        waveform = torch.from_numpy(trainer.datamodule.waveform(track_id, SOUND_SECONDS)).float() / 2**15  # type: ignore[attr-defined]
         row = _row(trainer, classes, track_id, scores.probs[index], int(scores.label[index]))
         sound = wandb.Audio(waveform.numpy(), sample_rate=pl_module.sample_rate)
         rows.append([*row, sound, wandb.Image(_spectrogram(pl_module, waveform))])
@@ -80,10 +105,11 @@ def most_wrong_table(trainer: Trainer, pl_module: LightningModule, scores: Track
 
 @torch.no_grad()
 def _spectrogram(pl_module: GenreClassifier, waveform: torch.Tensor) -> Any:
-    """Paint what the model sees, low bands below; a waveform where it has no spectrogram."""
+    """Draw the front-end's output as an RGB picture (m, f, 3), uint8, low bands at the bottom."""
     from matplotlib import colormaps
 
     mel = pl_module.frontend(waveform[None].to(pl_module.device))[0].cpu()
+    # A network on waveforms: every 64th sample, repeated to a picture 32 pixels high.
     if mel.ndim == 1:
         mel = mel[None, ::64].expand(32, -1)
     return (colormaps["magma"]((mel.flip(0).numpy() + 1) / 2)[..., :3] * 255).astype("uint8")

@@ -1,4 +1,4 @@
-"""Reads the words of a command line before they are parsed: configurations, single options, the class of the model."""
+"""Read single options, configurations and the class of the model from a command line before it is parsed."""
 
 import argparse
 import json
@@ -13,7 +13,11 @@ from lit_genre.trust.plain import texts_of
 
 
 def take(options: list[str], name: str) -> tuple[str | None, list[str]]:
-    """Take an option out of the options."""
+    """Split an option from the options.
+
+    Returns:
+        The value, None if the option is not given; and the other options.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument(name, dest="value")
     found, rest = parser.parse_known_args(options)
@@ -21,23 +25,27 @@ def take(options: list[str], name: str) -> tuple[str | None, list[str]]:
 
 
 def take_configs(options: list[str]) -> tuple[list[str], list[str]]:
-    """Take the configurations out of the options."""
+    """Split the configurations from the options.
+
+    Returns:
+        The configurations and the other options.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-c", "--config", action="append", default=[])
     try:
         found, rest = parser.parse_known_args(options)
-    except argparse.ArgumentError:  # The last of them has no name; jsonargparse says so.
+    except argparse.ArgumentError:  # The last --config has no value; jsonargparse reports it.
         return [], options
     return found.config, rest
 
 
 def asks_for_help(options: list[str]) -> bool:
-    """Check for an option that prints help, or the configuration, and ends."""
+    """Return whether an option prints help or the configuration, and exits."""
     return any(option.startswith(("-h", "--help", "--print_config")) or ".help" in option for option in options)
 
 
 def texts_in(configs: Iterable[str], options: Iterable[str]) -> frozenset[str]:
-    """Collect the texts in the user's configurations and options."""
+    """Return all texts in the user's configurations and options: names in them are the user's own."""
     texts: set[str] = set()
     for option in options:
         texts |= {option, option.partition("=")[2]}
@@ -49,7 +57,7 @@ def texts_in(configs: Iterable[str], options: Iterable[str]) -> frozenset[str]:
 
 
 def data_class_in(config: str) -> str | None:
-    """Return the class of the data that a configuration names; None where it names none."""
+    """Return the class path of the data in a configuration; None if it has none."""
     try:
         content = yaml.safe_load(Path(config).expanduser().read_text(encoding="utf-8"))
         data = content["data"]
@@ -59,13 +67,13 @@ def data_class_in(config: str) -> str | None:
 
 
 def check_names(config: str) -> None:
-    """Refuse a configuration in which a name stands twice: PyYAML would silently take the last of its values.
+    """Refuse a configuration with a duplicate key: PyYAML would silently use the last value.
 
     Args:
-        config: Path of a YAML file; anything else is left to the parser.
+        config: Path of a YAML file; the parser checks anything else.
 
     Raises:
-        LitGenreError: A name stands twice; says which, and in which lines.
+        LitGenreError: A key is duplicate.
     """
     path = Path(config).expanduser()
     if not path.is_file():
@@ -84,16 +92,16 @@ def check_names(config: str) -> None:
                 line = name.start_mark.line + 1
                 if (first := lines.setdefault(str(name.value), line)) != line:
                     raise LitGenreError(
-                        f"{path}, line {line}: {name.value} stands in line {first} already, and only one of the two "
-                        "would be read. Put them together."
+                        f"{path}, line {line}: the key {name.value} is already in line {first}, and only one of them "
+                        "would be used. Merge them."
                     )
                 waiting.append(value)
 
 
 def take_model_class(configs: list[str], options: list[str]) -> tuple[str | None, list[str], list[str]]:
-    """Take the class of the model out of configurations and options: `model_class`, `model.class_path` or `--model`.
+    """Split the class of the model, `model_class`, `model.class_path` or `--model`, from configurations and options.
 
-    The arguments of the class stay, as they would be without it: `model.init_args.backbone` is `model.backbone`.
+    The arguments of the class stay, without `init_args`: `model.init_args.backbone` becomes `model.backbone`.
 
     Returns:
         The class path, or None; the configurations; the options.

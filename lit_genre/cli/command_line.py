@@ -1,4 +1,4 @@
-"""What the words of a command line name before they are parsed: configurations, a checkpoint, a class of the model."""
+"""Find the configurations, the checkpoint and the class of the model in a command line before it is parsed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from lit_genre.trust.recipe import SECTIONS
 
 @dataclass(frozen=True)
 class CommandLine:
-    """A command line, and what the checkpoint that it names describes.
+    """A command line, and the settings that its checkpoint stores.
 
     Attributes:
         command: "fit", "validate", "test" or "predict".
@@ -34,17 +34,17 @@ class CommandLine:
     restored: Restored
 
     def restored_config(self) -> dict[str, Any]:
-        """Return the configuration that the checkpoint gives, which the user's words override.
+        """Return the configuration of the checkpoint, which the user's options override.
 
-        To resume a run, that is the run's whole recipe. To score it, it is the model and the run's data, unless
+        To resume a run, it is the whole recipe of the run. To score it, it is the model and the data of the run, unless
         another data set is named.
         """
         recipe, hyperparameters = self.restored.recipe, self.restored.hyperparameters
         if self.command == "fit" and self.restored.written:
-            # The backbone as the checkpoint can restore it, which may need less than the recipe's.
+            # The arguments in the checkpoint: with them, a pretrained backbone needs no files.
             backbone = {"backbone": hyperparameters["backbone"]}
             if self.resumes_own_folder:
-                # The options are the recipe; what they append to a list, callbacks+, must not come twice.
+                # The options are the whole recipe: with the recipe before them, callbacks+ would append twice.
                 return {"model": backbone}
             return recipe | {"model": recipe["model"] | backbone}
         known = {"model": hyperparameters} if hyperparameters else {}
@@ -54,27 +54,28 @@ class CommandLine:
         return known | ({"data": {"init_args": {"task": hyperparameters["task"]}}} if several else {})
 
 
-def read_command_line(command: str, *words: str) -> CommandLine:
-    """Find the configurations and the checkpoint that the words name, and read what the checkpoint describes.
+def read_command_line(command: str, *argv: str) -> CommandLine:
+    """Find the configurations and the checkpoint in a command line, and read the settings of the checkpoint.
 
     Args:
         command: "fit", "validate", "test" or "predict".
-        words: The options.
+        argv: The configurations and options.
 
     Raises:
-        LitGenreError: There is no such checkpoint, none is named but the command needs one, or it asks for something
-            that is not trusted.
+        LitGenreError: The checkpoint does not exist, is not given, or names something that is not trusted.
     """
-    trust, options = "--trust" in words, [word for word in words if word != "--trust"]
+    trust, options = "--trust" in argv, [argument for argument in argv if argument != "--trust"]
     configs, options = take_configs(options)
     for config in configs:
         check_names(config)
     class_path, configs, options = take_model_class(configs, options)
     asked, options = take(options, "--ckpt_path")
     if asked is None and command != "fit" and not asks_for_help(options):
-        raise LitGenreError("which checkpoint? Say --ckpt_path PATH, or best, or last, of the newest run.")
+        raise LitGenreError("--ckpt_path is missing. Set it to a path, or to best or last for the newest run.")
     if asked == AUTO and command != "fit":
-        raise LitGenreError(f"--ckpt_path {AUTO} is for fit. Say best, or last, of the newest run, or a path.")
+        raise LitGenreError(
+            f"--ckpt_path {AUTO} is for fit only. Set it to a path, or to best or last for the newest run."
+        )
     if asked == AUTO:
         checkpoint = last_checkpoint(take(options, "--trainer.default_root_dir")[0])
     else:
@@ -82,7 +83,7 @@ def read_command_line(command: str, *words: str) -> CommandLine:
     model_class = find_model_class(class_path) if class_path else None
     restored = Restored(model_class=model_class or GenreClassifier)
     if checkpoint is not None:
-        # A test has the model of the checkpoint, and a trainer of its own.
+        # A test uses the model and the data of the checkpoint, not its trainer.
         sections = () if asked == AUTO else SECTIONS if command == "fit" else ("data",)
         restored = restore(checkpoint, trust, texts_in(configs, options), sections, model_class)
         options += ["--ckpt_path", str(checkpoint)]

@@ -1,4 +1,4 @@
-"""The parser of the command line: an error is one screen that says what was wrong and what there is instead."""
+"""The parser of the command line, with short errors that list the valid names."""
 
 import difflib
 import inspect
@@ -16,16 +16,17 @@ _UNKNOWN_ARGUMENT: Final = re.compile(r"Option '(\w+)' is not accepted.*class_pa
 _UNKNOWN_OF_CLASS: Final = re.compile(r"class_path '([\w.]+)':\s+Option '(\w+)' is not accepted")
 
 _LISTED: Final = 12
+"""Longest list of names that an error prints if none is similar."""
 
 
 class GenreParser(LightningArgumentParser):
-    """LightningCLI's parser with errors for people."""
+    """LightningCLI's parser, with suggestions in its errors."""
 
     def print_usage(self, *args: Any, **kwargs: Any) -> None:
-        """Leave out the hundred lines of options that would hide the message."""
+        """Print nothing: a hundred lines of options would hide the message."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Add the names that may have been meant."""
+        """Exit with the message and the names that may have been meant."""
         parser = getattr(ex, "subcommand_parser", None) or self
         message += _alternatives(message, [action.dest for action in parser._actions])
         super().error(printable(message), ex)
@@ -50,7 +51,7 @@ def _close(word: str, known: list[str]) -> str:
 
 def _arguments_of(class_path: str) -> list[str]:
     found = import_class(class_path)
-    # What a class hands on to its parent is an argument of the parent.
+    # A class that passes **kwargs to its parent accepts the arguments of the parent.
     made_by = inspect.getmro(found) if inspect.isclass(found) else [found]
     arguments = [argument for part in made_by for argument in inspect.signature(part).parameters.values()]
     return list({argument.name: None for argument in arguments if argument.kind is not argument.VAR_KEYWORD})

@@ -1,4 +1,4 @@
-"""A run that is told to stop: what it tells who started it, and on SLURM that it wants to be started again."""
+"""SIGTERM and SLURM preemption: exit status and requeue."""
 
 import os
 import signal
@@ -14,14 +14,15 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lit_genre.console import console
 
 EXIT_STATUS: Final = 128 + signal.SIGTERM
-"""Of a run that SIGTERM ended; Lightning's own is 0, as if it were finished."""
+"""Exit status of a run that SIGTERM ended. Lightning's own is 0, which means success."""
 
 
 @contextmanager
 def preemptible() -> Iterator[None]:
-    """Run what SIGTERM may stop, and in a job of SLURM the signal that announces the end of its time, SIGUSR1.
+    """Exit with `EXIT_STATUS` after SIGTERM and, in a job of SLURM, after SIGUSR1.
 
-    That one, which `#SBATCH --signal=SIGUSR1@90` asks for, puts the job back into the queue before the run stops.
+    SLURM sends SIGUSR1 before the time limit if the job has `#SBATCH --signal=SIGUSR1@90`. The job is then put back
+    into the queue before the run stops.
     """
     job = os.environ.get("SLURM_JOB_ID")
     announced = []
@@ -29,11 +30,11 @@ def preemptible() -> Iterator[None]:
     def stop(signum: int, frame: FrameType | None) -> None:
         announced.append(signum)
         if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-            # Nothing is being trained yet; what is decoded is kept.
+            # The training has not begun, so that there is no state to save; decoded tracks are in the store.
             raise SIGTERMException
         os.kill(os.getpid(), signal.SIGTERM)
 
-    # Lightning leaves a signal alone that has a handler; its own saves in the middle of a step.
+    # Installed first: Lightning's handler would save in the middle of a step, and is not installed over another.
     before = signal.signal(signal.SIGUSR1, stop) if job else None
     try:
         yield

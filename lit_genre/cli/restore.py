@@ -1,4 +1,4 @@
-"""What a checkpoint and its run folder put in front of the user's command line, as far as they may."""
+"""Read the settings that a checkpoint and its run folder store, and check that they may be followed."""
 
 import json
 from collections.abc import Sequence
@@ -26,14 +26,14 @@ _PLACES: Final = frozenset(("root", "path", "csv"))
 
 @dataclass
 class Restored:
-    """What a checkpoint and the configuration of its run describe; empty without a checkpoint.
+    """Settings from a checkpoint and the configuration of its run; empty without a checkpoint.
 
     Attributes:
-        checkpoint: The file.
+        checkpoint: Path of the checkpoint.
         model_class: Class of the model.
         hyperparameters: Arguments of the model.
-        recipe: Configuration of the run, as far as it may be followed; empty for a checkpoint that lies elsewhere.
-        written: The same as it stands in the file.
+        recipe: The trusted part of the run's configuration; empty for a checkpoint outside a run folder.
+        written: The whole configuration in the file.
     """
 
     checkpoint: Path | None = None
@@ -43,9 +43,12 @@ class Restored:
     written: dict[str, Any] = field(default_factory=dict)
 
     def differences(self) -> dict[str, tuple[Any, Any]]:
-        """List the arguments of the backbone that differ between checkpoint and recipe: (checkpoint's, recipe's).
+        """Return the arguments of the backbone that differ between checkpoint and recipe.
 
-        A pretrained backbone is restored without the files that it was made from.
+        They differ for a pretrained backbone, which a checkpoint restores without the files of its weights.
+
+        Returns:
+            {name: (value in the checkpoint, value in the recipe)}.
         """
         if "backbone" not in self.hyperparameters:
             return {}
@@ -64,17 +67,20 @@ def restore(
     sections: Sequence[str],
     model_class: type[LightningModule] | None = None,
 ) -> Restored:
-    """Read a checkpoint and the configuration of its run, and check what they ask for.
+    """Read a checkpoint and the configuration of its run, and check that they may be followed.
 
     Args:
-        checkpoint: The file.
-        trust: Whether to follow whatever they ask for.
-        named: Texts in the user's own words.
-        sections: What is taken from the configuration of the run: `model`, `data`, `trainer` and so on.
+        checkpoint: Path of the checkpoint.
+        trust: Whether to import and use everything that the files name.
+        named: Texts in the user's options and configurations: what the user names is trusted.
+        sections: Sections of the run's configuration to use: `model`, `data`, `trainer` and so on.
         model_class: Class of the model that the user names; None for that of the checkpoint.
 
+    Returns:
+        The settings.
+
     Raises:
-        LitGenreError: They are damaged, or ask for something that is not trusted.
+        LitGenreError: A file is damaged, or names something that is not trusted.
     """
     folder = RunFolder.of_checkpoint(checkpoint)
     if folder and not trust:
@@ -98,9 +104,9 @@ def restore(
 
 
 def data_of(recipe: dict[str, Any], asked: str | None, configs: list[str]) -> dict[str, Any]:
-    """Return the data of a run's recipe: nothing where the user names another class.
+    """Return the data section of a run's recipe, or nothing if the user names another class.
 
-    Where the user names the class that it has, the data may lie elsewhere: its places are left out.
+    If the user names the same class, the data may be in another folder, so that its paths are left out.
     """
     data = recipe["data"]
     names = [asked] if asked else [name for config in configs if (name := data_class_in(config))]
@@ -113,43 +119,43 @@ def data_of(recipe: dict[str, Any], asked: str | None, configs: list[str]) -> di
 
 
 def check_backbone(model: Namespace, restored: Restored) -> None:
-    """Refuse a checkpoint of another backbone than the one that is asked for."""
+    """Refuse a checkpoint whose backbone is not that of the configuration."""
     if "backbone" not in restored.hyperparameters:
         return
     paths = (model.backbone.class_path, restored.hyperparameters["backbone"]["class_path"])
     names = [path.rpartition(".")[2] for path in paths]
     if names[0] != names[1]:
         raise LitGenreError(
-            f"{restored.checkpoint} holds a {names[1]}, but the configuration asks for a {names[0]}: "
-            "name another checkpoint, or leave out the configuration of the model."
+            f"{restored.checkpoint} has the backbone {names[1]}, but the configuration has {names[0]}. Use another "
+            "checkpoint, or leave out the configuration of the model."
         )
 
 
 def check_places(data: Namespace, restored: Restored) -> None:
-    """Refuse places of the data that only the configuration of a run from elsewhere names."""
+    """Refuse paths of the data that only the configuration of a foreign run names."""
     written = restored.written.get("data", {}).get("init_args") or {}
     if names := unnamed_places(vars(data.init_args) if data.get("init_args") else {}):
         options = " ".join(f"--data.{name}={_as_option(written[name])}" for name in names)
         raise LitGenreError(
             f"The configuration of the run of {restored.checkpoint} was not written by this account, or was edited "
-            f"since, and names places of its own. If you want them, name them yourself: {options} Or, if you trust "
-            "whoever made the run, add --trust."
+            f"since, and contains paths. To use them, pass them as options: {options} Or, if you trust the author of "
+            "the run, add --trust."
         )
 
 
 def check_optimization(model: Namespace, restored: Restored) -> None:
-    """Refuse another optimiser or scheduler, or other options of it, than those of the run that is resumed.
+    """Refuse an optimiser or a scheduler that differs from that of the resumed run.
 
-    Their state, learning rate included, comes from the checkpoint: other options would be ignored, and the state of
-    another class would be taken over without a word.
+    Their state, with the learning rate, is restored from the checkpoint. Other options would be ignored, and the state
+    of another class would be restored silently.
     """
     for part in ("optimizer", "scheduler"):
         before, now = restored.written["model"].get(part), model.get(part)
         now = now.as_dict() if isinstance(now, Namespace) else now
         if before and now and (changed := _changed(before, now)):
             raise LitGenreError(
-                f"{restored.checkpoint} restores the state of its {part}, so that {changed} cannot be changed now: "
-                f"leave out what you say of model.{part}, or start another run without --ckpt_path."
+                f"{restored.checkpoint} restores the state of its {part}, so that {changed} cannot be changed. Leave "
+                f"out model.{part}, or start a new run without --ckpt_path."
             )
 
 
@@ -157,21 +163,30 @@ def _changed(before: dict[str, Any], now: dict[str, Any]) -> str:
     if before["class_path"].rpartition(".")[2] != now["class_path"].rpartition(".")[2]:
         return f"{before['class_path']} to {now['class_path']}"
     old, new = before.get("init_args") or {}, now.get("init_args") or {}
-    # Tuples of defaults are lists in a file.
+    # Compared as JSON, as tuples of defaults become lists in a file.
     different = [name for name in old.keys() & new.keys() if json.dumps(old[name]) != json.dumps(new[name])]
     return ", ".join(f"{name} from {old[name]} to {new[name]}" for name in sorted(different))
 
 
 def check_resumable(checkpoint: Path, data: LightningDataModule, max_epochs: int | None) -> None:
-    """Refuse to resume what is no training, or is longer than asked for, or with other music."""
+    """Refuse to resume a checkpoint without a training, with fewer epochs than it has, or with other data.
+
+    Args:
+        checkpoint: Path of the checkpoint.
+        data: Data module of the resumed run.
+        max_epochs: trainer.max_epochs; None or -1 for no limit.
+
+    Raises:
+        LitGenreError: The run cannot be resumed.
+    """
     content = read_checkpoint(checkpoint)
     if not content.get("optimizer_states"):
         raise LitGenreError(
-            f"{checkpoint} holds weights alone, as a probe leaves them: there is no training to go on with."
+            f"{checkpoint} has weights without the state of a training, as `probe` writes them. It cannot be resumed."
         )
     if max_epochs is not None and 0 <= max_epochs < (done := _epochs_of(content)):
         raise LitGenreError(
-            f"{checkpoint} has trained for {done} epochs, more than trainer.max_epochs={max_epochs}: ask for more."
+            f"{checkpoint} has trained for {done} epochs, more than trainer.max_epochs={max_epochs}. Set it higher."
         )
     before = trained_tracks(content)
     if before is not None and isinstance(data, TrackDataModule):
@@ -179,14 +194,14 @@ def check_resumable(checkpoint: Path, data: LightningDataModule, max_epochs: int
         if 2 * len(before & now) < len(before):
             raise LitGenreError(
                 f"{checkpoint} was trained on {len(before):,} tracks, of which {len(before & now):,} are among the "
-                f"{len(now):,} training tracks in {data.audio_folder}: a run goes on with its own data. To train "
-                "on other music, begin another by leaving out --ckpt_path; a head for it on what this network has "
-                "learnt is trained by lit-genre probe."
+                f"{len(now):,} training tracks in {data.audio_folder}. A run can only be resumed with its own data. To "
+                "train on other music, start a new run without --ckpt_path, or train a head on this network by "
+                "lit-genre probe."
             )
 
 
 def _epochs_of(content: dict[str, Any]) -> int:
-    """Count the epochs that a checkpoint has finished; 0 where it does not tell."""
+    """Return the number of finished epochs of a checkpoint; 0 if it has no such number."""
     try:
         return int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
     except (KeyError, TypeError, ValueError):

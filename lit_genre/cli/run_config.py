@@ -1,4 +1,4 @@
-"""The configuration of a run: written into its folder and to its loggers."""
+"""Write the configuration of a run into its folder and to its loggers, and complete it."""
 
 import os
 from pathlib import Path
@@ -17,23 +17,23 @@ from lit_genre.runs.folder import BEST
 
 
 class RunConfig(FirstStepCallback, SaveConfigCallback):
-    """Writes a fit's whole configuration into the run's folder and to the loggers.
+    """Writes the whole configuration of a fit into the folder of the run and to the loggers.
 
     Args:
         parser: Parser of the command.
-        config: The configuration with the folder and the checkpoint of this run in it.
-        recipe: The same without them, to be run anew: what is written.
-        options: Those of SaveConfigCallback.
+        config: The configuration with the folder and the checkpoint of this run.
+        recipe: The configuration without them, which is written: it can be used for another run.
+        options: Arguments of SaveConfigCallback.
     """
 
     def __init__(self, parser: LightningArgumentParser, config: Namespace, recipe: Namespace, **options: Any) -> None:
         super().__init__(parser, recipe, **options)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write nothing yet: the checkpoint may not fit."""
+        """Do nothing: the checkpoint may not fit, so that the first step comes first."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write the configuration; Lightning requires the method of its class."""
+        """Write the configuration; SaveConfigCallback calls this method."""
         self.on_first_step(trainer, pl_module)
 
     def on_first_step(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -46,9 +46,9 @@ class RunConfig(FirstStepCallback, SaveConfigCallback):
 
 
 def follow_task(config: Namespace) -> None:
-    """Let the best checkpoint be chosen as asked, and what the defaults watch follow the task.
+    """Set the metrics that the best checkpoint and the scheduler monitor, by `select_by` and the task.
 
-    Several genres a track have no accuracy.
+    The defaults monitor the accuracy, which the multilabel task does not have.
     """
     task = (config.data.get("init_args") or {}).get("task") or getattr(
         import_class(config.data.class_path), "task", None
@@ -63,7 +63,7 @@ def follow_task(config: Namespace) -> None:
 
 
 def name_run(init_args: Any, config: Namespace, network: str) -> None:
-    """Name, group and tag a run of W&B by backbone and data, where the configuration does not."""
+    """Set name, group and tags of a W&B run from backbone and data, unless the configuration has them."""
     places = [config.data.init_args.get(name) for name in ("root", "path", "csv", "subset")]
     data = [str(place) for place in places if place is not None]
     tags = [network, *(Path(part).name for part in data)]
@@ -73,7 +73,7 @@ def name_run(init_args: Any, config: Namespace, network: str) -> None:
 
 
 def without_home(value: Any) -> Any:
-    """Write ~ for the home folder wherever it stands in a configuration: no user name may be in a log."""
+    """Replace the home folder in a configuration by ~, so that a log has no user name."""
     if isinstance(value, dict):
         return {key: without_home(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What the words of a `lit-genre fit` say of data and model, for commands that train in another way."""
+"""Build data and model from the options of `fit`, for commands that train in another way."""
 
 import argparse
 import json
@@ -20,26 +20,26 @@ from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.locate import new_run_folder
 
 
-class Settings(GenreCLI):
-    """Reads what `fit` takes, and builds what is asked for; trains nothing, and makes no folder."""
+class RunSpec(GenreCLI):
+    """Reads the options of `fit`, and builds data and model; does not train, and makes no folder."""
 
     def before_instantiate_classes(self) -> None:
-        """Make no folder."""
+        """Do nothing: a fit makes the folder of its run here."""
 
     def instantiate_classes(self) -> None:
-        """Build nothing yet."""
+        """Do nothing: the parts are built when they are needed."""
 
     def _run_subcommand(self, subcommand: str) -> None:
-        """Run nothing."""
+        """Do nothing: `fit` is not run."""
 
     @property
     def asked(self) -> Namespace:
-        """What the words ask for, as jsonargparse has it."""
+        """The parsed options, as jsonargparse's Namespace."""
         asked: Namespace = self.config[self.subcommand]
         return asked
 
     def plain(self) -> dict[str, Any]:
-        """Lay the same out as plain data."""
+        """Return the parsed options as plain data."""
         text = self.parser.dump(self.config, skip_none=False, skip_link_targets=False)
         return dict(yaml.safe_load(text)[self.subcommand])
 
@@ -47,7 +47,7 @@ class Settings(GenreCLI):
         """Build the data and open it.
 
         Raises:
-            LitGenreError: It is no data set of tracks with one genre each.
+            LitGenreError: The data is not a multiclass data set of tracks with splits.
         """
         described = self.plain()["data"]
         arguments = {
@@ -58,10 +58,10 @@ class Settings(GenreCLI):
         return _opened(instantiate_module(LightningDataModule, arguments))
 
     def build(self) -> tuple[TrackDataModule, GenreClassifier]:
-        """Build the data, open it, and build the model that knows its genres.
+        """Build the data, open it, and build the model with its classes.
 
         Raises:
-            LitGenreError: The data is no data set of tracks with one genre each.
+            LitGenreError: The data is not a multiclass data set of tracks with splits.
         """
         parts = self.config.clone()
         for name in vars(self.asked).keys() - {"data", "model"}:
@@ -70,49 +70,53 @@ class Settings(GenreCLI):
         return _opened(built.data), built.model
 
     def run_folder(self, named: Path | None, name: str) -> RunFolder:
-        """Choose the folder of the run.
+        """Return the folder of the run.
+
+        Args:
+            named: Value of --folder; None for trainer.default_root_dir, or else a new folder in runs/.
+            name: Name of a new folder.
 
         Raises:
-            LitGenreError: It holds a run.
+            LitGenreError: The folder has a run.
         """
         path = named or self.asked.trainer.default_root_dir
         folder = RunFolder(Path(path)) if path else new_run_folder(name)
         if folder.contains_run():
-            raise LitGenreError(f"{folder.path} holds a run already: name another --folder.")
+            raise LitGenreError(f"{folder.path} already contains a run. Choose another --folder.")
         return folder
 
 
-def read_settings(words: Sequence[str], default_backbone: str = "") -> Settings:
-    """Read words as `fit` does; with --ckpt_path, what the checkpoint says of model and data stands in front of them.
+def read_run_spec(argv: Sequence[str], default_backbone: str = "") -> RunSpec:
+    """Read options as `fit` does; with --ckpt_path, model and data of the checkpoint come before them.
 
     Args:
-        words: Configurations and options.
-        default_backbone: What to read as the backbone where the words name none.
+        argv: Configurations and options.
+        default_backbone: Class path of the backbone if the options name none.
     """
-    if any(word.partition("=")[0] == "--ckpt_path" for word in words):
-        return start(Settings, ["test", *words])
+    if any(argument.partition("=")[0] == "--ckpt_path" for argument in argv):
+        return start(RunSpec, ["test", *argv])
     default = {"model": {"backbone": {"class_path": default_backbone}}} if default_backbone else {}
-    return start(Settings, ["fit", f"--config={json.dumps(default)}", *words])
+    return start(RunSpec, ["fit", f"--config={json.dumps(default)}", *argv])
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
     """Add the option that names the folder of the run."""
-    parser.add_argument("--folder", type=Path, help="where the run goes (default: a new folder in runs/)")
+    parser.add_argument("--folder", type=Path, help="folder of the run (default: a new folder in runs/)")
 
 
 def _opened(data: LightningDataModule) -> TrackDataModule:
     if not isinstance(data, TrackDataModule):
-        raise LitGenreError(f"{type(data).__name__} has no tracks with genres and splits: name a data set that has.")
+        raise LitGenreError(
+            f"{type(data).__name__} has no tracks with genres and splits. Use a data module that is a TrackDataModule."
+        )
     if data.task == "multilabel":
         raise LitGenreError(
-            "data.task is multilabel, but this is trained and rated on one genre a track: set --data.task=multiclass."
+            "data.task is multilabel, but this command is for one genre per track. Set --data.task=multiclass."
         )
-    there = {track.split for track in data.tracks}
+    splits = {track.split for track in data.tracks}
     for split in ("train", "test"):
-        if split not in there:
-            raise LitGenreError(
-                f"No track of {data.display_name} is in the {split} split, which this cannot do without."
-            )
+        if split not in splits:
+            raise LitGenreError(f"No track of {data.display_name} is in the {split} split, which this command needs.")
     data.prepare_data()
     data.setup()
     return data

@@ -21,11 +21,22 @@ from lit_genre.model.classifier import GenreClassifier
 CLI = TypeVar("CLI", bound=LightningCLI)
 
 MISFIT: Final = "Error(s) in loading state_dict"
-"""How torch begins its error for weights that do not fit a model."""
+"""First words of torch's error for weights that do not fit a model."""
 
 
 def start(cli: type[CLI], args: Sequence[str]) -> CLI:
-    """Read a command line, and do what it says."""
+    """Parse a command line and run its command.
+
+    Args:
+        cli: Class of the command line.
+        args: The command and its arguments.
+
+    Returns:
+        The command line, after the command has run.
+
+    Raises:
+        LitGenreError: An error of the user that a library raised.
+    """
     silence_expected_warnings()
     if not torch.accelerator.is_available():
         retain_freed_memory()
@@ -55,15 +66,15 @@ def start(cli: type[CLI], args: Sequence[str]) -> CLI:
         if (missing := _missing_package(error)) is None:
             raise
         reason = " ".join(str(missing).split())
-        raise LitGenreError(f"{reason} Install the package that is missing, or leave out what needs it.") from error
+        raise LitGenreError(f"{reason} Install the missing package, or leave out the option that needs it.") from error
     except RuntimeError as error:
         if MISFIT not in str(error):
             raise
-        raise LitGenreError(f"The checkpoint does not fit the model that the options ask for. {error}") from error
+        raise LitGenreError(f"The weights of the checkpoint do not fit the model of the options. {error}") from error
 
 
 def _missing_package(error: BaseException | None) -> ImportError | None:
-    """Find an ImportError in a chain of errors: jsonargparse wraps those of constructors in its own."""
+    """Return the ImportError in a chain of errors: jsonargparse wraps errors of constructors in its own."""
     while error is not None and not isinstance(error, ImportError):
         error = error.__cause__ or error.__context__
     return error

@@ -1,4 +1,4 @@
-"""The Trainer of the command line for Python: its callbacks, its logger and the folder of a run."""
+"""Build the Trainer of the command line for use from Python."""
 
 import warnings
 from collections.abc import Sequence
@@ -28,28 +28,28 @@ def trainer(
     resume: bool = False,
     **options: Any,
 ) -> Trainer:
-    """Build a Trainer that leaves what `lit-genre fit` and `lit-genre test` leave, but for config.yaml.
+    """Build a Trainer that writes the files of `lit-genre fit` and `lit-genre test`, except config.yaml.
 
     Args:
         folder: Folder of the run; None for a new one in runs/.
-        select_by: What best.ckpt is chosen by: a logged metric, such as `val/loss`, or `last`; None for the primary
-            score of validation.
-        task: That of the data, which the primary score follows.
-        callbacks: Further callbacks, after those that every run has.
+        select_by: Metric that selects the epoch of best.ckpt, such as `val/loss`, or `last` for the last epoch; None
+            for the primary metric of the validation.
+        task: Task of the data, which determines the primary metric.
+        callbacks: Further callbacks, after the default ones.
         logger: Lightning's loggers; True for Weights & Biases, offline without an account; False for none.
-        resume: Whether the folder holds a run that is resumed, by `fit(model, data, ckpt_path=...)`.
-        **options: Those of `lightning.pytorch.Trainer`, such as max_epochs; by default as in
+        resume: Whether the folder has a run to resume, by `fit(model, data, ckpt_path=...)`.
+        **options: Arguments of `lightning.pytorch.Trainer`, such as max_epochs; by default as in
             `lit_genre/cli/defaults.yaml`.
 
     Returns:
         The Trainer. `fit(model, data)` trains, `test(model, data, ckpt_path="best")` tests the best checkpoint.
 
     Raises:
-        LitGenreError: The folder holds a run.
+        LitGenreError: The folder has a run, and resume is false.
     """
     run = RunFolder(Path(folder).expanduser()) if folder else new_run_folder("run")
     if run.contains_run() and not resume:
-        raise LitGenreError(f"{run.path} holds a run already: name another folder, or resume it by resume=True.")
+        raise LitGenreError(f"{run.path} already contains a run. Choose another folder, or set resume=True.")
     defaults = yaml.safe_load((files("lit_genre.cli") / "defaults.yaml").read_text(encoding="utf-8"))["trainer"]
     monitor, mode = selection(select_by or f"val/{PRIMARY_METRIC[task]}")
     for callback in defaults["callbacks"]:
@@ -58,7 +58,7 @@ def trainer(
     described = defaults.pop("logger")
     loggers = [_built(described, save_dir=str(run.path))] if logger is True else logger
     built = {name: [_built(part) for part in defaults.pop(name)] for name in ("callbacks", "plugins")}
-    # The first one is best.ckpt, which is what is meant.
+    # Lightning tests the first of several checkpoints, which is best.ckpt, as intended.
     warnings.filterwarnings("ignore", message=r".*is called with Trainer configured with multiple `ModelCheckpoint`")
     plugins = [*built["plugins"], *options.pop("plugins", [])]
     return Trainer(

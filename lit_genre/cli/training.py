@@ -1,4 +1,4 @@
-"""GenreCLI: wires data, model and trainer from YAML and options; the only module where data and model meet."""
+"""Build data, model and trainer from YAML and options (LightningCLI), and run fit, validate, test and predict."""
 
 import json
 from collections.abc import Sequence
@@ -38,20 +38,20 @@ from lit_genre.runs.locate import discard_empty_folders, new_run_folder
 from lit_genre.trust.arguments import parameters_of
 
 _USER_ERRORS: Final = ("Early stopping conditioned on metric", "When using the learning rate finder")
-"""How Lightning begins to report what the user's options lack, by exceptions of other types than its own."""
+"""First words of errors of the user's options that Lightning raises as general exceptions."""
 
 
 class GenreCLI(LightningCLI):
-    """`fit`, `validate`, `test` and `predict`.
+    """The commands `fit`, `validate`, `test` and `predict`.
 
     Args:
         model_class: Base class of the model.
         datamodule_class: Base class of the data.
-        args: The command and its words.
-        options: Those of LightningCLI.
+        args: The command and its arguments.
+        options: Arguments of LightningCLI.
 
     Raises:
-        LitGenreError: The checkpoint that is named cannot be had, or asks for something that is not trusted.
+        LitGenreError: The checkpoint cannot be read, or names something that is not trusted.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class GenreCLI(LightningCLI):
         args: list[str],
         **options: Any,
     ) -> None:
-        # Before the parsers are built, which takes longer.
+        # First, as an error here is reported sooner than by the parsers, which take seconds to build.
         self.command_line = read_command_line(*args)
         self.command, self.checkpoint = self.command_line.command, self.command_line.checkpoint
         self.restored = self.command_line.restored
@@ -86,18 +86,14 @@ class GenreCLI(LightningCLI):
             if name in arguments:
                 parser.link_arguments(f"model.{name}", f"data.init_args.{name}")
         add_options(parser)
-        # A user's files to predict have no genres: then they are those of the checkpoint.
+        # Files to predict have no genres: then the classes are those of the checkpoint.
         linked = {"classes": self._classes_of, "task": self._task_of, "class_counts": _class_counts_of}
         for name, compute in linked.items():
             if name in arguments:
                 parser.link_arguments("data", f"model.{name}", compute, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Put what a checkpoint says of itself in front of the user's arguments, which override it.
-
-        To go on with a run, that is the run's whole recipe; to score it, the model and the run's data, unless another
-        data set is named. Configurations come before options, wherever they stand.
-        """
+        """Parse the settings of the checkpoint, then the configurations, then the options; later ones override."""
         command, configs = self.command, self.command_line.configs
         configs = [*self._defaults, json.dumps(self.command_line.restored_config()), *configs]
         options = self.command_line.options
@@ -112,11 +108,13 @@ class GenreCLI(LightningCLI):
             if command == "fit" and self.restored.written:
                 check_optimization(self.config[command].model, self.restored)
         elif self.config[command].ckpt_path:
-            raise LitGenreError("ckpt_path belongs on the command line: --ckpt_path PATH, or best, or last.")
+            raise LitGenreError(
+                "ckpt_path must be an option, not a key of a configuration: --ckpt_path PATH, or best, or last."
+            )
 
     @property
     def _network_name(self) -> str:
-        """Name of the backbone, or of a model that has none."""
+        """Name of the backbone, or of a model without a backbone."""
         backbone = self.config[self.subcommand].model.get("backbone")
         class_path = getattr(backbone, "class_path", self.restored.model_class.__name__)
         return str(class_path.rpartition(".")[2])
@@ -124,14 +122,14 @@ class GenreCLI(LightningCLI):
     def _classes_of(self, data: LightningDataModule) -> Any:
         classes = getattr(data, "classes", None) or self.restored.hyperparameters.get("classes")
         if classes is None:
-            raise LitGenreError(f"{type(data).__name__} does not say which classes its data has: give it `classes`.")
+            raise LitGenreError(f"{type(data).__name__} has no attribute `classes`, the names of the genres. Add it.")
         return classes
 
     def _task_of(self, data: LightningDataModule) -> Any:
         return getattr(data, "task", self.restored.hyperparameters.get("task", "multiclass"))
 
     def before_instantiate_classes(self) -> None:
-        """Choose the folder of the run."""
+        """Choose the folder of the run, and refuse one with another run."""
         config = self.config[self.subcommand]
         resumed = RunFolder.of_checkpoint(self.checkpoint) if self.checkpoint else None
         if path := config.trainer.default_root_dir:
@@ -140,7 +138,7 @@ class GenreCLI(LightningCLI):
             self.folder = resumed or new_run_folder(self._network_name)
         if self.subcommand == "fit" and resumed and self.folder.path.resolve() != resumed.path.resolve():
             raise LitGenreError(
-                f"{self.checkpoint} is of the run in {resumed.path}, which goes on there: leave out "
+                f"{self.checkpoint} belongs to the run in {resumed.path}, which is resumed there. Leave out "
                 f"--trainer.default_root_dir {self.folder.path}."
             )
         if (
@@ -150,18 +148,18 @@ class GenreCLI(LightningCLI):
             and self.folder.contains_run()
         ):
             raise LitGenreError(
-                f"{self.folder.path} holds a run already. Go on with it by --ckpt_path {self.folder.last}, "
-                "or name another folder by --trainer.default_root_dir."
+                f"{self.folder.path} already contains a run. Resume it by --ckpt_path {self.folder.last}, or choose "
+                "another folder by --trainer.default_root_dir."
             )
         config.trainer.default_root_dir = config.ckpt_path = None
         config.trainer.callbacks = with_default_callbacks(config.trainer.callbacks, config.without_callbacks)
         follow_task(config)
-        # Lightning's table of the test metrics; TrackReport prints one that can be read.
+        # Without Lightning's table of the test metrics: TrackReport prints a shorter one.
         if "verbose" in config:
             config.verbose = False
 
     def instantiate_classes(self) -> None:
-        """Send to the run's folder what the configuration sends nowhere in particular."""
+        """Build the parts, with the folder of the run where the configuration names none."""
         recipe = self.save_config_kwargs["recipe"] = self.config[self.subcommand]
         self.config = self.config.clone()
         resumes = self.subcommand == "fit" and self.restored.written
@@ -190,7 +188,7 @@ class GenreCLI(LightningCLI):
         return trainer
 
     def _run_subcommand(self, subcommand: str) -> None:
-        """Run the command; what a damaged checkpoint makes Lightning raise becomes one message."""
+        """Run the command; an error that a damaged checkpoint causes becomes one message."""
         trains = subcommand == "fit" and leaves_files(self.trainer)
         try:
             with self.folder.training_lock() if trains else nullcontext():
@@ -204,12 +202,12 @@ class GenreCLI(LightningCLI):
                 raise
             reason = " ".join(str(error).split()) or "no reason is given"
             raise LitGenreError(
-                f"{self.checkpoint} cannot be restored, or what it restores fails at the first batch: "
-                f"{type(error).__name__}: {reason} Name another checkpoint."
+                f"{self.checkpoint} cannot be restored, or the restored run fails at its first batch: "
+                f"{type(error).__name__}: {reason} Use another checkpoint."
             ) from error
 
     def after_predict(self) -> None:
-        """Report the files that could not be read as a whole; if some could not at all, the exit status says so."""
+        """Report the files that were read in part or not at all; the latter set the exit status."""
         data = self.datamodule
         if isinstance(data, PredictDataModule):
             report_incomplete(data.files, data.statuses, data.seconds)
@@ -217,7 +215,7 @@ class GenreCLI(LightningCLI):
                 report_unreadable(data.files, data.failures)
 
     def _parse_ckpt_path(self) -> None:
-        """Do nothing: the stock version lets the checkpoint override the user's arguments."""
+        """Do nothing: LightningCLI's version lets the checkpoint override the user's options."""
 
 
 def _class_counts_of(data: LightningDataModule) -> Any:

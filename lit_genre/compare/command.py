@@ -1,25 +1,22 @@
-"""The command `compare`: train each configuration with each seed, test the best of each, and report on all."""
+"""The command `compare`: train each configuration with each seed, test the best checkpoints, and write a report."""
 
 import subprocess
 import sys
-from collections import deque
 from glob import glob
-from hashlib import sha256
-from itertools import product
 from pathlib import Path
 
-import yaml
-
 from lit_genre.compare.page import write_page
+from lit_genre.compare.plan import check_baseline_settings, plan_runs, read_models
 from lit_genre.compare.plots import draw_curves, draw_overfit
 from lit_genre.compare.significance import differences
 from lit_genre.compare.tables import as_markdown, difference_rows, paper_table, write_results
 from lit_genre.console import console
 from lit_genre.errors import LitGenreError
 from lit_genre.runs.folder import RunFolder
-from lit_genre.runs.reader import Run, check_task, read_run, tell_apart
+from lit_genre.runs.reader import Run, read_run, tell_apart
 
 FMA_SMALL_TEST_TRACKS = 800
+"""With this number of test tracks, the report includes the results of Yaacob and Goldrich (2020)."""
 
 
 def compare(
@@ -34,77 +31,82 @@ def compare(
     runs: list[str] | None = None,
     trust: bool = False,
 ) -> None:
-    """Train configurations with several seeds, one after the other, test the best checkpoint of each, and report.
+    """Train configurations with several seeds, test the best checkpoint of each run, and write a report.
 
-    All come with the first seed before any comes with the second. Beside them stands what `lit-genre baseline` makes of
-    the same data; a network that loses to it is marked.
+    All configurations are trained with the first seed, then with the second. The report includes `lit-genre baseline`
+    on the same data; a network with a lower test accuracy is marked.
 
-    The folder gets results.csv, table.md, curves.png, overfit.png and report.html; the runs lie in its runs/. Started
-    again, it leaves alone what is finished, goes on with what was interrupted, and tries again what failed.
+    The folder has results.csv, table.md, curves.png, overfit.png and report.html, and the runs in runs/. Run the same
+    command again to resume interrupted runs and to repeat failed ones; finished runs are kept.
 
     Args:
-        configs: Configurations of `lit-genre fit`; a model is called by the name of its file.
-        seeds: Seeds that each is trained with; 0, 1, 2 unless said.
-        recipes: Configurations of how to train, such as configs/recipes/modern.yaml: each of configs is trained by
-            each of them, and called by both names.
-        overlays: Further configurations on top of each, such as configs/data/demo.yaml.
-        options: Further words for each `lit-genre fit`, such as --trainer.max_epochs=10.
-        folder: Where all of it goes.
-        baseline: Whether to add the baseline.
-        report_only: Train nothing; report on what is finished in the folder, and on `runs`.
-        runs: Folders of further runs, trained anywhere, to report on too; * and ? stand for names.
-        trust: Import what the checkpoints of the comparison name when a run is resumed or tested: for your own
-            classes that no installed package declares.
+        configs: Configurations of `lit-genre fit`; the file name is the name of the model.
+        seeds: Seeds to train each model with; the default is 0, 1, 2.
+        recipes: Configurations of the training, such as configs/recipes/modern.yaml. Each of configs is trained by each
+            recipe; the model has both names.
+        overlays: Configurations that are applied to every model, such as configs/data/demo.yaml.
+        options: Options for every `lit-genre fit`, such as --trainer.max_epochs=10.
+        folder: Folder of the report and the runs.
+        baseline: Add the baseline.
+        report_only: Train nothing; write a report on the finished runs in the folder, and on `runs`.
+        runs: Folders of other runs to include in the report; * and ? match names.
+        trust: Import the classes that checkpoints of the comparison name when a run is resumed or tested. Needed for
+            your own classes that no installed package declares.
 
     Raises:
-        LitGenreError: Nothing to compare, a file is missing, or the folder holds runs of other settings.
+        LitGenreError: There is nothing to compare, a file is missing, or the folder has runs with other settings.
     """
     if not report_only:
-        models = _models(configs or [], recipes or [], overlays or [])
-        plan = _plan(models, seeds or [0, 1, 2], options or [], folder / "runs")
+        models = read_models(configs or [], recipes or [], overlays or [])
+        plan = plan_runs(models, seeds or [0, 1, 2], options or [], folder / "runs")
         if baseline:
             baseline_folder = RunFolder(folder / "runs" / "baseline")
-            _check_baseline(baseline_folder, next(iter(plan.values())))
+            check_baseline_settings(baseline_folder, next(iter(plan.values())))
         try:
             if baseline:
-                _rate_baseline(baseline_folder, next(iter(plan.values())))
-            for number, (run_folder, words) in enumerate(plan.items(), start=1):
+                _train_baseline(baseline_folder, next(iter(plan.values())))
+            for number, (run_folder, run_options) in enumerate(plan.items(), start=1):
                 console.rule(f"{number} of {len(plan)}: {run_folder.path.name}", align="left")
-                _train_and_test(run_folder, words, ["--trust"] if trust else [])
+                _train_and_test(run_folder, run_options, ["--trust"] if trust else [])
         except KeyboardInterrupt:
-            sys.exit("Stopped. The same command goes on from here.")
-    folders = [*sorted(folder.glob("runs/*/")), *(path for name in runs or [] for path in _folders_of(name))]
-    # Patterns may overlap.
+            sys.exit("Stopped. Run the same command again to continue.")
+    folders = [*sorted(folder.glob("runs/*/")), *(path for name in runs or [] for path in _matching_folders(name))]
+    # Patterns may overlap, and a run must not count twice.
     read = [read_run(path) for path in {path.resolve(): path for path in folders}.values()]
     tell_apart(read)
     report(read, folder)
 
 
-def _folders_of(name: str) -> list[Path]:
-    """List the folders that a name or a pattern stands for; [ and ] may be in the name of a folder too."""
+def _matching_folders(name: str) -> list[Path]:
+    """Return the folders that match a name or a pattern."""
+    # The name first: [ and ] may be in the name of a folder.
     return [Path(name)] if Path(name).exists() else [Path(match) for match in sorted(glob(name))]
 
 
 def report(runs: list[Run], folder: Path) -> None:
-    """Write and draw what finished runs come to.
+    """Write the report: results.csv, table.md, curves.png, overfit.png and report.html.
+
+    Args:
+        runs: The runs; those that have neither an epoch nor an error are left out.
+        folder: Folder of the report.
 
     Raises:
         LitGenreError: There is no run.
     """
     runs = [run for run in runs if run.error or not run.history.empty]
     if not runs:
-        raise LitGenreError(f"{folder} holds no run to report on: name some by --runs, or train by --configs.")
+        raise LitGenreError(f"{folder} has no run to report on. Name runs with --runs, or train some with --configs.")
     folder.mkdir(parents=True, exist_ok=True)
     with_papers = any(len(run.predictions) == FMA_SMALL_TEST_TRACKS for run in runs)
-    found = differences(runs)
+    pairs = differences(runs)
     write_results(runs, folder / "results.csv")
     table = as_markdown(paper_table(runs, with_papers))
-    pairs = as_markdown(difference_rows(found)) if found else ""
-    (folder / "table.md").write_text("\n".join(filter(None, (table, pairs))), encoding="utf-8")
+    significance = as_markdown(difference_rows(pairs)) if pairs else ""
+    (folder / "table.md").write_text("\n".join(filter(None, (table, significance))), encoding="utf-8")
     draw_curves(runs, folder / "curves.png")
     draw_overfit(runs, folder / "overfit.png")
     pictures = {"Curves": folder / "curves.png", "Overfitting": folder / "overfit.png"}
-    write_page(runs, found, pictures, with_papers, folder / "report.html")
+    write_page(runs, pairs, pictures, with_papers, folder / "report.html")
     console.print(table)
     for run in runs:
         if run.error:
@@ -112,125 +114,51 @@ def report(runs: list[Run], folder: Path) -> None:
     console.print(f"Report: {folder / 'report.html'}")
 
 
-def _models(configs: list[str], recipes: list[str], overlays: list[str]) -> dict[str, list[str]]:
-    """Name each model by its configuration and its recipe, and list the files of its `lit-genre fit`."""
-    if not configs:
-        raise LitGenreError(
-            "nothing to compare: name configurations, --configs '[configs/crnn.yaml, configs/rnn.yaml]'."
-        )
-    if missing := [path for path in (*configs, *recipes, *overlays) if not Path(path).is_file()]:
-        raise LitGenreError(f"there is no file {missing[0]}, which the comparison names.")
-    for path in (*configs, *recipes, *overlays):
-        try:
-            config = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-        except (UnicodeDecodeError, yaml.YAMLError) as error:
-            raise LitGenreError(f"{path} is no YAML: {error}") from error
-        if not isinstance(config, dict):
-            raise LitGenreError(f"{path} is no configuration of `lit-genre fit`: it has no names with values.")
-        check_task(config, Path(path))
-    models: dict[str, list[str]] = {}
-    for files in product(configs, recipes) if recipes else product(configs):
-        name = "-".join(Path(path).stem for path in files)
-        if name in models:
-            raise LitGenreError(f"two configurations are called {name}.yaml: give them different names.")
-        models[name] = [*files, *overlays]
-    return models
-
-
-def _plan(
-    models: dict[str, list[str]], seeds: list[int], options: list[str], folder: Path
-) -> dict[RunFolder, list[str]]:
-    """Name each run's folder and the words of its `lit-genre fit`; refuse what would mix two comparisons."""
-    for word in options:
-        if "=" not in word:
-            raise LitGenreError(
-                f"the option {word!r} has no value: write --trainer.max_epochs=10, name and value in one."
-            )
-        if word == "--data.task=multilabel":
-            raise LitGenreError(
-                "a comparison rates accuracy, which tracks of several genres do not have: leave out multilabel."
-            )
-    plan = {}
-    # Seed by seed, so that what is stopped early has compared all models.
-    for seed, (name, files) in product(seeds, models.items()):
-        words = [word for path in files for word in ("--config", path)]
-        run_folder = RunFolder(folder / f"{name}-seed{seed}")
-        plan[run_folder] = [*words, *options, f"--seed_everything={seed}"]
-        _check_settings(run_folder, plan[run_folder], files)
-    return plan
-
-
-def _check_settings(run_folder: RunFolder, words: list[str], files: list[str]) -> None:
-    """Note what a run is made with, and refuse to go on with one that was made with something else."""
-    digests = {path: sha256(Path(path).read_bytes()).hexdigest() for path in files}
-    _check_note(run_folder, {"words": words, "files": digests})
-
-
-def _check_baseline(run_folder: RunFolder, words: list[str]) -> None:
-    """Do so for the baseline, for which only the data and its sample rate matter."""
-    heard: list[object] = []
-    for word in words:
-        if word.startswith(("--data", "--model.sample_rate")):
-            heard.append(word)
-        elif Path(word).is_file():
-            config = yaml.safe_load(Path(word).read_text(encoding="utf-8")) or {}
-            its = [config.get("data"), (config.get("model") or {}).get("sample_rate")]
-            heard += [its] if any(its) else []
-    _check_note(run_folder, {"heard": heard})
-
-
-def _check_note(run_folder: RunFolder, settings: dict[str, object]) -> None:
-    if run_folder.read_comparison() not in (None, settings):
-        raise LitGenreError(
-            f"{run_folder.path} was made with other settings, {run_folder.comparison} tells which: "
-            "name another --folder, or delete that run's folder to train it anew."
-        )
-    run_folder.write_comparison(settings)
-
-
-def _rate_baseline(folder: RunFolder, words: list[str]) -> None:
-    """Let the baseline hear the data that a network is trained on."""
+def _train_baseline(folder: RunFolder, options: list[str]) -> None:
+    """Train and test the baseline on the data of a network, unless its run is finished."""
     if not folder.summary.exists():
         console.rule("baseline", align="left")
         folder.error.unlink(missing_ok=True)
-        if error := _lit_genre("baseline", *words, f"--folder={folder.path}"):
+        if error := _run_command("baseline", *options, f"--folder={folder.path}"):
             folder.write_error(error)
 
 
-def _train_and_test(folder: RunFolder, words: list[str], trust: list[str]) -> None:
+def _train_and_test(folder: RunFolder, options: list[str], trust: list[str]) -> None:
+    """Train and test a run, unless that is done; write the error if one of the two fails."""
     folder.error.unlink(missing_ok=True)
     error = ""
     if not folder.summary.exists():
         resume = folder.last.exists()
         if not resume:
-            # Of a first epoch that was cut off before its checkpoint.
+            # Metrics of a first epoch that was interrupted before its checkpoint do not belong to the new training.
             folder.metrics.unlink(missing_ok=True)
-        begin = [*words, f"--trainer.default_root_dir={folder.path}"]
-        error = _lit_genre("fit", *(["--ckpt_path", str(folder.last), *trust] if resume else begin))
+        begin = [*options, f"--trainer.default_root_dir={folder.path}"]
+        error = _run_command("fit", *(["--ckpt_path", str(folder.last), *trust] if resume else begin))
     if not error and not folder.test_table.exists():
-        # Logger, accelerator and the like are not of the recipe that a checkpoint brings.
-        trainer = [word for word in words if word.startswith("--trainer.")]
+        # A checkpoint does not store logger, accelerator and other options of the trainer.
+        trainer = [option for option in options if option.startswith("--trainer.")]
         checkpoint = folder.best if folder.best.exists() else folder.last
-        error = _lit_genre("test", "--ckpt_path", str(checkpoint), *trainer, *trust)
+        error = _run_command("test", "--ckpt_path", str(checkpoint), *trainer, *trust)
     if error:
         folder.write_error(error)
 
 
-def _lit_genre(*words: str) -> str:
-    """Run a command in a process of its own, whose end is not ours; its last words on stderr where it failed."""
-    said: deque[str] = deque(maxlen=20)
-    command = [sys.executable, "-m", "lit_genre", *words]
+def _run_command(*args: str) -> str:
+    """Run a command in a subprocess; return its last line of stderr if it failed, else ""."""
+    # A subprocess, because a crash of one run, such as out of memory, must not end the comparison.
+    last_line = ""
+    command = [sys.executable, "-m", "lit_genre", *args]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") as process:
         assert process.stderr is not None
         try:
             for line in process.stderr:
                 sys.stderr.write(line)
                 if line.strip():
-                    said.append(line.strip())
+                    last_line = line.strip()
         except KeyboardInterrupt:
-            # It was told too, and puts its things in order.
+            # Ctrl-C reaches the subprocess too; wait until it has finished its files.
             process.wait()
             raise
     if process.returncode == 0:
         return ""
-    return said[-1] if said else f"lit-genre {words[0]} ended with status {process.returncode}"
+    return last_line or f"lit-genre {args[0]} ended with status {process.returncode}"

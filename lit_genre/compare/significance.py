@@ -1,4 +1,4 @@
-"""Whether two models differ on the same test tracks by more than chance."""
+"""Check whether the test accuracies of two models on the same tracks differ significantly."""
 
 from itertools import combinations
 from typing import Final, NamedTuple
@@ -8,19 +8,19 @@ import pandas as pd
 
 from lit_genre.runs.reader import Run
 
-_LEAST: Final = 6
-"""Tracks; of fewer, even a difference on each is no more than chance."""
+_MIN_TRACKS: Final = 6
+"""With fewer common tracks, even a difference on each of them is not significant: a sign test has p > 0.05."""
 
 
 class Difference(NamedTuple):
-    """How much better one model does than another, over the same tracks.
+    """Difference of the test accuracies of two models, on the same tracks.
 
     Attributes:
-        first: The better one.
-        second: The other.
-        points: Difference of their test accuracies, percentage points, the mean over seeds.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
+        first: Name of the better model.
+        second: Name of the other model.
+        points: Difference of their test accuracies, mean over seeds, percentage points.
+        low: Lower end of its 95 % confidence interval, percentage points.
+        high: Upper end, percentage points.
         tracks: Number of tracks.
     """
 
@@ -32,46 +32,58 @@ class Difference(NamedTuple):
     tracks: int
 
     @property
-    def matters(self) -> bool:
-        """Whether the interval leaves out 0."""
+    def significant(self) -> bool:
+        """True if the confidence interval excludes 0."""
         return self.low > 0 or self.high < 0
 
 
 def differences(runs: list[Run]) -> list[Difference]:
-    """Compare every two models by a bootstrap over the test tracks that all of their runs have.
+    """Compare each pair of models by a paired bootstrap over the test tracks that all of their runs have.
 
-    A track counts for a model as the share of its seeds that got it right. The interval is of the tracks, bias
-    corrected and accelerated; how much another training would change is seen in the deviation over seeds. Models
-    with hardly a track in common, of different data sets, are not compared.
+    The accuracy of a model on a track is the mean over its seeds. The BCa interval describes the choice of the tracks;
+    the variation between trainings is the standard deviation over seeds. Models of different data sets, with few
+    common tracks, are not compared.
+
+    Args:
+        runs: The runs; those of one model are its seeds.
+
+    Returns:
+        The difference of each pair; models are in the order of their test accuracy, the best first.
+
+    Reference:
+        B. Efron, "Better Bootstrap Confidence Intervals", JASA 82, 1987.
     """
-    right = _share_right(runs)
-    order = right.mean().sort_values(ascending=False, kind="stable").index
-    pairs = [right[list(pair)].dropna() for pair in combinations(order, 2)]
-    return [_difference(pair) for pair in pairs if len(pair) >= _LEAST]
+    accuracies = _track_accuracies(runs)
+    order = accuracies.mean().sort_values(ascending=False, kind="stable").index
+    pairs = [accuracies[list(pair)].dropna() for pair in combinations(order, 2)]
+    return [_difference(pair) for pair in pairs if len(pair) >= _MIN_TRACKS]
 
 
-def _share_right(runs: list[Run]) -> pd.DataFrame:
-    """Tabulate tracks by models: the share of seeds that got the track right."""
-    columns: dict[str, list[pd.Series]] = {}
+def _track_accuracies(runs: list[Run]) -> pd.DataFrame:
+    """Return the accuracy on each track, mean over seeds: a row for each track, a column for each model."""
+    hits_by_model: dict[str, list[pd.Series]] = {}
     for run in runs:
         if not run.predictions.empty:
             hits = (run.predictions["genre"] == run.predictions["predicted"]).astype(float)
-            # A number with another genre is a track of another data set.
+            # The same id with another genre is a track of another data set.
             hits.index = pd.MultiIndex.from_arrays([hits.index, run.predictions["genre"]])
-            columns.setdefault(run.model, []).append(hits)
-    shares = {model: pd.concat(hits, axis=1).mean(axis=1, skipna=False) for model, hits in columns.items()}
-    return pd.DataFrame(shares)
+            hits_by_model.setdefault(run.model, []).append(hits)
+    # Without skipna: a track that one of the seeds did not test is not compared.
+    means = {model: pd.concat(hits, axis=1).mean(axis=1, skipna=False) for model, hits in hits_by_model.items()}
+    return pd.DataFrame(means)
 
 
-def _difference(right: pd.DataFrame) -> Difference:
+def _difference(accuracies: pd.DataFrame) -> Difference:
     """Compare two columns."""
     from scipy.stats import bootstrap
 
-    first, second = right.mean().sort_values(ascending=False, kind="stable").index
-    by_track = 100 * (right[first] - right[second]).to_numpy()
+    first, second = accuracies.mean().sort_values(ascending=False, kind="stable").index
+    by_track = 100 * (accuracies[first] - accuracies[second]).to_numpy()
     points = float(by_track.mean())
     low = high = points
+    # If the difference is the same on all tracks, a BCa interval is not defined.
     if np.ptp(by_track) > 0:
+        # Batches of 256 resamples limit the memory; the fixed seed gives the same report again.
         interval = bootstrap((by_track,), np.mean, batch=256, rng=np.random.default_rng(0)).confidence_interval
         low, high = float(interval.low), float(interval.high)
     return Difference(first, second, points, low, high, len(by_track))

@@ -1,4 +1,4 @@
-"""The tables of a comparison: a row a run, and a column a model as in Yaacob and Goldrich (2020)."""
+"""Build the tables of a comparison: a row for each run, or a column for each model as in Yaacob and Goldrich (2020)."""
 
 from pathlib import Path
 from typing import Final
@@ -18,23 +18,23 @@ PAPERS: Final = {
     "CRNN": (51.9, 27.1),
     "CRNNStacked": (51.9, 40.1),
 }
-"""Greatest validation accuracy and test accuracy on FMA small, percent.
+"""Maximum validation accuracy and test accuracy on FMA small, percent.
 
 Source: S. Yaacob and O. Goldrich, "Music Genre Classification Using Neural Networks", IDC, 2020.
 """
 
-BELOW_BASELINE: Final = " loses"
-"""Mark of a network that does worse than a baseline without any."""
+BELOW_BASELINE: Final = " below baseline"
+"""Mark of a model whose test accuracy is lower than that of a baseline."""
 
 FEATURE_TIME: Final = "feature time, s"
 TRAINING_TIME: Final = "training time, s"
 TIMES: Final = (
     "Feature time: computing features or embeddings of the training and validation tracks before training. It is 0 for "
     "a network, which computes them in training, and empty where an earlier run computed them. Training time: epochs "
-    "with their validation, or fitting classifiers and choosing one of them on validation. Neither time includes the "
+    "with their validation, or fitting classifiers and selecting one of them on validation. Neither time includes the "
     "test, or decoding before training."
 )
-"""Definition of the two times, for every table that has them."""
+"""Definition of the two times, printed with each table that has them."""
 
 COLUMNS: Final = {
     "model": "model",
@@ -55,44 +55,64 @@ COLUMNS: Final = {
     "memory_gb": "peak_memory_gb",
     "error": "error",
 }
-"""Attributes of a run, and the columns of results.csv."""
+"""Columns of results.csv, by the attribute of a run."""
 
 
 def results(runs: list[Run]) -> pd.DataFrame:
-    """Tabulate a row a run."""
+    """Return a table with a row for each run.
+
+    Args:
+        runs: The runs.
+
+    Returns:
+        Table with the columns of `COLUMNS`. Times are in seconds, accuracies from 0 to 1, memory in GB.
+    """
     rows = [{column: getattr(run, name) for name, column in COLUMNS.items()} for run in runs]
     table = pd.DataFrame(rows, columns=list(COLUMNS.values()))
+    # Int64 has missing values, which int64 has not: a baseline has no seed.
     return table.astype(dict.fromkeys(("seed", "parameters", "epochs", "chosen_epoch"), "Int64")).round(6)
 
 
 def write_results(runs: list[Run], path: Path) -> None:
-    """Write results.csv."""
+    """Write results.csv.
+
+    Args:
+        runs: The runs.
+        path: The file.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     table = results(runs)
+    # Names come from folders and configurations of other people; a spreadsheet must not compute them.
     for column in ("model", "backbone", "chosen_by", "error"):
         table[column] = table[column].map(spreadsheet_cell)
-    # Of ends of lines within a cell, the csv module quotes those alone that also end a line here.
+    # The csv module quotes a line end within a cell only if its characters are in the line terminator.
     table.to_csv(path, index=False, lineterminator="\r\n", errors="backslashreplace")
 
 
 def models(runs: list[Run]) -> list[str]:
-    """Name the models in the order of their test accuracy, the best first; those without one last."""
+    """Return the names of the models in the order of their test accuracy, the best first, those without one last."""
     table = results(runs).groupby("model", sort=False)["test_accuracy"].mean()
     return list(table.sort_values(ascending=False, kind="stable", na_position="last").index)
 
 
 def paper_table(runs: list[Run], with_papers: bool) -> list[list[str]]:
-    """Lay out the table of Yaacob and Goldrich (2020): a column a model, with means and deviations over seeds.
+    """Build the table of Yaacob and Goldrich (2020): a column for each model, with means and deviations over seeds.
 
     Args:
-        runs: Those to summarise.
-        with_papers: Whether to add the figures of Yaacob and Goldrich (2020), which are of FMA small.
+        runs: The runs.
+        with_papers: Add the results of Yaacob and Goldrich (2020), which are for FMA small.
+
+    Returns:
+        Rows of cells; the first row has the names of the models.
     """
     names = models(runs)
     table = results(runs).groupby("model")
-    backbone_of = {run.model: run.backbone for run in runs if run.backbone}
+    backbones = {run.model: run.backbone for run in runs if run.backbone}
 
-    def row(title: str, column: str, scale: float, digits: int) -> list[str]:
-        return [title, *(_mean(table.get_group(name)[column].dropna() * scale, digits) for name in names)]
+    def row(heading: str, column: str, scale: float, digits: int) -> list[str]:
+        return [heading, *(_mean(table.get_group(name)[column].dropna() * scale, digits) for name in names)]
 
     rows = [
         ["", *names],
@@ -103,23 +123,23 @@ def paper_table(runs: list[Run], with_papers: bool) -> list[list[str]]:
         *_over_baseline(runs, names),
         row("test F1, mean over genres, %", "test_f1_macro", 100, 1),
         row("calibration error", "test_calibration_error", 1, 3),
-        row("epoch chosen", "chosen_epoch", 1, 0),
+        row("epoch selected", "chosen_epoch", 1, 0),
         row("gap: train minus val accuracy, points", "gap", 100, 1),
         row("parameters, thousands", "parameters", 1e-3, 1),
         ["runs", *(str(int(table.get_group(name)["test_accuracy"].notna().sum())) for name in names)],
     ]
     if with_papers:
-        for title, place in (
+        for heading, position in (
             ("Yaacob and Goldrich (2020): max validation accuracy, %", 0),
             ("Yaacob and Goldrich (2020): test accuracy, %", 1),
         ):
-            figures = (PAPERS.get(backbone_of.get(name, "")) for name in names)
-            rows.append([title, *(f"{both[place]:.1f}" if both else "" for both in figures)])
+            figures = (PAPERS.get(backbones.get(name, "")) for name in names)
+            rows.append([heading, *(f"{pair[position]:.1f}" if pair else "" for pair in figures)])
     return rows
 
 
 def _over_baseline(runs: list[Run], names: list[str]) -> list[list[str]]:
-    """Lay out how many points of test accuracy each model has over each baseline, and mark what loses to it."""
+    """Return a row for each baseline: the accuracy of each model minus that of the baseline, marked if negative."""
     accuracy = results(runs).groupby("model")["test_accuracy"].mean()
     rows = []
     for baseline in dict.fromkeys(run.model for run in runs if run.is_baseline):
@@ -128,6 +148,7 @@ def _over_baseline(runs: list[Run], names: list[str]) -> list[list[str]]:
             f"{points[name]:+.1f}{BELOW_BASELINE if points[name] < 0 else ''}" if name in points else ""
             for name in names
         ]
+        # A model without a test has the difference NaN.
         rows.append([f"over {baseline}, points", *(cell.replace("+nan", "") for cell in cells)])
     return rows
 
@@ -136,20 +157,33 @@ def _mean(values: pd.Series, digits: int) -> str:
     if values.empty:
         return ""
     mean = f"{values.mean():,.{digits}f}"
+    # One run has no deviation, and equal values, such as the number of parameters, need none.
     return mean if values.nunique() == 1 or len(values) == 1 else f"{mean} ± {values.std():,.{digits}f}"
 
 
-def difference_rows(found: list[Difference]) -> list[list[str]]:
-    """Lay out the differences between models."""
-    rows = [["pair", "points", "95 % interval", "more than chance"]]
-    for one in found:
-        interval = f"{one.low:+.1f} to {one.high:+.1f}"
-        rows.append([f"{one.first} over {one.second}", f"{one.points:+.1f}", interval, "yes" if one.matters else "no"])
+def difference_rows(pairs: list[Difference]) -> list[list[str]]:
+    """Build the table of the differences between models.
+
+    Args:
+        pairs: The differences.
+
+    Returns:
+        Rows of cells; the first row has the headings.
+    """
+    rows = [["pair", "points", "95 % interval", "significant"]]
+    for pair in pairs:
+        interval = f"{pair.low:+.1f} to {pair.high:+.1f}"
+        significant = "yes" if pair.significant else "no"
+        rows.append([f"{pair.first} over {pair.second}", f"{pair.points:+.1f}", interval, significant])
     return rows
 
 
 def as_markdown(rows: list[list[str]]) -> str:
-    """Write rows, the first of them the head, as a table in Markdown; below, the definition of times in it."""
+    """Format rows as a table in Markdown, followed by the definition of the times if it has any.
+
+    Args:
+        rows: Rows of cells; the first row has the headings.
+    """
     head, *body = ["| " + " | ".join(map(markdown, row)) + " |" for row in rows]
     definition = ["", TIMES] if any(row[0] == TRAINING_TIME for row in rows) else []
     return "\n".join([head, "|---" * len(rows[0]) + "|", *body, *definition]) + "\n"

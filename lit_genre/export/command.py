@@ -1,4 +1,4 @@
-"""The command `export`: a checkpoint as a file that needs no lit-genre, checked against it before it is written."""
+"""The command `export`: write a checkpoint as a file for other programs, after comparing both."""
 
 import argparse
 import shutil
@@ -59,7 +59,7 @@ def export(
     license: str | None = None,
     trust: bool = False,
 ) -> None:
-    """Write a model in a format, once what would be written says the same as the model.
+    """Write a model in a format, if the exported model has the same probabilities as the checkpoint.
 
     Raises:
         LitGenreError: The model cannot be exported, or the result differs from it.
@@ -80,7 +80,7 @@ def export(
             output.rmdir()
         shutil.move(written, output)
     console.print(f"Written: {output}")
-    console.print(f"It differs from the checkpoint by at most {worst:.1g} in a probability, of {TOLERANCE:g} allowed.")
+    console.print(f"Largest difference of a probability from the checkpoint: {worst:.1g} (allowed: {TOLERANCE:g})")
 
 
 def _run_model(model: GenreClassifier, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -91,10 +91,10 @@ def _run_model(model: GenreClassifier, waveform: NDArray[np.float32]) -> NDArray
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lit-genre export",
-        description="Write a trained model for other programs: waveform in, probabilities out, the front-end inside.",
+        description="Export a trained model, with its front-end, as a graph from waveforms to probabilities.",
         allow_abbrev=False,
     )
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a .ckpt, or best or last of the newest run")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a .ckpt, or best or last for the newest run")
     parser.add_argument(
         "output", metavar="OUTPUT", nargs="?", type=Path, help="file or folder (default: the backbone's name)"
     )
@@ -105,8 +105,10 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="SONG",
-        help="audio to compare on, beside noise and a synthetic song",
+        help="audio files for the comparison, in addition to noise and a synthetic song",
     )
-    parser.add_argument("--license", help="of the weights, for the model card, as the Hub spells it: cc-by-nc-4.0, ...")
+    parser.add_argument(
+        "--license", help="licence of the weights for the model card, as the Hub writes it: cc-by-nc-4.0, ..."
+    )
     add_trust_argument(parser)
     return parser

@@ -1,4 +1,4 @@
-"""A trained model as one graph: waveform in, probabilities out, the front-end inside, any batch and any length."""
+"""Capture a trained model as a graph from waveforms to probabilities, for any batch size and length."""
 
 import copy
 import re
@@ -43,32 +43,32 @@ def capture(model: GenreClassifier) -> ExportedProgram:
     """Capture a model as a graph.
 
     Args:
-        model: On the CPU, in evaluation mode.
+        model: The model, on the CPU, in evaluation mode.
 
     Returns:
-        From `waveform`, float32 of full scale 1, shape (b, n), n at least the length of the training clips, to
-        `probabilities`, shape (b, c).
+        The graph: from `waveform`, float32 of full scale 1, shape (b, n), n at least the length of the training clips,
+        to `probabilities`, float32, shape (b, c).
 
     Raises:
-        LitGenreError: The model does something that torch.export cannot capture.
+        LitGenreError: torch.export cannot capture the model.
     """
     example = torch.rand(2, model.clip_samples, generator=torch.Generator().manual_seed(0)) - 0.5
     shapes = {INPUT: {0: Dim.DYNAMIC, 1: Dim.DYNAMIC(min=model.clip_samples)}}
     module = _Probabilities(model).eval()
     with torch.no_grad(), recurrence_of_any_length(), warnings.catch_warnings():
-        # Of LSTM, whose weights torch gathers into a list while it runs.
+        # A warning about LSTM: torch collects its weights in a list in forward.
         warnings.filterwarnings("ignore", message="The tensor attributes? ")
         try:
             program = export(module, (example,), dynamic_shapes=shapes)
             if unused := _unused_buffers(program):
-                # The kernels of nnAudio's convolution, most of all, which are larger than any of the networks.
+                # Mostly the kernels of nnAudio's convolution, which are larger than the networks.
                 module = copy.deepcopy(module)
                 for name in unused:
                     parent, _, attribute = name.rpartition(".")
                     setattr(module.get_submodule(parent), attribute, torch.empty(0))
                 program = export(module, (example,), dynamic_shapes=shapes)
             return program
-        except Exception as error:  # Of torch's innards, about a network of anyone's.
+        except Exception as error:  # torch raises many kinds of errors about a user's network.
             raise cannot_export(model, error) from error
 
 
@@ -82,7 +82,7 @@ def _unused_buffers(program: ExportedProgram) -> list[str]:
 
 
 def cannot_export(model: GenreClassifier, error: BaseException) -> LitGenreError:
-    """Say which operator stops an export, as far as the error of torch does."""
+    """Build the error of a failed export, with the operator that causes it if torch names it."""
     texts = []
     cause: BaseException | None = error
     while cause is not None:
@@ -90,14 +90,14 @@ def cannot_export(model: GenreClassifier, error: BaseException) -> LitGenreError
         cause = cause.__cause__ or cause.__context__
     operators = sorted({found.replace("::", ".") for text in texts for found in _OPERATOR.findall(text)})
     reason = next((line.strip() for text in reversed(texts) for line in text.splitlines() if line.strip()), "")
-    what = f"the operator {', '.join(operators)}" if operators else "something that torch cannot capture"
+    what = f"the operator {', '.join(operators)}" if operators else "code that torch cannot capture"
     return LitGenreError(
-        f"{type(model.backbone).__name__} cannot be exported, for it uses {what}: {type(error).__name__}: {reason}"
+        f"{type(model.backbone).__name__} cannot be exported because it uses {what}: {type(error).__name__}: {reason}"
     )
 
 
 def describe(model: GenreClassifier) -> dict[str, Any]:
-    """Say what whoever runs the graph must know."""
+    """Return the metadata that a program needs to run the graph."""
     return {
         "labels": model.classes,
         "sample_rate": model.sample_rate,
@@ -110,9 +110,9 @@ def describe(model: GenreClassifier) -> dict[str, Any]:
 
 @contextmanager
 def recurrence_of_any_length() -> Iterator[None]:
-    """Let torch.export know the shapes that an LSTM or a GRU gives without running it step by step.
+    """Make torch.export compute the shapes of an LSTM or a GRU without unrolling it.
 
-    torch 2.14 unrolls them, which takes long and ties the graph to the length of the example.
+    torch 2.14 unrolls them, which takes long and fixes the length of the graph to that of the example.
     """
     key = torch._C.DispatchKey.CompositeImplicitAutograd
     with ExitStack() as replaced:
@@ -126,7 +126,7 @@ def recurrence_of_any_length() -> Iterator[None]:
 
 @contextmanager
 def _entry(table: dict[Any, Any], key: Any, value: Any) -> Iterator[None]:
-    """Put something else into a table for a while."""
+    """Replace an entry of a table inside the context."""
     before = dict(table)
     table[key] = value
     try:

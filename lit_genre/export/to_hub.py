@@ -1,4 +1,4 @@
-"""A model as a folder of the Hugging Face Hub: weights as safetensors, its description, and a model card."""
+"""Write a model as a folder of the Hugging Face Hub: weights as safetensors, configuration and model card."""
 
 import json
 from pathlib import Path
@@ -13,16 +13,16 @@ from lit_genre.model.classifier import GenreClassifier
 
 
 def write_hub(model: GenreClassifier, folder: Path, checkpoint: Path | None, license: str | None) -> None:
-    """Write a folder that `lit_genre.load_model` reads, and that can be uploaded as it is.
+    """Write a folder that `lit_genre.load_model` reads and that can be uploaded.
 
     Args:
         model: The model.
-        folder: A folder that is made.
-        checkpoint: The file that it came from, whose run tells data and scores; None where it is not known.
-        license: Of the weights, as the Hub spells it; None where that is not decided.
+        folder: Folder to make.
+        checkpoint: Checkpoint of the model, in the folder of its run; None if it is not known.
+        license: Licence of the weights, as the Hub writes it; None if it is not decided.
 
     Raises:
-        LitGenreError: The packages for it are not installed.
+        LitGenreError: safetensors is not installed.
     """
     try:
         from safetensors.torch import save
@@ -31,7 +31,7 @@ def write_hub(model: GenreClassifier, folder: Path, checkpoint: Path | None, lic
             "To export in the Hub's format, in a clone of the repository: pip install -e '.[hub]'."
         ) from error
     folder.mkdir(parents=True)
-    # Copies, for weights that are shared between layers are refused.
+    # Copies: safetensors refuses weights that layers share.
     weights = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in model.state_dict().items()}
     (folder / WEIGHTS).write_bytes(save(weights, metadata={"format": "pt"}))
     hyperparameters = {name: value for name, value in model.hparams.items() if not name.startswith("_")}

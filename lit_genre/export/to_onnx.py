@@ -1,4 +1,4 @@
-"""The graph as an ONNX file."""
+"""Write and run a model as an ONNX file."""
 
 import io
 import json
@@ -17,10 +17,14 @@ from lit_genre.model.classifier import GenreClassifier
 
 
 def write_onnx(model: GenreClassifier, path: Path) -> None:
-    """Write a model as ONNX; labels, sample rate and the like are in the file's metadata, each as JSON.
+    """Write a model as ONNX; labels, sample rate and so on are in the metadata of the file, each as JSON.
+
+    Args:
+        model: The model, on the CPU, in evaluation mode.
+        path: File to write.
 
     Raises:
-        LitGenreError: The packages for it are not installed, or the model has an operator that ONNX lacks.
+        LitGenreError: The packages for ONNX are not installed, or the model has an operator that ONNX lacks.
     """
     try:
         import onnx  # noqa: F401
@@ -31,7 +35,7 @@ def write_onnx(model: GenreClassifier, path: Path) -> None:
     with _quiet(), recurrence_of_any_length():
         try:
             exported = torch.onnx.export(program, dynamo=True, input_names=[INPUT], output_names=[OUTPUT])
-        except Exception as error:  # Of torch's innards, about a network of anyone's.
+        except Exception as error:  # torch raises many kinds of errors about a user's network.
             raise cannot_export(model, error) from error
     assert exported is not None
     properties = {
@@ -42,7 +46,15 @@ def write_onnx(model: GenreClassifier, path: Path) -> None:
 
 
 def run_onnx(path: Path, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Run an ONNX file: waveforms, shape (b, n), to probabilities, shape (b, c)."""
+    """Run an ONNX file by onnxruntime.
+
+    Args:
+        path: The file.
+        waveform: Waveforms of full scale 1, float32, shape (b, n).
+
+    Returns:
+        Probabilities, float32, shape (b, c).
+    """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -51,7 +63,7 @@ def run_onnx(path: Path, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Drop what the exporter tells its developers."""
+    """Silence the messages of the exporter to its developers."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,4 +1,4 @@
-"""The command `classify`: the genres of anyone's music, by one checkpoint."""
+"""The command `classify`: predict the genres of audio files."""
 
 import argparse
 import os
@@ -33,25 +33,28 @@ from lit_genre.inference.writers import (
 from lit_genre.model.classifier import GenreClassifier
 
 _SECONDS_A_BATCH: Final = {"cpu": 20.0, "accelerator": 960.0}
+"""Audio in a batch, s: one batch of 30 s clips or so on a CPU, 32 of them on an accelerator."""
+
 _SHOWN: Final = 40
+"""Rows of the table on the console if all rows are in a file."""
 
 
 def run(args: Sequence[str]) -> None:
-    """Run the command; the words are not for jsonargparse, which takes names of files for YAML."""
+    """Run the command, with argparse: jsonargparse would read arguments that are files as YAML."""
     options = _parser().parse_args(args)
     batch_size = 1 if options.batch_size is None else options.batch_size
-    check_at_least(top=(options.top_k, 1), workers=(options.workers, 1), batch_size=(batch_size, 1))
+    check_at_least(top_k=(options.top_k, 1), workers=(options.workers, 1), batch_size=(batch_size, 1))
     if options.output and options.output.suffix not in FORMATS:
         raise LitGenreError(f"--output {readable(options.output)}: the name must end in {' or '.join(FORMATS)}.")
     if options.embeddings and options.embeddings.suffix != ".npz":
         raise LitGenreError(f"--embeddings {readable(options.embeddings)}: the name must end in .npz.")
     if options.segments and not options.output:
-        raise LitGenreError("--segments is written to a file: name one by --output.")
+        raise LitGenreError("--segments needs a file. Set --output.")
     classify(options)
 
 
 def classify(options: argparse.Namespace) -> None:
-    """Predict each file, write what is asked for, and report at the end what could not be read."""
+    """Predict each file, write the tables, and report at the end the files that could not be read."""
     scan = find_audio_files(options.paths)
     for line in describe_left_out(scan.left_out):
         console.print(line)
@@ -60,7 +63,7 @@ def classify(options: argparse.Namespace) -> None:
     songs = SongClips(
         files, model.sample_rate, model.clip_samples, options.batch_size or batch_size_of(model), options.workers
     )
-    answers: list[SongPrediction] = []
+    predictions: list[SongPrediction] = []
     with ExitStack() as files_written:
         writer: CSVWriter | JSONLinesWriter | None = None
         embeddings: EmbeddingsWriter | None = None
@@ -70,45 +73,45 @@ def classify(options: argparse.Namespace) -> None:
             files_written.enter_context(writer)
         if options.embeddings:
             embeddings = files_written.enter_context(EmbeddingsWriter(options.embeddings, model))
-        for answer in _with_progress(model, songs):
+        for prediction in _with_progress(model, songs):
             if writer:
-                writer.write(files[answer.position], answer)
+                writer.write(files[prediction.position], prediction)
             if embeddings:
-                embeddings.write(files[answer.position], answer)
-            answers.append(answer._replace(embedding=torch.empty(0), clip_probs=torch.empty(0)))
-    _report(options, model, songs, answers)
+                embeddings.write(files[prediction.position], prediction)
+            predictions.append(prediction._replace(embedding=torch.empty(0), clip_probs=torch.empty(0)))
+    _report(options, model, songs, predictions)
 
 
 def batch_size_of(model: GenreClassifier) -> int:
-    """Choose a batch: on a CPU a small one is as fast, and needs no memory."""
+    """Return the number of clips in a batch: on a CPU, small batches are as fast and need less memory."""
     kind = "cpu" if model.device.type == "cpu" else "accelerator"
     return max(1, int(_SECONDS_A_BATCH[kind] * model.sample_rate / model.clip_samples))
 
 
 def _with_progress(model: GenreClassifier, songs: SongClips) -> Iterator[SongPrediction]:
     done = 0
-    with quiet_c_stderr(), progress("Listening", len(songs.files), "songs") as advance:
-        for answer in predict_songs(model, songs, songs.seconds, songs.statuses):
-            while done <= answer.position:
+    with quiet_c_stderr(), progress("Predicting", len(songs.files), "tracks") as advance:
+        for prediction in predict_songs(model, songs, songs.seconds, songs.statuses):
+            while done <= prediction.position:
                 advance()
                 done += 1
-            yield answer
+            yield prediction
         for _ in range(done, len(songs.files)):
             advance()
 
 
 def _report(
-    options: argparse.Namespace, model: GenreClassifier, songs: SongClips, answers: list[SongPrediction]
+    options: argparse.Namespace, model: GenreClassifier, songs: SongClips, predictions: list[SongPrediction]
 ) -> None:
     files = songs.files
-    rows = [(files[answer.position], answer) for answer in answers]
+    rows = [(files[prediction.position], prediction) for prediction in predictions]
     if rows:
         shown = rows[:_SHOWN] if options.output else rows
         console.print(as_table(shown, model.classes, options.top_k))
         if len(shown) < len(rows):
             console.print(f"and {len(rows) - len(shown):,} more in {readable(options.output)}")
     report_incomplete(files, songs.statuses, songs.seconds)
-    for path in (options.output, options.embeddings if answers else None):
+    for path in (options.output, options.embeddings if predictions else None):
         if path:
             console.print(f"Written: {readable(path)}")
     if songs.failures:
@@ -118,17 +121,17 @@ def _report(
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lit-genre classify",
-        description="Name the genres of music files by a trained model. Each file is heard from beginning to end.",
+        description="Predict the genre of each file, or of each audio file in a folder, from the whole recording.",
         epilog=f"Exit status: 0, all files were read; {SOME_UNREADABLE}, some could not be; 1, none could.",
         allow_abbrev=False,
     )
     add_model_arguments(parser)
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="audio files, and folders that hold some")
-    parser.add_argument("--output", type=Path, help="write .csv or .jsonl, by its name, over what is there")
-    parser.add_argument("--top_k", type=int, default=3, help="genres to name for each file (default: %(default)s)")
-    parser.add_argument("--segments", action="store_true", help="write what is heard in each clip of a file, too")
-    parser.add_argument("--embeddings", type=Path, help="write how the model heard each file: .npz, for similar")
-    parser.add_argument("--batch_size", type=int, help="clips at once (default: as many as fill 20 s on a CPU)")
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="audio files and folders")
+    parser.add_argument("--output", type=Path, help="write a .csv or .jsonl file; an existing file is replaced")
+    parser.add_argument("--top_k", type=int, default=3, help="number of genres for each file (default: %(default)s)")
+    parser.add_argument("--segments", action="store_true", help="write the prediction of each clip of a file, too")
+    parser.add_argument("--embeddings", type=Path, help="write the embedding of each file: .npz, for `similar`")
+    parser.add_argument("--batch_size", type=int, help="clips in a batch (default: 20 s of audio on a CPU)")
     parser.add_argument(
         "--workers", type=int, default=min(8, os.cpu_count() or 1), help="threads that decode (default: %(default)s)"
     )

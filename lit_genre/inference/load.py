@@ -1,4 +1,4 @@
-"""Builds a trained model from a checkpoint, or from a folder that `lit-genre export --format hub` wrote."""
+"""Build a trained model from a checkpoint, or from a folder of `lit-genre export --format hub`."""
 
 import argparse
 from collections.abc import Mapping
@@ -25,26 +25,37 @@ _GENRE_CLASSIFIER: Final = "lit_genre.model.classifier.GenreClassifier"
 
 
 def load_model(source: str | Path, trust: bool = False, device: str | torch.device = "cpu") -> GenreClassifier:
-    """Build a trained model from its file, in evaluation mode; nothing in the file is executed.
+    """Build a trained model from its file, in evaluation mode; no code in the file is executed.
 
     Args:
-        source: Path of a checkpoint or of a folder in the Hub's format, or "best" or "last" for that of the newest run.
-        trust: Import any class that the file names, with any arguments, and follow links out of its folder. Without,
-            only installed backbones and front-ends are accepted, with plain data; see SECURITY.md.
-        device: Where the model is to be.
+        source: Path of a checkpoint or of a folder in the Hub's format, or "best" or "last" for the newest run.
+        trust: Import any class that the file names, with any arguments, and follow links out of its folder. If false,
+            only installed backbones and front-ends with plain data are accepted; see SECURITY.md.
+        device: Device of the model.
 
     Returns:
         The model, with gradients switched off.
 
     Raises:
-        LitGenreError: There is no such file, it is not one of lit-genre, its weights are not finite, it does not fit
-            the installed backbone, or it asks for something that is not trusted.
+        LitGenreError: The file does not exist or is not a model of lit-genre; its weights are not finite or do not fit
+            the installed backbone; or it names something that is not trusted.
     """
     return build_trained(source, trust).eval().requires_grad_(False).to(device)
 
 
 def build_trained(source: str | Path, trust: bool) -> GenreClassifier:
-    """Build a trained model as its constructor leaves it, in training mode; see `load_model`."""
+    """Build a trained model in training mode, with gradients.
+
+    Args:
+        source: As of `load_model`.
+        trust: As of `load_model`.
+
+    Returns:
+        The model, on the CPU.
+
+    Raises:
+        LitGenreError: As of `load_model`.
+    """
     path = Path(source).expanduser()
     if path.is_dir():
         hyperparameters, weights, content = _read_hub_folder(path, trust)
@@ -72,18 +83,23 @@ def build_trained(source: str | Path, trust: bool) -> GenreClassifier:
     except Exception as error:  # A user's class, jsonargparse or torch may raise anything.
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise LitGenreError(
-            f"The model in {path} cannot be brought back: {reason} Is the package of its backbone installed, in the "
-            "version that it was trained with?"
+            f"The model in {path} cannot be restored: {reason} Is the package of its backbone installed, in the "
+            "version with which it was trained?"
         ) from error
     model.hparams.update(hyperparameters)
     return model
 
 
 def trained_class(content: Mapping[str, Any], source: Source, trust: bool) -> type[GenreClassifier]:
-    """Return the class of the model that a checkpoint names: GenreClassifier, or a subclass of it.
+    """Return the class of the model in a checkpoint: GenreClassifier, or a subclass.
+
+    Args:
+        content: Content of the checkpoint.
+        source: Its path and the names that are trusted.
+        trust: Whether to import any class.
 
     Raises:
-        LitGenreError: The class is not trusted, cannot be imported, or is no such class.
+        LitGenreError: The class is not trusted, cannot be imported, or is not a GenreClassifier.
     """
     class_path = content.get("model_class", _GENRE_CLASSIFIER)
     if not isinstance(class_path, str):
@@ -91,16 +107,21 @@ def trained_class(content: Mapping[str, Any], source: Source, trust: bool) -> ty
     found: Any = None if trust else find_class(class_path, "model", source)
     found = found or find_model_class(class_path)
     if not issubclass(found, GenreClassifier):
-        raise LitGenreError(f"{source.path} names {class_path} as the class of its model, which is no GenreClassifier.")
+        raise LitGenreError(
+            f"{source.path} names {class_path} as the class of its model, which is not a GenreClassifier."
+        )
     known: type[GenreClassifier] = found
     return known
 
 
 def find_device(name: str) -> torch.device:
-    """Name a device; "auto" is the accelerator where there is one.
+    """Return a device.
+
+    Args:
+        name: Name of the device in torch; "auto" for the accelerator if there is one, else the CPU.
 
     Raises:
-        LitGenreError: There is no such device.
+        LitGenreError: The device does not exist.
     """
     if name == "auto":
         return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
@@ -108,16 +129,18 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise LitGenreError(f"There is no device {name!r} here: choose cpu, or auto for the best there is.") from error
+        raise LitGenreError(
+            f"This machine has no device {name!r}. Use cpu, or auto for the accelerator if there is one."
+        ) from error
     return device
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of every command that reads a model."""
+    """Add the arguments of every command that loads a model."""
     parser.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="a .ckpt, a folder of the Hub's format, or best or last of the newest run",
+        help="a .ckpt, a folder in the Hub's format, or best or last for the newest run",
     )
     parser.add_argument(
         "--device", default="auto", help="cpu, cuda, mps, ... (default: the accelerator, if there is one)"
@@ -126,11 +149,11 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_trust_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the option by which a user trusts whoever made a file."""
+    """Add the option by which a user trusts the author of a file."""
     parser.add_argument(
         "--trust",
         action="store_true",
-        help="import what the checkpoint or its run names, and use the files that it names: this can run any code",
+        help="import the classes and use the files that the checkpoint or its run names; this can run any code",
     )
 
 
@@ -140,31 +163,31 @@ def _read_hub_folder(folder: Path, trust: bool) -> tuple[dict[str, Any], Any, di
         from safetensors.torch import load_file
     except ImportError as error:
         raise LitGenreError(
-            "To read a folder of the Hub's format, install the packages for it: pip install -e '.[hub]' in a clone of "
+            "To read a folder in the Hub's format, install the packages for it: pip install -e '.[hub]' in a clone of "
             "lit-genre's repository."
         ) from error
     config, weights = folder / CONFIG, folder / WEIGHTS
     if not trust:
-        # In the Hub's cache the files are links to a folder beside the snapshots.
+        # In the cache of the Hub the files are links to a folder next to the snapshots.
         cached = folder.resolve().parent.name == "snapshots"
         check_links(folder.resolve().parents[1] if cached else folder, (config, weights))
     for path in (config, weights):
         if not path.is_file():
             raise LitGenreError(
-                f"{folder} holds no model: there is no {path.name} in it. Name a checkpoint, or a folder that "
-                "lit-genre export --format hub wrote."
+                f"{folder} contains no {path.name}, so that it is not a model. Use a checkpoint, or a folder of "
+                "lit-genre export --format hub."
             )
     described = read_json(config)
     if "hyper_parameters" not in described:
-        raise LitGenreError(f"{folder} is no model of lit-genre: {CONFIG} has no hyper_parameters.")
+        raise LitGenreError(f"{folder} is not a model of lit-genre: {CONFIG} has no hyper_parameters.")
     try:
         return read_hyperparameters(config, described["hyper_parameters"]), load_file(weights), described
     except (SafetensorError, ValueError, KeyError) as error:
-        raise LitGenreError(f"{folder} is no model of lit-genre: {WEIGHTS}: {error}") from error
+        raise LitGenreError(f"{folder} is not a model of lit-genre: {WEIGHTS}: {error}") from error
 
 
 def _build(source: Source, model_class: type[GenreClassifier], hyperparameters: dict[str, Any]) -> GenreClassifier:
-    """Call the installed classes that a file names, with plain data."""
+    """Build a model from the installed classes that a file names, with plain data."""
     named = [part for part in ("backbone", "frontend") if part in hyperparameters]
     factories = {part: _factory(hyperparameters[part], part, source) for part in named}
     return model_class(**(hyperparameters | factories))
@@ -172,5 +195,5 @@ def _build(source: Source, model_class: type[GenreClassifier], hyperparameters: 
 
 def _factory(described: dict[str, Any], part: str, source: Source) -> Any:
     found = find_class(described["class_path"], part, source)
-    assert found is not None  # Nothing is named by the user here, who names a file alone.
+    assert found is not None  # None means a class that the user named, and there is none here.
     return partial(found, **(described.get("init_args") or {}))

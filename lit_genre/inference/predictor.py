@@ -1,4 +1,4 @@
-"""A trained model hears songs: what it says of each, of each moment of it, and how it heard it."""
+"""Predict the genres and the embedding of songs, and of each clip of them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -12,15 +12,15 @@ from lit_genre.model.classifier import GenreClassifier
 
 
 class SongPrediction(NamedTuple):
-    """What the model says of one song, which it hears in w clips that cover it.
+    """Prediction of one song, from w clips that cover it.
 
     Attributes:
         position: Position of the song among the files.
-        seconds: Length of the song.
-        probs: Probability of each genre, the mean over the clips, shape (c,).
-        starts: Where each clip begins, s, shape (w,).
-        clip_probs: Probabilities of each clip, shape (w, c).
-        embedding: The backbone's embedding, the mean over the clips, shape (d,).
+        seconds: Length of the song, s.
+        probs: Probability of each genre, the mean over the clips, float32, shape (c,).
+        starts: Start of each clip, s, shape (w,).
+        clip_probs: Probabilities of each clip, float32, shape (w, c).
+        embedding: Embedding of the backbone, the mean over the clips, float32, shape (d,).
         status: How much of the song was decoded.
     """
 
@@ -39,34 +39,41 @@ def predict_songs(
     seconds: Mapping[int, float],
     statuses: Mapping[int, TrackStatus],
 ) -> Iterator[SongPrediction]:
-    """Predict song by song; those that cannot be read are in `SongClips.failures` at the end.
+    """Predict song by song; `SongClips.failures` has the files that cannot be read, at the end.
 
     Args:
-        model: On its device, in evaluation mode.
-        clips: At the model's sample rate and of its length, as `SongClips` gives them.
-        seconds: `SongClips.seconds`.
-        statuses: `SongClips.statuses`.
+        model: The model, on its device, in evaluation mode.
+        clips: Batches of clips at the model's sample rate and of its length, those of a song one after another, as
+            `SongClips` returns them; `track_id` is the position of the file.
+        seconds: `SongClips.seconds`: length of each song, s, by position.
+        statuses: `SongClips.statuses`: how much of each song was decoded, by position.
+
+    Yields:
+        A prediction for each song, as soon as its last clip is predicted; tensors are on the CPU.
     """
-    position, heard = -1, list[tuple[Tensor, ...]]()
+    position = -1
+    rows: list[tuple[Tensor, ...]] = []
     for batch in clips:
-        columns = _hear(model, batch)
-        for row, its_position in enumerate(batch.track_id.tolist()):
-            if its_position != position and heard:
-                yield _answer(position, seconds[position], statuses[position], heard)
-                heard = []
-            position = its_position
-            heard.append(tuple(column[row] for column in columns))
-    if heard:
-        yield _answer(position, seconds[position], statuses[position], heard)
+        columns = _predict_batch(model, batch)
+        for row, row_position in enumerate(batch.track_id.tolist()):
+            if row_position != position and rows:
+                yield _average(position, seconds[position], statuses[position], rows)
+                rows = []
+            position = row_position
+            rows.append(tuple(column[row] for column in columns))
+    if rows:
+        yield _average(position, seconds[position], statuses[position], rows)
 
 
-def _hear(model: GenreClassifier, batch: Batch) -> tuple[Tensor, ...]:
+def _predict_batch(model: GenreClassifier, batch: Batch) -> tuple[Tensor, ...]:
+    """Return start, s, (b,), probabilities, (b, c), and embeddings, (b, d), of the clips of a batch."""
     assert batch.start is not None
     with torch.inference_mode():
         probs, embedding = model.predict_with_embedding(batch.waveform.to(model.device))
     return batch.start / model.sample_rate, probs.cpu(), embedding.float().cpu()
 
 
-def _answer(position: int, seconds: float, status: TrackStatus, heard: list[tuple[Tensor, ...]]) -> SongPrediction:
-    starts, probs, embedding = map(torch.stack, zip(*heard, strict=True))
+def _average(position: int, seconds: float, status: TrackStatus, rows: list[tuple[Tensor, ...]]) -> SongPrediction:
+    """Average the clips of a song."""
+    starts, probs, embedding = map(torch.stack, zip(*rows, strict=True))
     return SongPrediction(position, seconds, probs.mean(0), starts, probs, embedding.mean(0), status)

@@ -1,4 +1,4 @@
-"""The command `similar`: which songs a model heard alike, by the embeddings that `classify --embeddings` wrote."""
+"""The command `similar`: list songs with similar embeddings, from a file of `classify --embeddings`."""
 
 import argparse
 import os
@@ -22,52 +22,54 @@ from lit_genre.text import one_line
 
 
 def run(args: Sequence[str]) -> None:
-    """Run the command; the words are not for jsonargparse, which takes names of files for YAML."""
+    """Run the command, with argparse: jsonargparse would read arguments that are files as YAML."""
     options = _parser().parse_args(args)
-    check_at_least(count=(options.count, 1))
+    check_at_least(top_k=(options.top_k, 1))
     library = _read(options.embeddings)
-    place = _find(options.song, library.paths, by_end=not (options.checkpoint and options.song.exists()))
-    if place is not None:
-        song = library.embeddings[place]
-        console.print(f"Like {readable(library.paths[place])}:")
-    elif options.checkpoint:
+    position = _find(options.song, library.paths, by_end=not (options.ckpt_path and options.song.exists()))
+    if position is not None:
+        song = library.embeddings[position]
+        console.print(f"Most similar to {readable(library.paths[position])}:")
+    elif options.ckpt_path:
         song = _embed(options, library.model)
     else:
         raise LitGenreError(
-            f"{readable(options.song)} is none of the {len(library.paths):,} songs of {options.embeddings}. Name one "
-            "as it is written there, or the checkpoint that wrote it too, by --checkpoint, to have this one heard."
+            f"{readable(options.song)} is not one of the {len(library.paths):,} songs of {options.embeddings}. Use a "
+            "path in that file, or set --ckpt_path to the checkpoint that wrote it, to embed another file."
         )
-    alike = similarity(library.embeddings, song)
-    order = [number for number in np.argsort(-alike, kind="stable").tolist() if number != place][: options.count]
-    table = Table("alike", Column("song", overflow="fold"), "genre")
-    for number in order:
-        table.add_row(f"{alike[number]:.3f}", readable(library.paths[number]), one_line(library.genres[number]))
+    cosines = similarity(library.embeddings, song)
+    order = [index for index in np.argsort(-cosines, kind="stable").tolist() if index != position][: options.top_k]
+    table = Table("similarity", Column("song", overflow="fold"), "genre")
+    for index in order:
+        table.add_row(f"{cosines[index]:.3f}", readable(library.paths[index]), one_line(library.genres[index]))
     console.print(table)
 
 
 def similarity(embeddings: NDArray[np.float32], song: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cosine of the angle between embeddings and that of a song, -1 to 1, both measured from the mean of all.
+    """Compute the cosine similarity of embeddings and the embedding of a song, after subtracting the mean of all.
+
+    Without the subtraction all similarities would be near 1: the embeddings of a network share a large mean.
 
     Args:
-        embeddings: Shape (s, d).
-        song: Shape (d,).
+        embeddings: Embeddings, float32, shape (s, d).
+        song: Embedding of the song, float32, shape (d,).
 
     Returns:
-        Shape (s,).
+        Similarities, -1 to 1, float32, shape (s,).
     """
-    middle = embeddings.mean(0)
-    rows, row = embeddings - middle, song - middle
+    mean = embeddings.mean(0)
+    rows, row = embeddings - mean, song - mean
     lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(row)
     return np.asarray(rows @ row / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
 
 
 class _Library(NamedTuple):
-    """What `classify --embeddings` wrote.
+    """Content of a file of `classify --embeddings`.
 
     Attributes:
-        paths: Of the songs.
-        embeddings: Shape (s, d).
-        genres: Most probable genre of each.
+        paths: Paths of the songs.
+        embeddings: Embeddings, float32, shape (s, d).
+        genres: Most probable genre of each song.
         model: Fingerprint of the model.
     """
 
@@ -82,56 +84,58 @@ def _read(path: Path) -> _Library:
         with np.load(path, allow_pickle=False) as arrays:
             names = ("path", "embedding", "classes", "probs", "model")
             paths, embeddings, classes, probs, model = (arrays[name] for name in names)
-        genres = [str(classes[place]) for place in probs.argmax(1)]
+        genres = [str(classes[index]) for index in probs.argmax(1)]
         if not (embeddings.dtype == np.float32 and embeddings.ndim == 2 and np.isfinite(embeddings).all()):
-            raise ValueError("its embeddings are no finite numbers")
+            raise ValueError("its embeddings are not finite numbers")
         if not len(paths) == len(embeddings) == len(genres):
             raise ValueError("its arrays do not match")
-    except Exception as error:  # Of numpy, of zipfile; a file of anyone's.
+    except Exception as error:  # numpy and zipfile raise many kinds for a damaged or foreign file.
         if isinstance(error, OSError) and error.filename is not None:
             raise
-        raise LitGenreError(f"{path} is no file that lit-genre classify --embeddings wrote: {error}") from error
+        raise LitGenreError(f"{path} is not a file of lit-genre classify --embeddings: {error}") from error
     return _Library([str(name) for name in paths], embeddings, genres, str(model))
 
 
 def _find(song: Path, paths: list[str], by_end: bool) -> int | None:
-    """Find a song by its whole path, or by as much of its end as no other has."""
+    """Return the position of a song by its whole path, or by the end of its path if no other song has it."""
     whole = os.path.abspath(song)
     if whole in paths:
         return paths.index(whole)
-    ends = [number for number, path in enumerate(paths) if Path(path).parts[-len(song.parts) :] == song.parts]
-    if not ends or not by_end:
+    matches = [index for index, path in enumerate(paths) if Path(path).parts[-len(song.parts) :] == song.parts]
+    if not matches or not by_end:
         return None
-    if len(ends) > 1:
-        some = ", ".join(readable(paths[number]) for number in ends[:3])
-        raise LitGenreError(f"{readable(song)} may be any of {len(ends)} songs, such as {some}: name its folder too.")
-    return ends[0]
+    if len(matches) > 1:
+        some = ", ".join(readable(paths[index]) for index in matches[:3])
+        raise LitGenreError(f"{readable(song)} may be any of {len(matches)} songs, such as {some}. Add its folder.")
+    return matches[0]
 
 
-def _embed(options: argparse.Namespace, model: str) -> NDArray[np.float32]:
-    heard_by = load_model(options.checkpoint, trust=options.trust, device=find_device(options.device))
-    if fingerprint(heard_by) != model:
+def _embed(options: argparse.Namespace, expected: str) -> NDArray[np.float32]:
+    model = load_model(options.ckpt_path, trust=options.trust, device=find_device(options.device))
+    if fingerprint(model) != expected:
         raise LitGenreError(
-            f"{options.checkpoint} is not the model that wrote {options.embeddings}, whose numbers mean something "
-            "else: name that one."
+            f"{options.ckpt_path} is not the model that wrote {options.embeddings}, so that its embeddings cannot be "
+            "compared with those. Use that model."
         )
-    songs = SongClips([options.song], heard_by.sample_rate, heard_by.clip_samples, batch_size_of(heard_by), workers=1)
-    answers = list(predict_songs(heard_by, songs, songs.seconds, songs.statuses))
-    if not answers:
+    songs = SongClips([options.song], model.sample_rate, model.clip_samples, batch_size_of(model), workers=1)
+    predictions = list(predict_songs(model, songs, songs.seconds, songs.statuses))
+    if not predictions:
         raise LitGenreError(f"{readable(options.song)} cannot be read: {songs.failures[0]}.")
-    return np.asarray(answers[0].embedding.numpy())
+    return np.asarray(predictions[0].embedding.numpy())
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lit-genre similar",
-        description="Name the songs that a model heard most like one of them, or like any file.",
+        description="List the songs whose embeddings are most similar to that of one of them, or of any file.",
         allow_abbrev=False,
     )
-    parser.add_argument("embeddings", metavar="EMBEDDINGS", type=Path, help="what classify --embeddings wrote")
-    parser.add_argument("song", metavar="SONG", type=Path, help="one of its songs, or any file, with --checkpoint")
-    parser.add_argument("--count", type=int, default=10, help="songs to name (default: %(default)s)")
-    parser.add_argument("--checkpoint", help="the checkpoint that heard them, for a song that is none of them")
-    parser.add_argument("--device", default="auto", help="where to hear it (default: %(default)s)")
+    parser.add_argument("embeddings", metavar="EMBEDDINGS", type=Path, help="file of `classify --embeddings`")
+    parser.add_argument("song", metavar="SONG", type=Path, help="one of its songs, or any file, with --ckpt_path")
+    parser.add_argument("--top_k", type=int, default=10, help="number of songs (default: %(default)s)")
+    parser.add_argument("--ckpt_path", help="checkpoint that wrote the embeddings, for a song that is not in the file")
+    parser.add_argument(
+        "--device", default="auto", help="cpu, cuda, mps, ... (default: the accelerator, if there is one)"
+    )
     add_trust_argument(parser)
     return parser

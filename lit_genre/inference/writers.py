@@ -1,4 +1,4 @@
-"""Answers as files and on the console: a row for each song, and one for each moment of it."""
+"""Write predictions to files and to the console: a row for each song and, on request, for each clip."""
 
 import csv
 import hashlib
@@ -24,47 +24,64 @@ from lit_genre.text import one_line, spreadsheet_cell
 FORMATS: Final = (".csv", ".jsonl")
 
 
-def ranked(probs: Tensor, classes: Sequence[str], top: int) -> dict[str, float]:
-    """Name the most probable genres, with their probabilities, the greatest first."""
-    values, places = probs.topk(min(top, len(classes)))
-    return {classes[place]: round(value, 6) for value, place in zip(values.tolist(), places.tolist(), strict=True)}
+def ranked(probs: Tensor, classes: Sequence[str], top_k: int) -> dict[str, float]:
+    """Return the most probable genres.
+
+    Args:
+        probs: Probability of each class, shape (c,).
+        classes: Class names.
+        top_k: Number of genres.
+
+    Returns:
+        Probabilities by genre, 0 to 1, in descending order.
+    """
+    values, indices = probs.topk(min(top_k, len(classes)))
+    return {classes[index]: round(value, 6) for value, index in zip(values.tolist(), indices.tolist(), strict=True)}
 
 
 def prediction_as_dict(
-    answer: SongPrediction, classes: Sequence[str], task: Task, top: int, segments: bool, clip_seconds: float
+    prediction: SongPrediction, classes: Sequence[str], task: Task, top_k: int, segments: bool, clip_seconds: float
 ) -> dict[str, Any]:
-    """Describe an answer by plain data."""
+    """Describe a prediction by plain data."""
     row: dict[str, Any] = {
-        "seconds": round(answer.seconds, 3),
-        **_completeness(answer),
-        **_rated(answer.probs, classes, task, top),
+        "seconds": round(prediction.seconds, 3),
+        **_completeness(prediction),
+        **_rated(prediction.probs, classes, task, top_k),
     }
     if segments:
         row["segments"] = [
-            {"start": start, "end": end, **_rated(probs, classes, task, top)}
-            for start, end, probs in segments_of(answer, clip_seconds)
+            {"start": start, "end": end, **_rated(probs, classes, task, top_k)}
+            for start, end, probs in segments_of(prediction, clip_seconds)
         ]
     return row
 
 
-def _completeness(answer: SongPrediction) -> dict[str, Any]:
-    """Describe how much of a song was decoded."""
-    return {"status": answer.status.kind, "seconds_lost": answer.status.seconds_lost}
+def _completeness(prediction: SongPrediction) -> dict[str, Any]:
+    """Return how much of a song was decoded."""
+    return {"status": prediction.status.kind, "seconds_lost": prediction.status.seconds_lost}
 
 
-def _rated(probs: Tensor, classes: Sequence[str], task: Task, top: int) -> dict[str, Any]:
-    return {"genre": genres_named(probs, classes, task == "multilabel"), "genres": ranked(probs, classes, top)}
+def _rated(probs: Tensor, classes: Sequence[str], task: Task, top_k: int) -> dict[str, Any]:
+    return {"genre": genres_named(probs, classes, task == "multilabel"), "genres": ranked(probs, classes, top_k)}
 
 
-def segments_of(answer: SongPrediction, clip_seconds: float) -> list[tuple[float, float, Tensor]]:
-    """List the clips of a song: begin and end, s, and probabilities."""
-    ends = (answer.starts + clip_seconds).clamp(max=answer.seconds)
-    begin, end = ([round(value, 3) for value in column.tolist()] for column in (answer.starts, ends))
-    return list(zip(begin, end, answer.clip_probs, strict=True))
+def segments_of(prediction: SongPrediction, clip_seconds: float) -> list[tuple[float, float, Tensor]]:
+    """Return the clips of a song.
+
+    Args:
+        prediction: Prediction of the song.
+        clip_seconds: Length of a clip, s.
+
+    Returns:
+        Start and end of each clip, s, and its probabilities, shape (c,).
+    """
+    ends = (prediction.starts + clip_seconds).clamp(max=prediction.seconds)
+    start, end = ([round(value, 3) for value in column.tolist()] for column in (prediction.starts, ends))
+    return list(zip(start, end, prediction.clip_probs, strict=True))
 
 
 class CSVWriter(ExitStack):
-    """A row for each song, all genres with their probabilities; the moments in a second file beside it."""
+    """Writes a CSV: a row for each song with the probability of each genre; the clips are in a second file."""
 
     def __init__(self, path: Path, classes: Sequence[str], task: Task, segments: bool, clip_seconds: float) -> None:
         super().__init__()
@@ -80,20 +97,20 @@ class CSVWriter(ExitStack):
             raise
 
     def _table(self, path: Path, columns: list[str]) -> Any:
-        # A name that is no UTF-8 is written with its bytes as \udcff.
+        # Bytes of a file name that are not UTF-8 are written as \udcff.
         file = self.enter_context(path.open("w", 1, newline="", encoding="utf-8", errors="backslashreplace"))
-        # With its default ends of lines, for only then a \r in a name is quoted.
+        # With the default line terminator: only then csv quotes a \r in a name.
         table = csv.writer(file)
         table.writerow(map(spreadsheet_cell, columns))
         return table
 
-    def write(self, path: Path, answer: SongPrediction) -> None:
-        """Write the answer about one file."""
+    def write(self, path: Path, prediction: SongPrediction) -> None:
+        """Write the prediction of a file."""
         name = spreadsheet_cell(str(path))
-        completeness = _completeness(answer).values()
-        self._songs.writerow([name, f"{answer.seconds:.3f}", *completeness, *self._rated(answer.probs)])
+        completeness = _completeness(prediction).values()
+        self._songs.writerow([name, f"{prediction.seconds:.3f}", *completeness, *self._rated(prediction.probs)])
         if self._segments:
-            for start, end, probs in segments_of(answer, self.clip_seconds):
+            for start, end, probs in segments_of(prediction, self.clip_seconds):
                 self._segments.writerow([name, start, end, *self._rated(probs)])
 
     def _rated(self, probs: Tensor) -> list[str]:
@@ -102,52 +119,61 @@ class CSVWriter(ExitStack):
 
 
 class JSONLinesWriter(ExitStack):
-    """An object a line for each song: path, seconds, status, genre, the most probable genres, and the moments."""
+    """Writes JSON Lines: for each song path, seconds, status, genre, most probable genres and, on request, clips."""
 
     def __init__(
-        self, path: Path, classes: Sequence[str], task: Task, segments: bool, clip_seconds: float, top: int
+        self, path: Path, classes: Sequence[str], task: Task, segments: bool, clip_seconds: float, top_k: int
     ) -> None:
         super().__init__()
-        self._about = (classes, task, top, segments, clip_seconds)
+        self._arguments = (classes, task, top_k, segments, clip_seconds)
         self._file = self.enter_context(path.open("w", 1, encoding="utf-8"))
 
-    def write(self, path: Path, answer: SongPrediction) -> None:
-        """Write the answer about one file."""
-        self._file.write(json.dumps({"path": str(path), **prediction_as_dict(answer, *self._about)}) + "\n")
+    def write(self, path: Path, prediction: SongPrediction) -> None:
+        """Write the prediction of a file."""
+        self._file.write(json.dumps({"path": str(path), **prediction_as_dict(prediction, *self._arguments)}) + "\n")
 
 
 def open_writer(
-    path: Path, classes: Sequence[str], task: Task, segments: bool, clip_seconds: float, top: int
+    path: Path, classes: Sequence[str], task: Task, segments: bool, clip_seconds: float, top_k: int
 ) -> CSVWriter | JSONLinesWriter:
-    """Open a file of the format that its name says; rows are there as soon as they are written."""
+    """Open a file in the format of its suffix; each row is written to the disk at once.
+
+    Args:
+        path: File that ends in .csv or .jsonl; its folder is made.
+        classes: Class names.
+        task: Task of the model.
+        segments: Whether to write the clips, too.
+        clip_seconds: Length of a clip, s.
+        top_k: Number of genres in JSON; a CSV has all.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".csv":
         return CSVWriter(path, classes, task, segments, clip_seconds)
-    return JSONLinesWriter(path, classes, task, segments, clip_seconds, top)
+    return JSONLinesWriter(path, classes, task, segments, clip_seconds, top_k)
 
 
 class EmbeddingsWriter:
-    """Arrays of songs: path, shape (s,), embedding, (s, d), probs, (s, c), classes, (c,), and the model's fingerprint.
+    """Writes arrays of songs: path, (s,), embedding, (s, d), probs, (s, c), classes, (c,), fingerprint of the model.
 
-    They replace what is there at the end, and only if any song was heard and nothing failed.
+    The file is replaced at the end, if no error occurred and there is at least one song.
     """
 
     def __init__(self, path: Path, model: GenreClassifier) -> None:
         self._path, self._model = path, model
         self._part = path.with_name(f"{path.name}.part")
         self._songs: list[str] = []
-        self._answers: list[SongPrediction] = []
+        self._predictions: list[SongPrediction] = []
 
-    def write(self, path: Path, answer: SongPrediction) -> None:
-        """Take the answer about one file."""
+    def write(self, path: Path, prediction: SongPrediction) -> None:
+        """Add the prediction of a file."""
         self._songs.append(os.path.abspath(path))
-        self._answers.append(answer._replace(clip_probs=torch.empty(0)))  # which may be many
+        self._predictions.append(prediction._replace(clip_probs=torch.empty(0)))  # There may be thousands of clips.
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        # What a killed process left, or a link that would be followed.
+        # Removed first: a file of a killed process, or a link that would be followed.
         self._part.unlink(missing_ok=True)
-        self._part.touch()  # A place that cannot be written to is noticed before hours of decoding.
+        self._part.touch()  # Fails now, and not after hours of decoding, if the folder is not writable.
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -157,8 +183,8 @@ class EmbeddingsWriter:
                     np.savez(
                         file,
                         path=np.array(self._songs),
-                        embedding=torch.stack([answer.embedding for answer in self._answers]).numpy(),
-                        probs=torch.stack([answer.probs for answer in self._answers]).numpy(),
+                        embedding=torch.stack([prediction.embedding for prediction in self._predictions]).numpy(),
+                        probs=torch.stack([prediction.probs for prediction in self._predictions]).numpy(),
                         classes=np.array(list(self._model.classes)),
                         model=np.array(fingerprint(self._model)),
                     )
@@ -168,24 +194,40 @@ class EmbeddingsWriter:
 
 
 def fingerprint(model: GenreClassifier) -> str:
-    """Tell models apart by their weights."""
+    """Return a digest of the weights of a model.
+
+    Args:
+        model: The model.
+
+    Returns:
+        16 hexadecimal digits.
+    """
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
-def as_table(rows: Sequence[tuple[Path, SongPrediction]], classes: Sequence[str], top: int) -> Table:
-    """Show songs with their most probable genres."""
+def as_table(rows: Sequence[tuple[Path, SongPrediction]], classes: Sequence[str], top_k: int) -> Table:
+    """Build a table of songs with their most probable genres.
+
+    Args:
+        rows: Path and prediction of each song.
+        classes: Class names.
+        top_k: Number of genres.
+
+    Returns:
+        The table, for the console.
+    """
     table = Table(Column("song", overflow="fold"), "length", "genres")
-    for path, answer in rows:
-        genres = ", ".join(f"{name} {prob:.0%}" for name, prob in ranked(answer.probs, classes, top).items())
-        table.add_row(readable(path.name), clock(answer.seconds), one_line(genres))
+    for path, prediction in rows:
+        genres = ", ".join(f"{name} {prob:.0%}" for name, prob in ranked(prediction.probs, classes, top_k).items())
+        table.add_row(readable(path.name), clock(prediction.seconds), one_line(genres))
     return table
 
 
 def clock(seconds: float) -> str:
-    """Write a length of time.
+    """Format a length of time.
 
     >>> clock(4000.4)
     '1:06:40'

@@ -1,4 +1,4 @@
-"""The Weights & Biases logger: online with an account, offline without one, and never a question."""
+"""Log to Weights & Biases: online with an account, offline without one, and never with a prompt."""
 
 import hashlib
 import netrc
@@ -17,13 +17,16 @@ from lit_genre.text import one_line, shorten
 Mode = Literal["online", "offline", "disabled"]
 
 _LONGEST: Final = 64
-"""Characters of a tag that W&B takes."""
+"""Longest tag and run id that W&B accepts, characters."""
 
 
 class RunLogger(WandbLogger):
-    """Lightning's logger for W&B, which knows whether the run's model is to be uploaded.
+    """Lightning's logger for W&B.
 
-    Lightning's own log_model uploads a checkpoint without the names of its classes.
+    Lightning's own log_model uploads a checkpoint without the names of its classes; Dashboard uploads it with them.
+
+    Attributes:
+        uploads_model: Whether to upload the best checkpoint.
     """
 
     uploads_model: bool = False
@@ -43,41 +46,41 @@ def wandb_logger(
     Args:
         save_dir: Folder for W&B's files; "." for the folder of the run.
         project: Project in W&B.
-        name: Name of the run; null for backbone and data, as the command line knows them, or else its folder's name.
+        name: Name of the run; null for backbone and data on the command line, else for the name of its folder.
         group: Group of runs; null for the backbone.
         tags: Tags of the run; null for backbone and data.
         log_model: Whether to upload the best checkpoint, with its score and the names of the genres.
-        mode: null for what WANDB_MODE says, or else online where there is a key or a login and offline where not.
+        mode: null for the value of WANDB_MODE or, if it is not set, online with a key or a login and offline without.
     """
     import wandb
 
-    # A dozen lines that hide the run's own; where the run lies, the run says at its end.
+    # W&B prints a dozen lines which hide those of the run; the address is printed at the end of the run.
     os.environ.setdefault("WANDB_SILENT", "true")
     folder = Path(save_dir).resolve()
-    # What waits for its upload lies with the run, and not in the user's home.
+    # Files that wait for their upload are stored with the run, not in the user's home.
     os.environ.setdefault("WANDB_DATA_DIR", str(folder))
     logger = RunLogger(
         project=project,
-        # Whole, for W&B's own process keeps the working folder that it was started in.
+        # An absolute path: W&B's own process keeps the working directory in which it was started.
         save_dir=folder,
-        # From the folder, so that a resumed run goes on in the same run of W&B, and no other's of the same name.
-        # W&B refuses some characters, and names a file after it.
+        # From the absolute path, so that a resumed run continues its own W&B run and no other of the same name. W&B
+        # refuses some characters, and uses the id as a file name.
         id=f"{re.sub('[^A-Za-z0-9_.-]', '_', folder.name)[:_LONGEST]}-{hashlib.sha256(bytes(folder)).hexdigest()[:8]}",
         name=one_line(name or folder.name),
         group=group,
         tags=tags and [shorten(tag, _LONGEST) for tag in tags],
-        # They would be uploaded too: name of the machine, paths and console output, which have user names in them.
+        # Machine name, paths and console output would be uploaded too; they contain user names.
         settings=wandb.Settings(x_disable_machine_info=True, disable_git=True, console="off"),
         mode=mode or os.environ.get("WANDB_MODE") or ("online" if has_login() else "offline"),
     )
     logger.uploads_model = log_model
-    # Lightning 2.6 hands on a setting that W&B 0.31 warns of whatever its value.
+    # Lightning 2.6 passes a setting which W&B 0.31 warns about, whatever its value.
     logger._wandb_init.pop("anonymous", None)
     return logger
 
 
 def finish_wandb(failed: bool) -> None:
-    """Close W&B's run, if there is one: the next run of this process would go on in it."""
+    """Close W&B's run if there is one: otherwise the next run of this process would be logged to it."""
     wandb = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:
         wandb.finish(exit_code=int(failed))
@@ -85,16 +88,16 @@ def finish_wandb(failed: bool) -> None:
 
 
 def _remove_staging() -> None:
-    """Remove the empty folders in which W&B gathered tables and files before it took them over."""
+    """Remove the empty folders in which W&B collected tables and files."""
     staging = Path(os.environ["WANDB_DATA_DIR"]) / "artifacts" / "staging" if "WANDB_DATA_DIR" in os.environ else None
     if staging is not None and staging.is_dir():
         for folder in (*staging.iterdir(), staging, staging.parent):
-            with suppress(OSError):  # It is in use, or not empty.
+            with suppress(OSError):  # The folder is in use, or not empty.
                 folder.rmdir()
 
 
 def has_login() -> bool:
-    """Check whether W&B has a key: in the environment or, from `wandb login`, in the netrc file."""
+    """Return whether W&B has a key: in the environment or, from `wandb login`, in the netrc file."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc

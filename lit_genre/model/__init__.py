@@ -1,1 +1,1 @@
-"""The accelerator side of the path: from a batch of waveforms to logits and scores. Knows nothing of files."""
+"""From a batch of waveforms to logits and scores, on the device; reads and writes no files."""

@@ -1,4 +1,4 @@
-"""Augmentations of a batch of spectrograms and their targets; each is the identity in evaluation."""
+"""Augment a batch of spectrograms and its targets in training."""
 
 from abc import ABC, abstractmethod
 
@@ -10,7 +10,7 @@ from lit_genre.errors import check_at_least
 
 
 class Augmentation(nn.Module, ABC):
-    """Changes a training batch: spectrograms and the probabilities that they are labelled with.
+    """Base class: changes the spectrograms and the targets of a training batch, and nothing in evaluation.
 
     Shape:
         - mel: (b, m, f)
@@ -19,22 +19,30 @@ class Augmentation(nn.Module, ABC):
     """
 
     def forward(self, mel: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Augment in training, pass on in evaluation."""
+        """Augment a batch in training; return it unchanged in evaluation.
+
+        Args:
+            mel: Spectrograms, shape (b, m, f).
+            target: Probability of each class, shape (b, c).
+
+        Returns:
+            Spectrograms and targets, of the same shapes.
+        """
         return self.augment(mel, target) if self.training else (mel, target)
 
     @abstractmethod
     def augment(self, mel: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Augment a batch."""
+        """Augment a batch; arguments and results are those of `forward`."""
 
 
 class SpecAugment(Augmentation):
-    """Masks bands of mels and runs of frames, each clip its own, with the batch's mean.
+    """Replaces random mel bands and frames of each clip by the mean of the batch.
 
     Args:
-        n_time_masks: Runs of frames masked in each clip.
-        time_mask_frames: Longest run, frames.
-        n_mel_masks: Bands masked in each clip.
-        mel_mask_bands: Widest band, mel bands.
+        n_time_masks: Number of time masks in each clip.
+        time_mask_frames: Longest time mask, frames.
+        n_mel_masks: Number of frequency masks in each clip.
+        mel_mask_bands: Widest frequency mask, mel bands.
         max_masked: Largest part of the frames, 0 to 1, that one mask covers.
 
     Reference:
@@ -62,20 +70,20 @@ class SpecAugment(Augmentation):
         )
 
     def augment(self, mel: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Mask the spectrograms; the targets stay."""
+        """Return masked spectrograms, shape (b, m, f), and the targets unchanged."""
         return self.masks(mel), target
 
 
 class FilterAugment(Augmentation):
-    """Plays each clip through a filter of its own, as another room, mix or microphone would.
+    """Applies a random filter to each clip, as a different room, mix or microphone would.
 
-    Random gains at some places of the mel axis, with straight lines between them: what a filter on the waveform does to
-    the power in each band, for none of its cost.
+    Draws random gains at some points of the mel axis and interpolates linearly between them. This has the effect of a
+    filter of the waveform on the power in each band, at a fraction of its cost.
 
     Args:
         gain_db: Standard deviation of the gains, dB.
-        points: Places with a gain, evenly spaced from the lowest band to the highest, 2 or more.
-        top_db: Range of the front-end, dB, which -1 .. 1 stands for.
+        points: Number of gains, evenly spaced from the lowest band to the highest, 2 or more.
+        top_db: Range of the front-end, dB, which corresponds to -1 .. 1.
 
     Reference:
         H. Nam et al., "FilterAugment: An Acoustic Environmental Data Augmentation Method", ICASSP 2022.
@@ -88,10 +96,10 @@ class FilterAugment(Augmentation):
         self.points = points
 
     def augment(self, mel: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Filter the spectrograms; the targets stay."""
+        """Return filtered spectrograms, shape (b, m, f), and the targets unchanged."""
         gains = torch.randn(len(mel), 1, self.points, device=mel.device, dtype=mel.dtype) * self.scale
         curve = F.interpolate(gains, mel.shape[1], mode="linear", align_corners=True)
-        # LogMel's range is -1 .. 1, others have more.
+        # Clipped to the range of LogMel, -1 .. 1, or to the batch's own if another front-end exceeds it.
         low, high = mel.amin().clamp(max=-1), mel.amax().clamp(min=1)
         return (mel + curve.transpose(1, 2)).clamp(low, high), target
 
@@ -99,12 +107,12 @@ class FilterAugment(Augmentation):
 class Mixup(Augmentation):
     """Mixes each clip, and its target, with another of the batch.
 
-    With several processes the other clip is one of the same process: its share of the batch, not the whole batch. Runs
-    on other numbers of processes therefore draw other pairs.
+    With several processes both clips are from the part of the batch of one process. Runs with different numbers of
+    processes therefore draw different pairs.
 
     Args:
-        alpha: Both parameters of the Beta distribution that the share of the other clip is drawn from; small
-            values mix little.
+        alpha: Both parameters of the Beta distribution of the other clip's proportion; with small values it is mostly
+            near 0 or 1.
 
     Reference:
         H. Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
@@ -115,8 +123,8 @@ class Mixup(Augmentation):
         self.alpha = alpha
 
     def augment(self, mel: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Mix spectrograms and targets in the same shares."""
-        # float32 where Lightning makes bfloat16 the default, in which torch draws no such numbers.
+        """Return spectrograms, shape (b, m, f), and targets, (b, c), mixed in the same proportion."""
+        # float32, as torch cannot draw from a Beta distribution in bfloat16, which Lightning may make the default.
         alpha = torch.tensor(self.alpha, dtype=torch.float32)
         share = torch.distributions.Beta(alpha, alpha).sample((len(mel), 1, 1)).to(mel)
         other = torch.randperm(len(mel), device=mel.device)

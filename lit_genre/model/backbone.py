@@ -1,4 +1,4 @@
-"""The contract of a backbone: what a class must be to be trained, compared and exported by lit-genre."""
+"""The base class of all backbones."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -22,9 +22,9 @@ class Backbone(nn.Module, ABC):
         input_shape: (n_mels, n_frames) of the training clips, or (n_samples,).
 
     Attributes:
-        takes: What a subclass works on, "mel" or "waveform"; the latter goes behind `frontend: torch.nn.Identity`.
+        takes: Input of a subclass, "mel" or "waveform"; the latter needs `frontend: torch.nn.Identity`.
         embedding_dim: Size d of the embedding; a subclass sets it.
-        sample_rate: Sample rate that it was made for, Hz; None, unless a subclass sets it, where any will do.
+        sample_rate: Sample rate that a subclass requires, Hz; None for any.
 
     Shape:
         - mel: (b, m, f), batch, mel bands, frames, within -1 .. 1, or with the classifier's `mean_normalized_channels`
@@ -38,13 +38,23 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, mel: Tensor) -> Tensor:
-        """Map a batch of spectrograms, shape (b, m, f), to embeddings, shape (b, d)."""
+        """Compute embeddings.
+
+        Args:
+            mel: Spectrograms, shape (b, m, f), or waveforms, shape (b, n); floating point.
+
+        Returns:
+            Embeddings, shape (b, d).
+        """
 
     def restore_args(self) -> dict[str, Any]:
-        """Return arguments, plain data, that take the place of those given when a checkpoint brings the weights.
+        """Return arguments that replace the given ones when the backbone is built from a checkpoint.
 
-        For a backbone that fetches pretrained weights or reads a file when it is built: a checkpoint then needs
-        neither.
+        Override it in a backbone that downloads pretrained weights or reads a file when it is built: the checkpoint has
+        the weights, so that neither is needed.
+
+        Returns:
+            Arguments, plain data; empty by default.
         """
         return {}
 
@@ -52,14 +62,14 @@ class Backbone(nn.Module, ABC):
     def unsafe_args(cls, init_args: Mapping[str, Any]) -> dict[str, str]:
         """Return the arguments that a file from a stranger must not set, each with the reason.
 
-        A checkpoint names its backbone and the arguments. Where some of these run code, read a file or fetch something
-        from a network, name them here: such a checkpoint is then refused unless the user adds --trust. Arguments of
+        A checkpoint has the name of its backbone and the arguments. Return here those that run code, read a file or
+        download something: such a checkpoint is then refused unless the user adds --trust. Arguments of
         type `Path`, and those called `path`, `url` and the like, are refused without being named.
 
         Args:
-            init_args: What the file gives, as plain data of any kind.
+            init_args: Arguments in the file, plain data of any kind.
 
         Returns:
-            For each argument the end of a sentence about it, such as `{"trust_remote_code": "runs Python files"}`.
+            For each argument the rest of a sentence about it, such as `{"trust_remote_code": "runs Python files"}`.
         """
         return {}

@@ -1,4 +1,4 @@
-"""Batch normalisation in several processes."""
+"""Warn about batch normalisation in several processes."""
 
 from lightning.pytorch import Trainer
 from torch import nn
@@ -6,7 +6,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def note_on_batch_norm(model: nn.Module, trainer: Trainer) -> str | None:
-    """Return a line about several processes that normalise their shares of a batch each by itself; None where none do.
+    """Return a warning if several processes normalise their parts of a batch separately; None otherwise.
 
     Layers in evaluation mode, such as those of a frozen encoder, do not depend on the batch.
     """
@@ -14,7 +14,7 @@ def note_on_batch_norm(model: nn.Module, trainer: Trainer) -> str | None:
     alone = sum(not isinstance(layer, nn.SyncBatchNorm) for layer in layers)
     if alone == 0 or trainer.world_size == 1:
         return None
-    # torch computes it across processes on accelerators alone.
+    # torch.nn.SyncBatchNorm works on accelerators only.
     on_cpu = trainer.strategy.root_device.type == "cpu"
     hint = "" if on_cpu else " Set --trainer.sync_batchnorm=true to use the clips of all processes."
     return (

@@ -1,4 +1,4 @@
-"""Refuses data that a model was not built for: training would go on, with the wrong pitch or with swapped genres."""
+"""Refuse data that a model was not built for: training would succeed, with a wrong pitch or with swapped genres."""
 
 from typing import Any, Final
 
@@ -9,18 +9,18 @@ _ALIKE: Final = {
     "clip_samples": "length of a clip, samples",
     "task": "task",
 }
-"""Attributes that data and model have alike, and what each is."""
+"""Attributes that must be equal in data and model, and their meanings."""
 
 
 def check_data(model: Any, data: Any) -> None:
-    """Compare a model with the data module that it is given; what the data does not tell is not compared.
+    """Compare a model with its data module; attributes that the data module does not have are not compared.
 
     Args:
         model: A GenreClassifier.
         data: A LightningDataModule, or None.
 
     Raises:
-        LitGenreError: They differ; says in what, with both values.
+        LitGenreError: They differ.
     """
     for name, meaning in _ALIKE.items():
         of_model, of_data = getattr(model, name), getattr(data, name, None)
@@ -37,6 +37,23 @@ def check_data(model: Any, data: Any) -> None:
     raise LitGenreError(
         f"The classes of the data are {_some(classes)}, those of the model {_some(model.classes)}. {_HINT}"
     )
+
+
+def check_same_classes(trained: list[str], classes: list[str]) -> None:
+    """Refuse weights that were trained on other classes, or on the same in another order.
+
+    Args:
+        trained: Class names of the checkpoint, in the order of its labels.
+        classes: Class names of the data.
+
+    Raises:
+        LitGenreError: They differ.
+    """
+    if trained != classes:
+        raise LitGenreError(
+            f"The checkpoint has the genres {_some(trained)}, but the data has {_some(classes)}. Use the data that it "
+            "was trained on."
+        )
 
 
 _HINT: Final = "Build the model for the data by GenreClassifier.for_data(data, backbone)."

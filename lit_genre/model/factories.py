@@ -13,17 +13,20 @@ from lit_genre.model.backbone import Backbone, InputShape
 from lit_genre.model.losses import DEFAULT_LOSS, Loss
 
 _FRONTENDS: Final = {"mel": "lit_genre.LogMel", "waveform": "torch.nn.Identity"}
-"""A front-end that returns what a backbone takes."""
+"""Front-end for each kind of input of a backbone."""
 
 
 def describe(factory: Any) -> dict[str, Any]:
-    """Describe a class, or a functools.partial of one, by plain data as a configuration has it.
+    """Describe a class, or a functools.partial of a class, as plain data.
+
+    Args:
+        factory: The class or the partial.
 
     Returns:
-        `class_path` and `init_args`.
+        `class_path` and `init_args`, as in a configuration.
 
     Raises:
-        LitGenreError: The factory is neither, so no checkpoint could store it.
+        LitGenreError: The factory is neither, so that a checkpoint cannot store it.
     """
     parts = (factory.func, *factory.args) if isinstance(factory, partial) else (factory,)
     for part in parts:
@@ -47,10 +50,13 @@ def build_backbone(
         sample_rate: Sample rate of the waveforms, Hz.
 
     Raises:
-        LitGenreError: The backbone cannot be built, takes items of another kind, or was made for another sample rate.
+        LitGenreError: The backbone cannot be built, has another kind of input, or requires another sample rate.
+
+    Returns:
+        The backbone.
     """
     name = described["class_path"].rpartition(".")[2]
-    # Before it is built, too: for a wrong shape it may be huge, or fail with a misleading error.
+    # Also before it is built: with a wrong input shape it may be huge, or fail with a misleading error.
     _check_takes(name, locate(described["class_path"]), input_shape)
     try:
         backbone = factory(input_shape)
@@ -71,17 +77,22 @@ def build_backbone(
 
 
 def build_head(embedding_dim: int, head_dim: int | None, n_classes: int) -> nn.Module:
-    """Build the head: linear, or with a hidden layer of `head_dim` units."""
+    """Build the head: a linear layer, or a hidden layer of `head_dim` ReLU units and a linear layer."""
     if head_dim is None:
         return nn.Linear(embedding_dim, n_classes)
     return nn.Sequential(nn.Linear(embedding_dim, head_dim), nn.ReLU(), nn.Linear(head_dim, n_classes))
 
 
 def build_loss(factory: Callable[[Task, float], Loss] | None, task: Task, label_smoothing: float) -> Loss:
-    """Build the loss; None is the default of the task.
+    """Build the loss.
+
+    Args:
+        factory: Class of the loss; None for the default of the task.
+        task: The task.
+        label_smoothing: Part of each target, 0 to 1, that is distributed equally over all genres.
 
     Raises:
-        LitGenreError: The class is no loss, or its objects have weights, which no checkpoint stores.
+        LitGenreError: The class is not a Loss, or has weights, which a checkpoint does not store.
     """
     loss = (factory or DEFAULT_LOSS[task])(task, label_smoothing)
     name = type(loss).__name__
@@ -96,10 +107,10 @@ def build_loss(factory: Callable[[Task, float], Loss] | None, task: Task, label_
 
 
 def check_classes(classes: Sequence[str], task: Task) -> None:
-    """Refuse data with a single genre per track and one genre in all.
+    """Refuse the multiclass task with a single class.
 
     Raises:
-        LitGenreError: There is one class.
+        LitGenreError: There is one class only.
     """
     if len(classes) < 2 and task == "multiclass":
         raise LitGenreError(
@@ -108,11 +119,11 @@ def check_classes(classes: Sequence[str], task: Task) -> None:
 
 
 def _check_takes(name: str, backbone: Any, input_shape: InputShape) -> None:
-    """Refuse a backbone, or a class of one, that does not take what the front-end gives."""
+    """Refuse a backbone, or its class, whose input is not the output of the front-end."""
     given = "mel" if len(input_shape) == 2 else "waveform"
     takes = getattr(backbone, "takes", given)
     if takes != given:
         raise LitGenreError(
-            f"The backbone {name} takes a {takes}, but the front-end gives items of shape {input_shape}: "
-            f"choose frontend: {_FRONTENDS.get(takes, 'one that gives it')}."
+            f"The backbone {name} takes a {takes}, but the front-end returns items of shape {input_shape}: "
+            f"choose frontend: {_FRONTENDS.get(takes, 'one that returns it')}."
         )

@@ -1,4 +1,4 @@
-"""Checks for losses, probabilities and weights that are not finite, so that a run that has diverged stops."""
+"""Check that losses, probabilities and weights are finite, so that a diverged run stops with an error."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from torch import Tensor
 from lit_genre.errors import LitGenreError
 
 CHECK_EVERY: Final = 500
-"""Batches from one check of the training loss to the next; each waits for the device once."""
+"""Batches between two checks of the training loss: each check waits for the device."""
 
 _HINT_TRAINING: Final = (
     "Lower the learning rate (--model.optimizer.lr), limit the gradients (--trainer.gradient_clip_val=1), or, with a "
@@ -41,19 +41,23 @@ class LossMonitor:
         self._losses, self._checked = [], 0
 
     def add(self, loss: Tensor) -> None:
-        """Add the loss of a batch, without waiting for the device."""
+        """Add the loss of a batch, a scalar, without waiting for the device.
+
+        Args:
+            loss: Loss of the batch.
+        """
         self._losses.append(loss.detach())
 
     @property
     def is_due(self) -> bool:
-        """Whether CHECK_EVERY losses wait to be checked."""
+        """Whether at least CHECK_EVERY losses are not checked yet."""
         return len(self._losses) >= CHECK_EVERY
 
     def check(self, trainer: Trainer) -> None:
         """Check the losses since the last check; every process calls this at the same batch.
 
         Raises:
-            LitGenreError: One of them, in any process, is not finite.
+            LitGenreError: A loss, in any process, is not finite.
         """
         if not self._losses:
             return
@@ -63,7 +67,7 @@ class LossMonitor:
         value = values[-1 if index is None else index]
         self._checked += len(values)
         self._losses = []
-        # One process that stopped alone would leave the others waiting for it.
+        # All processes stop together: otherwise the others would wait for the one that stopped.
         if trainer.strategy.reduce_boolean_decision(index is not None, all=False):
             what = "not finite in another process" if index is None else str(value)
             raise LitGenreError(f"{self._split}/loss is {what} {_place(trainer, batch)}. {_hint(trainer)}")
@@ -72,8 +76,12 @@ class LossMonitor:
 def check_finite(values: Tensor, name: str) -> None:
     """Check that values are finite.
 
+    Args:
+        values: Tensor of any shape.
+        name: Subject of the error message, a plural.
+
     Raises:
-        LitGenreError: One is not.
+        LitGenreError: A value is not finite.
     """
     if not values.isfinite().all():
         raise LitGenreError(f"{name} are not finite numbers. {_HINT_TRAINED}")
@@ -91,7 +99,7 @@ def check_weights_to_save(weights: Mapping[str, Any]) -> None:
     floats = {name: value for name, value in weights.items() if isinstance(value, Tensor) and value.is_floating_point()}
     if not floats:
         return
-    # Gathered, so that the device is waited for once.
+    # Stacked, so that the device is waited for once and not for each tensor.
     is_finite = torch.stack([value.isfinite().all() for value in floats.values()]).tolist()
     if names := [name for name, finite in zip(floats, is_finite, strict=True) if not finite]:
         raise LitGenreError(

@@ -1,6 +1,6 @@
-"""LogMel: from a waveform to a log-mel spectrogram, on the model's own device.
+"""Compute log-mel spectrograms on the device of the model.
 
-A part of the model, so that training, testing, prediction and export cannot disagree on the preprocessing.
+The front-end is a part of the model, so that training, test, prediction and export use the same preprocessing.
 """
 
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ class LogMel(nn.Module):
         )
         if engine == "fft" and (trainable_mel or trainable_stft):
             raise LitGenreError(
-                "engine 'fft' has nothing to train: use 'auto' or 'nnaudio' with trainable_mel, trainable_stft"
+                "engine 'fft' cannot be trained. Use engine 'auto' or 'nnaudio' with trainable_mel or trainable_stft."
             )
         self.hop_length = hop_length
         self.top_db = top_db
@@ -91,18 +91,32 @@ class LogMel(nn.Module):
         )
         for module in (self.layer, self.layer.stft):
             for name, constant in list(module.named_buffers(recurse=False)):
-                # 17 MB that follow from the arguments: not for the checkpoint.
+                # Not in the checkpoint: 17 MB which follow from the arguments.
                 module.register_buffer(name, constant, persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Map waveforms, shape (b, n), to spectrograms, shape (b, m, f), within -1 .. 1."""
+        """Compute spectrograms.
+
+        Args:
+            waveform: Full scale 1, shape (b, n).
+
+        Returns:
+            Spectrograms within -1 .. 1, float32, shape (b, m, f).
+        """
         power = self.power(waveform)
         peak = power.amax(dim=(1, 2), keepdim=True).clamp(min=SILENCE)
         decibels = 10 * torch.log10((power / peak).clamp(min=10 ** (-self.top_db / 10)))
         return decibels * (2 / self.top_db) + 1
 
     def power(self, waveform: Tensor) -> Tensor:
-        """Map waveforms, shape (b, n), to the power in each mel band, shape (b, m, f)."""
+        """Compute the power in each mel band.
+
+        Args:
+            waveform: Full scale 1, shape (b, n).
+
+        Returns:
+            Power, float32, shape (b, m, f).
+        """
         device = waveform.device.type
         on_cpu = device == "cpu"
         with torch.autocast(device, enabled=False), _tf32_off(device):
@@ -122,7 +136,7 @@ class LogMel(nn.Module):
             pad_mode="constant",
             return_complex=True,
         )
-        # Frames before frequencies, as the transform leaves them in memory: one large product instead of one a clip.
+        # Frames before frequencies, the order in memory after the transform: one large product instead of one a clip.
         squares = torch.view_as_real(spectrum.transpose(1, 2)).square()
         power: Tensor = (squares[..., 0] + squares[..., 1]) @ self.layer.mel_basis.T
         return power.transpose(1, 2)
@@ -130,7 +144,7 @@ class LogMel(nn.Module):
 
 @contextmanager
 def _tf32_off(device: str) -> Iterator[None]:
-    """Full float32 products and convolutions on an NVIDIA GPU, whatever the run chose for the rest."""
+    """Compute products and convolutions in full float32 on an NVIDIA GPU, whatever precision the run uses otherwise."""
     if device != "cuda":
         yield
         return

@@ -1,4 +1,4 @@
-"""Losses: from logits and targets of a batch to one number that training lowers."""
+"""Losses of a batch, from logits and targets."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, Final, get_args
@@ -11,10 +11,10 @@ from lit_genre.batch import Task
 from lit_genre.errors import LitGenreError, check_at_least
 
 MAX_POS_WEIGHT: Final = 100.0
-"""Largest weight of a genre's presence where a track may have several genres.
+"""Largest weight of the presence of a genre in the multilabel task.
 
-The ratio of the counts has no bound: on FMA it can reach 30,000, and one track of a rare genre then outweighs the rest
-of its batch. At 100 its presence still counts as much as a hundred missing_classes.
+The ratio of the counts has no bound. On FMA it can reach 30,000, and one track of a rare genre would outweigh the rest
+of its batch.
 """
 
 
@@ -26,7 +26,7 @@ class Loss(nn.Module, ABC):
 
     Args:
         task: "multiclass" for one genre a track, by softmax; "multilabel" for several, each by a sigmoid.
-        label_smoothing: Part of each target, 0 to 1, that is shared out to all genres alike in training.
+        label_smoothing: Part of each target, 0 to 1, that is distributed equally over all genres in training.
 
     Attributes:
         tasks: Tasks that the class can be used for; a subclass may restrict them.
@@ -68,23 +68,31 @@ class Loss(nn.Module, ABC):
         """
 
     def smoothed(self, target: Tensor) -> Tensor:
-        """Return the targets of training, smoothed; those of evaluation as they are. Shapes (b, c)."""
+        """Smooth targets in training; return them unchanged in evaluation.
+
+        Args:
+            target: Probability of each class, shape (b, c).
+
+        Returns:
+            Targets, shape (b, c).
+        """
         if not (self.training and self.label_smoothing):
             return target
         return target * (1 - self.label_smoothing) + self.label_smoothing / target.shape[1]
 
 
 class CrossEntropy(Loss):
-    """Cross-entropy of a softmax: the default for one genre a track.
+    """Cross-entropy of a softmax, the default of the multiclass task.
 
     With both class weights and label smoothing, the targets are smoothed first. Each clip is then weighted by the
-    weight of its genre; after Mixup, by the expected weight under its target before smoothing. torch weighs the shares
-    of smoothing by the classes that they fall on: the best prediction for a clip of a frequent genre is then a rare
-    genre. Without smoothing the loss is torch's, which weighs each part of a mixed target by its own class.
+    weight of its genre; after Mixup, by the expected weight under its target before smoothing. torch multiplies each
+    part of a smoothed target by the weight of its class, so that the best prediction for a clip of a frequent genre
+    would be a rare genre. Without smoothing the loss is torch's: each part of a mixed target has the weight of its
+    class.
 
     Args:
         task: "multiclass".
-        label_smoothing: Part of each target, 0 to 1, that is shared out to all genres alike in training.
+        label_smoothing: Part of each target, 0 to 1, that is distributed equally over all genres in training.
 
     Reference:
         C. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, for label smoothing.
@@ -93,7 +101,7 @@ class CrossEntropy(Loss):
     tasks: ClassVar[tuple[Task, ...]] = ("multiclass",)
 
     def forward(self, logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Tensor:
-        """Return the mean loss of a batch; shapes (b, c), (b, c), (c,)."""
+        """Return the mean loss of a batch, a scalar; shapes (b, c), (b, c), (c,)."""
         smoothing = self.label_smoothing if self.training else 0.0
         if class_weights is None or not smoothing:
             return F.cross_entropy(logits, target, weight=class_weights, label_smoothing=smoothing)
@@ -102,32 +110,33 @@ class CrossEntropy(Loss):
 
 
 class BinaryCrossEntropy(Loss):
-    """Binary cross-entropy of a sigmoid for each genre: the default where a track may have several. Smooths no labels.
+    """Binary cross-entropy of a sigmoid for each genre, the default of the multilabel task, without label smoothing.
 
     Args:
         task: "multilabel".
-        label_smoothing: Ignored: absent genres have no share to give.
+        label_smoothing: Ignored.
     """
 
     tasks: ClassVar[tuple[Task, ...]] = ("multilabel",)
 
     def forward(self, logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Tensor:
-        """Return the mean loss of a batch; shapes (b, c), (b, c), (c,)."""
+        """Return the mean loss of a batch, a scalar; shapes (b, c), (b, c), (c,)."""
         return F.binary_cross_entropy_with_logits(logits, target, pos_weight=class_weights)
 
 
 class FocalLoss(Loss):
-    """Cross-entropy that counts clips less the better they are predicted already.
+    """Cross-entropy with lower weights for clips that are predicted well.
 
-    The cross-entropy of a class of probability p is multiplied by (1 - p) to the power gamma. For one genre a track, p
-    is of a softmax, and a clip is weighted by the expected class weight under its target. For several genres a track,
-    p is of a sigmoid, an absent genre has 1 - p, the weight is of its presence, and labels are not smoothed.
+    The cross-entropy of a class of probability p is multiplied by (1 - p) to the power gamma. In the multiclass
+    task p is the probability of a softmax, and a clip has the expected class weight under its target. In the multilabel
+    task p is the probability of a sigmoid, 1 - p for an absent genre; the class weight applies to presence only, and
+    labels are not smoothed.
 
     Args:
         task: "multiclass" or "multilabel".
-        label_smoothing: Part of each target, 0 to 1, that is shared out to all genres alike in training. For one genre
-            a track.
-        gamma: The power, 0 or more; 0 is the cross-entropy, binary for several genres a track.
+        label_smoothing: Part of each target, 0 to 1, that is distributed equally over all genres in training. For the
+            multiclass task.
+        gamma: The power, 0 or more; 0 gives the cross-entropy.
 
     Raises:
         LitGenreError: gamma is below 0.
@@ -142,7 +151,7 @@ class FocalLoss(Loss):
         self.gamma = gamma
 
     def forward(self, logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Tensor:
-        """Return the mean loss of a batch; shapes (b, c), (b, c), (c,)."""
+        """Return the mean loss of a batch, a scalar; shapes (b, c), (b, c), (c,)."""
         if self.task == "multilabel":
             present = target * self._focused(F.logsigmoid(logits))
             absent = (1 - target) * self._focused(F.logsigmoid(-logits))
@@ -158,7 +167,7 @@ class FocalLoss(Loss):
 
 
 DEFAULT_LOSS: Final[dict[Task, type[Loss]]] = {"multiclass": CrossEntropy, "multilabel": BinaryCrossEntropy}
-"""Loss of each task where none is chosen."""
+"""Default loss of each task."""
 
 
 def class_weights_of(counts: list[int] | None, task: Task) -> Tensor:
@@ -166,15 +175,15 @@ def class_weights_of(counts: list[int] | None, task: Task) -> Tensor:
 
     Args:
         counts: Training tracks of each class.
-        task: For "multiclass", the weights let each genre count alike and have a mean of 1 over the training tracks.
-            For "multilabel", the presences of each genre weigh as much as those of the most frequent one, up to
-            MAX_POS_WEIGHT.
+        task: In "multiclass", every genre has the same total weight, and the mean weight of the training tracks is 1.
+            In "multilabel", the tracks of each genre have the total weight of those of the most frequent genre, with
+            a weight of at most MAX_POS_WEIGHT.
 
     Returns:
         Weights, float32, shape (c,).
 
     Raises:
-        LitGenreError: There are no counts.
+        LitGenreError: counts is None.
     """
     if counts is None:
         raise LitGenreError("class_weights needs class_counts, the training tracks of each class.")

@@ -1,4 +1,4 @@
-"""Changes: a spectrogram seen twice, the second time without what stays the same over the clip."""
+"""Spectral mean normalisation, as additional input channels."""
 
 from typing import Final
 
@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 
 _SPREAD: Final = 3.0
-"""Brings the changes, a third as wide as the spectrogram's values, to the same width."""
+"""Factor for the normalised values, whose spread is a third of the spectrogram's."""
 
 
 class SpectralMeanNormalization(nn.Module):
-    """Puts beside each spectrogram what changes in it: the same, each band without its mean over the clip.
+    """Appends to each spectrogram a copy in which every mel band has a mean of 0 over the clip.
 
-    With the mean goes whatever filter the music went through: another room, mix or record player. What is left are
-    rhythm, notes and strokes. To a backbone they are as many mel bands more.
+    A linear filter, such as a room, a microphone or an equaliser, adds a constant to each band of a spectrogram in
+    decibels. Subtracting the mean removes it. The copy has the shape of further mel bands.
 
     Shape:
         - mel: (b, m, f)
@@ -21,9 +21,16 @@ class SpectralMeanNormalization(nn.Module):
 
     Reference:
         B. S. Atal, "Effectiveness of linear prediction characteristics of the speech wave for automatic speaker
-        identification and verification", JASA 1974, for taking away the mean.
+        identification and verification", JASA 1974, for subtracting the mean.
     """
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Map (b, m, f) to (b, 2 m, f)."""
+        """Append the normalised copy.
+
+        Args:
+            mel: Spectrograms within -1 .. 1, shape (b, m, f).
+
+        Returns:
+            Shape (b, 2 m, f).
+        """
         return torch.cat([mel, _SPREAD * (mel - mel.mean(-1, keepdim=True))], 1)

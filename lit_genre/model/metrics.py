@@ -1,4 +1,4 @@
-"""What is reported: scores over whole tracks, from the probabilities of their clips."""
+"""Average the probabilities of clips over tracks, and compute the scores of the tracks."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -19,22 +19,25 @@ from lit_genre.batch import Task
 from lit_genre.model.finite import check_finite
 
 PRIMARY_METRIC: Final[dict[Task, str]] = {"multiclass": "accuracy", "multilabel": "average_precision_macro"}
-"""The metric that a model is chosen by."""
+"""Metric that selects an epoch, for each task."""
 
 BINS: Final = 10
-"""Bins of probability of the reliability diagram and of its error."""
+"""Number of bins of the reliability diagram and of the calibration error."""
 
 _DRAWS: Final = 200
+"""Simulated sets of tracks: the mean of their errors is then exact to about a hundredth of its value."""
+
 _LISTED: Final = 3
+"""Track ids that an error names."""
 
 
 class TrackScores(NamedTuple):
-    """One row a track, in the order of track_id.
+    """Probabilities and labels of tracks, a row for each track, in the order of track_id.
 
     Attributes:
-        track_id: Number of the track, shape (t,).
-        probs: Probability of each class, the mean over the track's clips, shape (t, c).
-        label: True class, shape (t,), or which classes are true, shape (t, c).
+        track_id: Id of the track, int64, shape (t,).
+        probs: Probability of each class, the mean over the track's clips, float32, shape (t, c).
+        label: True class, int64, shape (t,); in the multilabel task 0 or 1 for each class, shape (t, c).
     """
 
     track_id: Tensor
@@ -43,7 +46,7 @@ class TrackScores(NamedTuple):
 
     @property
     def several(self) -> bool:
-        """Whether a track may have several genres."""
+        """Whether the task is multilabel."""
         return self.label.ndim == 2
 
 
@@ -58,23 +61,32 @@ class TrackAverage(Metric):
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
     def update(self, track_id: Tensor, probs: Tensor, label: Tensor) -> None:
-        """Add a batch of clips, shapes (b,), (b, c), (b,) or (b, c)."""
+        """Add a batch of clips.
+
+        Args:
+            track_id: Id of the track of each clip, shape (b,).
+            probs: Probabilities, shape (b, c).
+            label: Labels, shape (b,), or (b, c) in the multilabel task.
+        """
         for name, value in zip(TrackScores._fields, (track_id, probs, label), strict=True):
             getattr(self, name).append(value)
 
     def scores(self) -> TrackScores:
-        """Average over the clips of each track.
+        """Average over the clips of each track, of all processes.
+
+        Returns:
+            The scores, on the device of the clips.
 
         Raises:
             LitGenreError: A probability is not finite.
         """
         track_id, probs, label = self.compute()
         _check_probs(track_id.reshape(-1), probs)
-        # torchmetrics makes a scalar of what has one element, as a column of a single track has.
+        # torchmetrics squeezes a tensor with one element to a scalar: the column of a single track.
         return TrackScores(track_id.reshape(-1), probs, label.reshape(len(probs), *label.shape[1:]))
 
     def compute(self) -> TrackScores:
-        """Do the work of `scores` on every process's clips."""
+        """Average the clips; torchmetrics gathers those of all processes before."""
         track_id, probs, label = (dim_zero_cat(getattr(self, name)) for name in TrackScores._fields)
         tracks, row = torch.unique(track_id, return_inverse=True)
         total = probs.new_zeros(len(tracks), probs.shape[1]).index_add_(0, row, probs)
@@ -84,38 +96,55 @@ class TrackAverage(Metric):
 
 
 def score(scores: TrackScores, classes: list[str]) -> dict[str, Tensor]:
-    """Rate tracks, each figure 0 to 1.
+    """Compute the scores of tracks, each 0 to 1.
 
-    With one genre a track `accuracy`, the F1 of each class, `f1/<class>`, and `f1_macro`: their mean over the genres
-    that at least one track has. A genre without a track has no F1: its figure is NaN, and it is left out of the mean.
+    In the multiclass task: `accuracy`, the F1 of each class, `f1/<class>`, and `f1_macro`, their mean. The F1 of a
+    genre without a track is NaN and is left out of the mean.
 
-    With several genres the mean average precision and the area under the ROC curve: `average_precision_macro`, the
-    mean over genres, `average_precision_micro`, over all pairs of track and genre at once, `roc_auc_macro` and
-    `roc_auc_micro`. Genres that no track has, or all, have neither and are left out of the means over genres.
+    In the multilabel task: average precision and area under the ROC curve, as a mean over genres
+    (`average_precision_macro`, `roc_auc_macro`) and over all pairs of track and genre (`average_precision_micro`,
+    `roc_auc_micro`). Genres of no track, or of all tracks, have neither and are left out of the means over genres.
 
     Args:
-        scores: Of t tracks, at least one.
-        classes: Class names.
+        scores: Probabilities and labels of at least one track.
+        classes: Class names in the order of the labels.
 
     Returns:
-        Each figure, a scalar, by its name.
+        Scores, scalars, by name.
 
     Raises:
-        LitGenreError: A probability is not finite, so that no genre is the most probable one.
+        LitGenreError: A probability is not finite.
     """
     _check_probs(scores.track_id, scores.probs)
     return _score_multi(scores) if scores.several else _score_single(scores, classes)
 
 
 def calibration_error(scores: TrackScores, classes: list[str]) -> float:
-    """Compute the expected calibration error: how far probability and accuracy are apart, on average, 0 to 1."""
+    """Compute the expected calibration error: the mean difference of probability and accuracy over the bins.
+
+    Args:
+        scores: Probabilities and labels of a multiclass task.
+        classes: Class names.
+
+    Returns:
+        The error, 0 to 1.
+
+    Reference:
+        C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
+    """
     return float(multiclass_calibration_error(scores.probs, scores.label, len(classes), n_bins=BINS, norm="l1"))
 
 
 def calibration_error_by_chance(scores: TrackScores) -> float:
-    """Compute the expected calibration error that so many tracks have on average where every probability is true.
+    """Compute the mean expected calibration error that perfectly calibrated probabilities have on this many tracks.
 
-    The fewer there are, the further the share of right ones in a bin is from its probability by chance alone.
+    In a bin with few tracks, the accuracy differs from the probability by chance.
+
+    Args:
+        scores: Probabilities of a multiclass task.
+
+    Returns:
+        The error, 0 to 1, by a simulation with a fixed seed.
     """
     confidence = scores.probs.amax(1).float()
     right = torch.rand((_DRAWS, len(confidence)), generator=torch.Generator().manual_seed(0)) < confidence
@@ -124,15 +153,55 @@ def calibration_error_by_chance(scores: TrackScores) -> float:
     return float(off.abs().sum(1).mean() / len(confidence))
 
 
+def wilson_interval(n_correct: int, n: int) -> tuple[float, float]:
+    """Compute the 95 % confidence interval of a proportion, such as an accuracy.
+
+    It treats the tracks as independent; tracks of one artist are not, so that the true interval is wider.
+
+    Args:
+        n_correct: Number of correct tracks.
+        n: Number of tracks, at least 1.
+
+    Returns:
+        Lower and upper limit, 0 to 1.
+
+    Reference:
+        E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", JASA 1927.
+
+    >>> [round(limit, 3) for limit in wilson_interval(80, 100)]
+    [0.711, 0.867]
+    """
+    from scipy.stats import binomtest
+
+    interval = binomtest(n_correct, n).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
+
+
 def genres_named(probs: Tensor, classes: Sequence[str], several: bool) -> str:
-    """Return the most probable genre, or all of at least 0.5 where a track may have several; probabilities (c,)."""
+    """Return the name of the predicted genre.
+
+    Args:
+        probs: Probability of each class, shape (c,).
+        classes: Class names.
+        several: Whether the task is multilabel.
+
+    Returns:
+        The most probable genre; in the multilabel task all of at least 0.5, separated by "; ".
+    """
     if several:
         return "; ".join(classes[index] for index in (probs >= 0.5).nonzero())
     return classes[int(probs.argmax())]
 
 
 def average_precision_of(scores: TrackScores) -> Tensor:
-    """Compute the average precision of each genre where a track may have several, shape (c,); NaN where none has it."""
+    """Compute the average precision of each genre of the multilabel task.
+
+    Args:
+        scores: Probabilities and labels.
+
+    Returns:
+        Average precision, 0 to 1, shape (c,); NaN for a genre of no track or of all tracks.
+    """
     present = _present(scores.label)
     average = scores.probs.new_full((scores.probs.shape[1],), torch.nan)
     if present.any():
@@ -148,7 +217,7 @@ def _present(label: Tensor) -> Tensor:
 
 
 def _check_probs(track_id: Tensor, probs: Tensor) -> None:
-    # argmax takes NaN for the greatest number, and the first class for that of a track of nothing else.
+    # Checked, as argmax treats NaN as the largest number and would return a genre.
     broken = ~probs.isfinite().all(1)
     if broken.any():
         ids = ", ".join(map(str, track_id[broken][:_LISTED].tolist()))
@@ -162,7 +231,7 @@ def _score_multi(scores: TrackScores) -> dict[str, Tensor]:
     probs, label = scores.probs[:, present], scores.label[:, present]
     figures = {}
     for name, rate in (("average_precision", multilabel_average_precision), ("roc_auc", multilabel_auroc)):
-        # Unchecked, for torchmetrics refuses a single genre, though it computes the same figures of it.
+        # validate_args=False: torchmetrics refuses a single genre, although it computes the right figures.
         figures[f"{name}_macro"] = rate(probs, label, label.shape[1], average="macro", validate_args=False)
         figures[f"{name}_micro"] = rate(scores.probs, scores.label, len(present), average="micro", validate_args=False)
     return figures

@@ -48,7 +48,7 @@ class Network(LightningModule):
     ) -> None:
         """Build all parts with weights; the arguments are those of `GenreClassifier`."""
         if "_instantiator" not in self.hparams:
-            # Not from the command line, whose configuration is plain already.
+            # Built from Python: a checkpoint needs plain data. The configuration of the command line is plain already.
             self.hparams.update(
                 backbone=describe(backbone),
                 frontend=describe(frontend),
@@ -67,36 +67,62 @@ class Network(LightningModule):
         described = self.hparams["backbone"]
         input_shape = tuple(self.mean_normalization(torch.zeros(1, *self.input_shape)).shape[1:])
         self.backbone = build_backbone(backbone, described, input_shape, sample_rate)
-        # What a checkpoint needs to build it again without the files that it was made from.
+        # With these arguments a checkpoint builds the backbone without the files that its weights came from.
         init_args = {**described.get("init_args", {}), **self.backbone.restore_args()}
         self.hparams["backbone"] = {**described, "init_args": init_args}
         self.head = build_head(self.backbone.embedding_dim, head_dim, n_classes)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Map waveforms, shape (b, n), to logits, shape (b, c)."""
+        """Compute logits.
+
+        Args:
+            waveform: int16 PCM or floating point of full scale 1, shape (b, n).
+
+        Returns:
+            Logits, float32, shape (b, c).
+        """
         return self._logits(self.spectrogram(waveform))
 
     def spectrogram(self, waveform: Tensor) -> Tensor:
-        """Map waveforms, shape (b, n), to what the front-end makes of them, shape (b, m, f)."""
+        """Compute the output of the front-end.
+
+        Args:
+            waveform: int16 PCM or floating point of full scale 1, shape (b, n).
+
+        Returns:
+            Spectrograms, float32, shape (b, m, f); or waveforms of full scale 1, shape (b, n).
+        """
         mel: Tensor = self.frontend(_to_float(waveform))
         return mel
 
     def frontend_cache_key(self) -> tuple[str, tuple[int, ...]]:
-        """Return a key of all that determines a spectrogram beside the samples, and the shape of one spectrogram.
+        """Return a key of everything but the samples that determines a spectrogram, and its shape.
+
+        Returns:
+            A text that changes with the front-end, its arguments, its source code and the sample rate; and (m, f).
 
         Raises:
-            LitGenreError: The front-end is trained, or gives no spectrogram.
+            LitGenreError: The front-end is trained, or does not return spectrograms.
         """
         name = type(self.frontend).__name__
         if any(parameter.requires_grad for parameter in self.frontend.parameters()):
-            raise LitGenreError(f"cache_mel keeps what a fixed front-end computes, but this {name} is trained.")
+            raise LitGenreError(f"cache_mel needs a fixed front-end, but this {name} is trained.")
         if len(self.input_shape) != 2:
-            raise LitGenreError(f"cache_mel keeps spectrograms, but {name} gives items of shape {self.input_shape}.")
+            raise LitGenreError(
+                f"cache_mel needs a front-end that returns spectrograms, but {name} returns items of shape "
+                f"{self.input_shape}."
+            )
         determining = [self.hparams["frontend"], self.sample_rate, source_digest(self.frontend)]
         return json.dumps(determining, default=str), self.input_shape
 
     def predict_with_embedding(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        """Map waveforms, shape (b, n), to probabilities, shape (b, c), and to the backbone's embeddings, (b, d).
+        """Compute probabilities and embeddings.
+
+        Args:
+            waveform: int16 PCM or floating point of full scale 1, shape (b, n).
+
+        Returns:
+            Probabilities, float32, shape (b, c); and embeddings of the backbone, shape (b, d).
 
         Raises:
             LitGenreError: A probability is not finite.
@@ -107,7 +133,14 @@ class Network(LightningModule):
         return probs, embedding
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Map logits to probabilities, shapes (b, c), which add up to 1 where a track has one genre only."""
+        """Compute probabilities.
+
+        Args:
+            logits: Logits, shape (b, c).
+
+        Returns:
+            Probabilities, shape (b, c): of a softmax in the multiclass task, of sigmoids in the multilabel task.
+        """
         return logits.sigmoid() if self.task == "multilabel" else logits.softmax(-1)
 
     def _mel(self, batch: Batch) -> Tensor:
@@ -118,14 +151,14 @@ class Network(LightningModule):
         return logits.float()
 
     def _embed(self, mel: Tensor) -> Tensor:
-        # The front-end stays in float32 where the network is in another precision.
+        # The front-end stays in float32 when the network has another precision.
         embedding: Tensor = self.backbone(self.mean_normalization(mel).to(next(self.head.parameters()).dtype))
         return embedding
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Network":
         """Move and convert all parts, but leave the front-end and the class weights in float32."""
         frontend, weights, convert = self.frontend, self.loss_weights, keeping_dtype(fn)
-        # A stand-in, so that the order of the parts stays the same.
+        # A placeholder, so that the order of the parts, and of the state, stays the same.
         self.frontend = nn.Identity()
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.frontend = frontend._apply(convert, recurse)  # type: ignore[no-untyped-call]
@@ -134,7 +167,7 @@ class Network(LightningModule):
 
 
 def _to_float(waveform: Tensor) -> Tensor:
-    """Bring integer PCM to full scale 1, float32."""
+    """Scale integer PCM to full scale 1, float32."""
     if waveform.is_floating_point():
         return waveform.float()
     return waveform.float() / -torch.iinfo(waveform.dtype).min

@@ -1,4 +1,4 @@
-"""Optimiser and scheduler: groups of parameters, learning rates over the course of training, and when they step."""
+"""Build the optimiser and the scheduler of a training, and set the length of a cycle."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -16,19 +16,18 @@ from lit_genre.errors import LitGenreError
 Interval = Literal["epoch", "step"]
 
 _BEGIN: Final = 0.04
-"""Part of the peak to begin with: torch's OneCycleLR has the same."""
+"""First learning rate as a part of the peak: the default of torch's OneCycleLR, 1 / 25."""
 
 
 class OneCycle(LRScheduler):
-    """Rises to the optimiser's learning rate, and falls to nothing by the end of training, along half cosines.
+    """Raises the learning rate to the optimiser's, then lowers it to 0 at the end of training, along half cosines.
 
     Steps with each batch. torch's OneCycleLR has the same course, but needs the number of steps as an argument, which
     follows from the data: GenreClassifier sets it here.
 
-    A run that was interrupted resumes the cycle where it was. A cycle that is over cannot be prolonged: its rate is
-    nothing, and a longer cycle would jump back to most of the peak. Resuming such a run with more epochs is refused. A
-    run that is resumed inside its cycle with another length moves on to the course of the new length, and a line says
-    from which rate to which.
+    An interrupted run resumes the cycle where it was. A finished cycle cannot be prolonged: its learning rate is 0, and
+    a longer cycle would jump back to most of the peak; resuming such a run with more epochs is refused. A run that is
+    resumed inside its cycle with another length continues on the course of the new length, and prints the change.
 
     Args:
         optimizer: Its learning rate is the peak.
@@ -63,10 +62,10 @@ class OneCycle(LRScheduler):
             A line about the change, where a run is resumed with another length; None otherwise.
 
         Raises:
-            LitGenreError: There is no end.
+            LitGenreError: total_steps is infinite.
         """
         if total_steps == math.inf:
-            raise LitGenreError("OneCycle needs to know where training ends: set trainer.max_epochs.")
+            raise LitGenreError("OneCycle needs the number of steps of the training. Set trainer.max_epochs.")
         self.total_steps = total_steps
         before = self.planned_steps
         if before in (math.inf, total_steps):
@@ -79,7 +78,7 @@ class OneCycle(LRScheduler):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state; a resumed run sets the length of its cycle anew, and compares it to this one's."""
+        """Return the state; a resumed run sets the length of its cycle again and compares it with the stored one."""
         state = {name: value for name, value in super().state_dict().items() if name not in ("total_steps", "rise")}
         return state | {"planned_steps": self.total_steps}
 
@@ -98,15 +97,16 @@ def build_optimization(
     scheduler: LRSchedulerCallable | None,
     interval: Interval | None,
 ) -> OptimizerLRScheduler:
-    """Build what `configure_optimizers` returns.
+    """Build the optimiser and the scheduler, as `configure_optimizers` returns them.
 
     Args:
         model: The model.
-        decayed_parts: Its parts whose weights decay. Their biases and normalisation do not, nor do the other parts.
+        decayed_parts: Parts of the model with weight decay, except of their biases and normalisation layers.
         optimizer: Called with the groups of parameters.
         scheduler: Called with the optimiser; None for a constant learning rate.
-        interval: How often the scheduler steps; None for what suits it.
+        interval: How often the scheduler steps; None for the interval of its class, see `interval_of`.
     """
+    # Matrices and kernels only: biases and normalisation have one dimension.
     decayed = [p for part in decayed_parts for p in part.parameters() if p.ndim > 1]
     chosen = {id(p) for p in decayed}
     rest = [p for p in model.parameters() if id(p) not in chosen]
@@ -130,7 +130,7 @@ def set_cycle_length(trainer: Trainer, report: Callable[[str], None]) -> None:
     """Set the length of each OneCycle of a trainer to its number of steps.
 
     Args:
-        trainer: The trainer, whose data is loaded by this call.
+        trainer: The trainer; counting its steps builds the data loader.
         report: Called with a line about a change of the length in a resumed run.
     """
     for config in trainer.lr_scheduler_configs:
@@ -145,8 +145,8 @@ def step_plateau_schedulers(trainer: Trainer, is_validated: bool) -> None:
 
     Args:
         trainer: The trainer.
-        is_validated: Whether this epoch was validated. Lightning keeps the scores of an earlier one, which counted
-            already.
+        is_validated: Whether this epoch was validated. If not, Lightning still has the scores of an earlier epoch,
+            with which the schedulers have stepped already.
     """
     for config in trainer.lr_scheduler_configs:
         monitor = config.monitor or ""
@@ -160,12 +160,12 @@ def check_cycle(checkpoint: Mapping[str, Any], max_epochs: int | None, max_steps
     """Refuse to prolong a run whose OneCycle is over.
 
     Args:
-        checkpoint: What the run stores.
-        max_epochs: Epochs that are asked for now; None or -1 for no end.
-        max_steps: Steps that are asked for now; -1 for no end.
+        checkpoint: The checkpoint of the run.
+        max_epochs: trainer.max_epochs of the resumed run; None or -1 for no limit.
+        max_steps: trainer.max_steps of the resumed run; -1 for no limit.
 
     Raises:
-        LitGenreError: The cycle is over, and more steps are asked for.
+        LitGenreError: The cycle is over, and the limits allow more steps.
     """
     states = [state for state in checkpoint.get("lr_schedulers", ()) if "planned_steps" in state]
     if not any(state["last_epoch"] >= state["planned_steps"] for state in states):
@@ -185,15 +185,15 @@ def interval_of(scheduler: Any, asked: Interval | None) -> Interval:
 
     Args:
         scheduler: The scheduler.
-        asked: What the user chose; None for "step" with lit_genre.OneCycle and with torch's OneCycleLR and CyclicLR,
-            whose arguments count steps, and "epoch" otherwise.
+        asked: The interval that the user chose; None for "step" with lit_genre.OneCycle and with torch's OneCycleLR
+            and CyclicLR, whose arguments count steps, and "epoch" otherwise.
 
     Raises:
-        LitGenreError: The scheduler cannot step so.
+        LitGenreError: The scheduler cannot step at this interval.
     """
     if isinstance(scheduler, ReduceLROnPlateau) and asked == "step":
         raise LitGenreError(
-            "scheduler_interval is step, but ReduceLROnPlateau watches a score of an epoch: set it to epoch."
+            "scheduler_interval is step, but ReduceLROnPlateau uses the score of an epoch. Set it to epoch."
         )
     if isinstance(scheduler, OneCycle) and asked == "epoch":
         raise LitGenreError(
@@ -202,6 +202,6 @@ def interval_of(scheduler: Any, asked: Interval | None) -> Interval:
     return asked or ("step" if isinstance(scheduler, OneCycle | OneCycleLR | CyclicLR) else "epoch")
 
 
-def _half_cosine(place: float) -> float:
-    """Climb smoothly from 0 at 0 to 1 at 1."""
-    return (1 - math.cos(math.pi * place)) / 2
+def _half_cosine(x: float) -> float:
+    """Return a value that rises smoothly from 0 at x = 0 to 1 at x = 1."""
+    return (1 - math.cos(math.pi * x)) / 2

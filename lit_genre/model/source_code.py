@@ -1,4 +1,4 @@
-"""The code that a module computes by, for what is kept of its results."""
+"""Compute a digest of a module's source code, for caches of its results."""
 
 import inspect
 import sys
@@ -8,9 +8,15 @@ from torch import nn
 
 
 def source_digest(module: nn.Module) -> str:
-    """Sum up the files that define the classes of a module and its parts and those that they derive from.
+    """Return the SHA-256 of the files that define the classes of a module, its parts and their base classes.
 
-    PyTorch's own are left out. Of a class that was typed into a console there is the name alone.
+    Files of PyTorch are left out. A class without a file, such as one typed into a console, is represented by its name.
+
+    Args:
+        module: The module.
+
+    Returns:
+        Hexadecimal digits.
     """
     names = {base.__module__ for part in module.modules() for base in type(part).__mro__}
     digest = sha256()

@@ -1,4 +1,4 @@
-"""Random numbers of a training step that do not depend on the steps before it."""
+"""Seed each training step, independently of the steps before it."""
 
 import numpy as np
 import torch
@@ -11,11 +11,11 @@ def seed_step(seed: int, epoch: int, rank: int, step: int, device: torch.device)
         seed: Seed of the run.
         epoch: Number of the epoch.
         rank: Number of the process.
-        step: Number of the batch in the epoch.
+        step: Number of the batch in the epoch, from 0 on.
         device: Device of the model, whose generator is seeded as well.
     """
     state = int(np.random.SeedSequence((seed, epoch, rank, step)).generate_state(1, np.uint64)[0])
-    # torch.manual_seed does the same, and formats a stack trace for each device that is not there.
+    # Not torch.manual_seed: it formats a stack trace for each missing kind of device, which takes longer than seeding.
     torch.default_generator.manual_seed(state)
     if device.type != "cpu":
         torch.get_device_module(device).manual_seed(state)

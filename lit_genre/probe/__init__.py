@@ -1,1 +1,1 @@
-"""A head on the embeddings of a frozen backbone: what a backbone has learnt already, for minutes instead of hours."""
+"""Train a head on the embeddings of a frozen backbone, which takes minutes instead of hours."""

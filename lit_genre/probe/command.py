@@ -1,4 +1,4 @@
-"""The command `probe`: a head on the embeddings of a frozen backbone, as a run that other commands can go on with."""
+"""The command `probe`: train a head on the embeddings of a frozen backbone, and write a run with its checkpoint."""
 
 import argparse
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Trainer
 
 from lit_genre.callbacks.checkpoint import DurableCheckpointIO
-from lit_genre.cli.run_spec import add_folder, read_settings
+from lit_genre.cli.run_spec import add_folder, read_run_spec
 from lit_genre.console import console
 from lit_genre.data.datamodules.base import TrackDataModule
 from lit_genre.data.datamodules.training_tracks import trained_tracks
@@ -19,7 +19,7 @@ from lit_genre.errors import LitGenreError, check_at_least
 from lit_genre.inference.load import find_device
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import TrackScores
-from lit_genre.probe.embeddings import Clips, Embeddings
+from lit_genre.probe.embeddings import ClipEmbeddings, EmbeddingCache
 from lit_genre.probe.head import Kind, fit_head, track_scores
 from lit_genre.probe.layers import write_head
 from lit_genre.runs.checkpoint import read_checkpoint
@@ -29,92 +29,113 @@ from lit_genre.trust.hyperparameters import check_weights
 
 
 def run(args: Sequence[str]) -> None:
-    """Run the command."""
-    options, words = _parser().parse_known_args(args)
+    """Run the command.
+
+    Args:
+        args: The options of the command line, without the name of the command.
+
+    Raises:
+        LitGenreError: The data cannot be read or has only one genre, the checkpoint does not fit the options, the
+            folder has a run, or an option is invalid.
+    """
+    options, run_args = _parser().parse_known_args(args)
     check_at_least(head_dim=(options.head_dim, 1))
     kind: Kind = options.head
-    settings = read_settings(words)
-    settings.asked.model.head_dim = options.head_dim if kind == "mlp" else None
-    backbone = settings.asked.model.backbone.class_path.rpartition(".")[2]
-    folder = settings.run_folder(options.folder, f"{backbone}-probe")
-    data, model = settings.build()
-    origin = _take_weights(model, data, settings.checkpoint)
+    run_spec = read_run_spec(run_args)
+    # The model's head must have the layers of the one that scikit-learn trains.
+    run_spec.asked.model.head_dim = options.head_dim if kind == "mlp" else None
+    backbone = run_spec.asked.model.backbone.class_path.rpartition(".")[2]
+    folder = run_spec.run_folder(options.folder, f"{backbone}-probe")
+    data, model = run_spec.build()
+    backbone_data = _load_backbone(model, data, run_spec.checkpoint)
     model.eval().requires_grad_(False).to(find_device(options.device))
-    embeddings = Embeddings(model, data, options.embeddings)
+    cache = EmbeddingCache(model, data, options.embeddings)
     splits = [split for split in SPLITS if split != "val" or data.has_val]
-    computed = {split: timed(partial(embeddings.of, split)) for split in splits}
-    clips = {split: of_split for split, (of_split, _) in computed.items()}
-    _say(backbone, kind, clips, embeddings)
+    timed_clips = {split: timed(partial(cache.embed, split)) for split in splits}
+    clips = {split: split_clips for split, (split_clips, _) in timed_clips.items()}
+    _print_summary(backbone, kind, clips, cache)
+    # The head is trained and written on the CPU.
     model.cpu()
-    seed = int(settings.asked.seed_everything)
+    seed = int(run_spec.asked.seed_everything)
     fitted, seconds = timed(partial(fit_head, kind, options.head_dim, clips["train"], clips.get("val"), seed))
     write_head(fitted, model.head)
-    scores: dict[str, TrackScores] = {split: _scores(model, its) for split, its in clips.items()}
-    _save(model, data, folder.best)
-    config = {name: part for name, part in settings.plain().items() if name in ("seed_everything", "model", "data")}
+    scores: dict[str, TrackScores] = {split: _score(model, split_clips) for split, split_clips in clips.items()}
+    _write_checkpoint(model, data, folder.best)
+    config = {name: part for name, part in run_spec.plain().items() if name in ("seed_everything", "model", "data")}
     summary = {
         "parameters": sum(parameter.numel() for parameter in model.backbone.parameters()),
         "name": f"{backbone} {kind} probe",
         "regularization": fitted.regularization,
-        "backbone_data": origin,
+        "backbone_data": backbone_data,
     }
-    feature_seconds = _feature_seconds({split: seconds for split, (_, seconds) in computed.items()}, embeddings)
+    feature_seconds = _feature_seconds({split: seconds for split, (_, seconds) in timed_clips.items()}, cache)
     write_run(folder, data.classes, scores, seconds, feature_seconds, config, summary)
 
 
-def _take_weights(model: GenreClassifier, data: TrackDataModule, checkpoint: Path | None) -> Any:
-    """Take front-end and backbone from a checkpoint, and leave its head, which may be of other genres.
+def _load_backbone(model: GenreClassifier, data: TrackDataModule, checkpoint: Path | None) -> Any:
+    """Load the weights of front-end and backbone from a checkpoint, without its head, which may have other classes.
+
+    Args:
+        model: The model; its weights are replaced.
+        data: The data, which reports test tracks that the checkpoint was trained on.
+        checkpoint: The checkpoint; None to keep the weights of the model.
 
     Returns:
-        What the checkpoint's run had as data, as its configuration has it; None where that is not known.
+        Data settings of the checkpoint's run, as in its configuration; None if they are unknown.
+
+    Raises:
+        LitGenreError: The checkpoint cannot be read or does not fit the model.
     """
     if checkpoint is None:
-        ours = type(model.backbone).__module__.startswith("lit_genre.")
-        whose = "random: a baseline for those that are not" if ours else "its own, and random where it brings none"
-        console.print(f"Without --ckpt_path the backbone's weights are {whose}.")
+        # The backbones of this package have no pretrained weights; a plugin's backbone may load its own.
+        is_random = type(model.backbone).__module__.startswith("lit_genre.")
+        weights_kind = "random, as a baseline for trained ones" if is_random else "its pretrained ones, if it has any"
+        console.print(f"Without --ckpt_path, the backbone's weights are {weights_kind}.")
         return None
     content = read_checkpoint(checkpoint)
     weights = check_weights(content.get("state_dict"), checkpoint)
+    # Not the head: its classes may differ from those of this data.
     for name in ("frontend", "backbone"):
-        its = {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
+        prefix = f"{name}."
+        part = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
         try:
-            model.get_submodule(name).load_state_dict(its)
+            model.get_submodule(name).load_state_dict(part)
         except RuntimeError as error:
-            raise LitGenreError(f"{checkpoint} does not fit the {name} that the options ask for. {error}") from error
+            raise LitGenreError(f"{checkpoint} does not fit the {name} in the options. {error}") from error
     if (trained_on := trained_tracks(content)) is not None:
         data.report_trained_on(trained_on)
     run = RunFolder.of_checkpoint(checkpoint)
     return run.read_config()["data"] if run else None
 
 
-def _say(backbone: str, kind: Kind, clips: dict[Split, Clips], embeddings: Embeddings) -> None:
+def _print_summary(backbone: str, kind: Kind, clips: dict[Split, ClipEmbeddings], cache: EmbeddingCache) -> None:
     n_clips, dim = clips["train"].embedding.shape
-    how = "computed now and kept" if embeddings.computed else "kept from before"
+    origin = "written to" if cache.computed else "read from"
     console.print(
-        f"{backbone}, frozen, and a head to train, {kind}: {n_clips:,} training clips, an embedding of {dim} numbers "
-        f"each, {how} in {embeddings.folder}",
+        f"Training a {kind} head on the frozen {backbone}: {n_clips:,} training clips, embeddings of size {dim}, "
+        f"{origin} {cache.folder}."
     )
     if "val" not in clips:
-        console.print("No track is in the val split: how strongly the head is regularised is not chosen, but fixed.")
+        console.print("The val split has no tracks, so the regularization of the head is fixed.")
 
 
-def _feature_seconds(seconds: dict[Split, float], embeddings: Embeddings) -> float | None:
-    """Add up the time of the training and validation tracks; None where an earlier run computed embeddings of them."""
+def _feature_seconds(seconds: dict[Split, float], cache: EmbeddingCache) -> float | None:
+    """Return the time of the training and validation tracks; None if an earlier run computed some embeddings."""
     # The test split is part of neither time, as in the training of a network.
     splits = [split for split in seconds if split != "test"]
-    if not set(splits) <= set(embeddings.computed) - set(embeddings.partial):
+    if not set(splits) <= set(cache.computed) - set(cache.partial):
         return None
     return sum(seconds[split] for split in splits)
 
 
-def _scores(model: GenreClassifier, clips: Clips) -> TrackScores:
+def _score(model: GenreClassifier, clips: ClipEmbeddings) -> TrackScores:
     with torch.inference_mode():
         probs = model.probabilities(model.head(torch.from_numpy(clips.embedding)).float())
     return track_scores(probs, clips)
 
 
-def _save(model: GenreClassifier, data: TrackDataModule, path: Path) -> None:
-    """Write a checkpoint as a fit does."""
+def _write_checkpoint(model: GenreClassifier, data: TrackDataModule, path: Path) -> None:
+    """Write a checkpoint as `fit` does, so that other commands can load it."""
     trainer = Trainer(
         accelerator="cpu",
         logger=False,
@@ -123,6 +144,7 @@ def _save(model: GenreClassifier, data: TrackDataModule, path: Path) -> None:
         enable_model_summary=False,
         plugins=[DurableCheckpointIO()],
     )
+    # What Trainer.fit does before training; save_checkpoint then writes the state of model and data.
     trainer.strategy.connect(model)
     trainer.datamodule = data  # type: ignore[attr-defined]
     trainer.save_checkpoint(path, weights_only=False)
@@ -131,20 +153,24 @@ def _save(model: GenreClassifier, data: TrackDataModule, path: Path) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lit-genre probe",
-        usage="%(prog)s [OPTIONS] [WHAT lit-genre fit TAKES ...]",
+        usage="%(prog)s [OPTIONS] [OPTIONS OF lit-genre fit ...]",
         description="Train a head on the embeddings of a frozen backbone, and test it. Data and backbone are named as "
         "for lit-genre fit: --config configs/data/demo.yaml, --model.backbone=TransformersBackbone and so on. "
-        "--ckpt_path takes a backbone that a run has trained, for the data of that run or any other. What is said of "
-        "training and trainer is not heeded.",
+        "--ckpt_path loads the backbone of a trained run, for the data of that run or for other data. Options of "
+        "training and of the trainer are ignored.",
+        # argparse must not take options of the run for abbreviations of its own.
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--head", choices=get_args(Kind), default="linear", help="with or without a hidden layer (default: %(default)s)"
+        "--head",
+        choices=get_args(Kind),
+        default="linear",
+        help="logistic regression, or one hidden layer (default: %(default)s)",
     )
     parser.add_argument("--head_dim", type=int, default=128, help="size of the hidden layer (default: %(default)s)")
     add_folder(parser)
     parser.add_argument(
-        "--embeddings", type=Path, help="where embeddings are kept (default: embeddings/ beside the decoded audio)"
+        "--embeddings", type=Path, help="folder of the embeddings (default: embeddings/ next to the decoded audio)"
     )
     parser.add_argument(
         "--device", default="auto", help="cpu, cuda, mps, ... (default: the accelerator, if there is one)"

@@ -1,4 +1,4 @@
-"""The embeddings of the clips that cover tracks, computed once and kept on disk."""
+"""Compute the embeddings of the clips that cover tracks, once, and cache them on disk."""
 
 import hashlib
 import json
@@ -20,16 +20,17 @@ from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.source_code import source_digest
 
-_TRACKS_A_PART: Final = 64
+_TRACKS_PER_FILE: Final = 64
+"""An interruption loses the embeddings of fewer tracks than this; a data set still has few files."""
 
 
-class Clips(NamedTuple):
-    """Clips as a backbone hears them.
+class ClipEmbeddings(NamedTuple):
+    """Embeddings and labels of n clips.
 
     Attributes:
         embedding: Shape (n, d).
         label: Position of the genre of each clip's track in the class names, shape (n,).
-        track_id: Number of each clip's track, shape (n,).
+        track_id: Id of each clip's track, shape (n,).
     """
 
     embedding: NDArray[np.float32]
@@ -37,21 +38,21 @@ class Clips(NamedTuple):
     track_id: NDArray[np.int64]
 
 
-class Embeddings:
-    """Hears tracks through a frozen model, each once.
+class EmbeddingCache:
+    """Embeds tracks by a frozen model, each once, and caches the embeddings on disk.
 
-    They are kept track by track beside the decoded audio, some dozens of tracks a file: what was heard before a run was
-    stopped, for another split, or before songs were added is not heard again. A folder is named by all else that
-    determines them: the weights, the code and arguments of front-end and backbone, and the length of a clip.
+    A file has the embeddings of some dozens of tracks. After an interruption, for another split, or for added tracks,
+    only missing tracks are embedded. The name of the folder depends on all else that determines the embeddings: the
+    weights, the code and arguments of front-end and backbone, and the length of a clip.
 
     Args:
-        model: In evaluation mode, on its device.
-        data: Opened; at the model's sample rate.
-        folder: Where they are kept; None for `embeddings` beside the store.
+        model: The model in evaluation mode, on its device.
+        data: The data, after `setup`, at the sample rate of the model.
+        folder: Folder of the embeddings; None for `embeddings` next to the store.
 
     Attributes:
-        computed: Splits of which tracks had to be computed.
-        partial: Those of them of which some tracks were kept from before.
+        computed: Splits with tracks that had to be embedded.
+        partial: Those of them with other tracks that were in the cache.
     """
 
     def __init__(self, model: GenreClassifier, data: TrackDataModule, folder: Path | None = None) -> None:
@@ -59,103 +60,122 @@ class Embeddings:
         self.folder = folder or data.store_folder.parent / "embeddings"
         self.computed: list[Split] = []
         self.partial: list[Split] = []
-        self._identity = _identity(model)
+        self._model_digest = _model_digest(model)
 
-    def of(self, split: Split) -> Clips:
-        """Hear the clips that cover each track of a split.
+    def embed(self, split: Split) -> ClipEmbeddings:
+        """Return the embeddings of the clips that cover each track of a split, from the cache where they are in it.
+
+        Args:
+            split: The split.
+
+        Returns:
+            Embeddings of the clips, in the order of the tracks.
 
         Raises:
-            LitGenreError: The backbone gives numbers that are not finite.
+            LitGenreError: The backbone returns NaN or infinity.
         """
         dataset = self.data.whole_tracks(split).dataset
         assert isinstance(dataset, ClipDataset)
-        parts = _Parts(self.folder / f"{type(self.model.backbone).__name__}-{self._digest(dataset)}", dataset)
-        heard = parts.read()
-        if missing := set(dataset.track_ids.tolist()) - heard.keys():
+        files = _EmbeddingFiles(self.folder / f"{type(self.model.backbone).__name__}-{self._digest(dataset)}", dataset)
+        embeddings = files.read()
+        if missing := set(dataset.track_ids.tolist()) - embeddings.keys():
             self.computed.append(split)
-            if heard.keys() & set(dataset.track_ids.tolist()):
+            if embeddings.keys() & set(dataset.track_ids.tolist()):
                 self.partial.append(split)
-            fresh: dict[int, NDArray[np.float32]] = {}
+            unwritten: dict[int, NDArray[np.float32]] = {}
             try:
-                for track_id, rows in self._hear(split, missing):
-                    heard[track_id] = fresh[track_id] = rows
-                    if len(fresh) == _TRACKS_A_PART:
-                        parts.keep(fresh)
-                        fresh = {}
+                for track_id, rows in self._compute(split, missing):
+                    embeddings[track_id] = unwritten[track_id] = rows
+                    if len(unwritten) == _TRACKS_PER_FILE:
+                        files.write(unwritten)
+                        unwritten = {}
             finally:
-                parts.keep(fresh)
-        rows_of = [heard[track_id] for track_id in dataset.track_ids.tolist()]
-        counts = [len(rows) for rows in rows_of]
-        return Clips(np.concatenate(rows_of), np.repeat(dataset.labels, counts), np.repeat(dataset.track_ids, counts))
+                # After an interruption too: embedding may take hours.
+                files.write(unwritten)
+        rows_by_track = [embeddings[track_id] for track_id in dataset.track_ids.tolist()]
+        counts = [len(rows) for rows in rows_by_track]
+        return ClipEmbeddings(
+            np.concatenate(rows_by_track), np.repeat(dataset.labels, counts), np.repeat(dataset.track_ids, counts)
+        )
 
     def _digest(self, dataset: ClipDataset) -> str:
-        determining = [self._identity, dataset.clip_samples, self.data.store_folder.name]
+        determining = [self._model_digest, dataset.clip_samples, self.data.store_folder.name]
         return hashlib.sha256(json.dumps(determining).encode()).hexdigest()[:12]
 
-    def _hear(self, split: Split, track_ids: Container[int]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Hear some tracks of a split, one after the other."""
+    def _compute(self, split: Split, track_ids: Container[int]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Embed some tracks of a split; yield the id of each and its embeddings, shape (n, d)."""
         batches = self.data.whole_tracks(split, track_ids)
-        track_id = -1
+        current_id = -1
         rows: list[NDArray[np.float32]] = []
-        with progress(f"Listening to {split}", len(batches), "batches") as advance, torch.inference_mode():
+        with progress(f"Extracting features: {split}", len(batches), "batches") as advance, torch.inference_mode():
             for batch in batches:
                 embedding = self.model.predict_with_embedding(batch.waveform.to(self.model.device))[1].float().cpu()
                 if not embedding.isfinite().all():
                     name = type(self.model.backbone).__name__
-                    raise LitGenreError(f"{name} gives embeddings that are no finite numbers.")
-                for number, row in zip(batch.track_id.tolist(), embedding.numpy(), strict=True):
-                    if rows and number != track_id:
-                        yield track_id, np.stack(rows)
+                    raise LitGenreError(
+                        f"{name} returns embeddings with NaN or infinity. Check its weights and its precision."
+                    )
+                for track_id, row in zip(batch.track_id.tolist(), embedding.numpy(), strict=True):
+                    # The clips of a track follow each other, but may be in several batches.
+                    if rows and track_id != current_id:
+                        yield current_id, np.stack(rows)
                         rows = []
-                    track_id = number
+                    current_id = track_id
                     rows.append(row)
                 advance()
-        yield track_id, np.stack(rows)
+        yield current_id, np.stack(rows)
 
 
-class _Parts:
-    """The files of a folder, each with the embeddings of some tracks, as they were when they were heard."""
+class _EmbeddingFiles:
+    """The files of a folder, each with the embeddings of some tracks.
+
+    The key of a track has its id, its number of samples, and size and time of its file, so that the embeddings of a
+    changed file are not used.
+    """
 
     def __init__(self, folder: Path, dataset: ClipDataset) -> None:
         self._folder = folder
         keys = np.column_stack([dataset.track_ids, dataset.n_samples, dataset.sources]).tolist()
-        self._key_of = {key[0]: key for key in keys}
+        self._keys_by_id = {key[0]: key for key in keys}
 
     def read(self) -> dict[int, NDArray[np.float32]]:
-        """Find the tracks of the data set, by their numbers; each of shape (n, d)."""
-        found: dict[int, NDArray[np.float32]] = {}
+        """Read the embeddings of the tracks of the data set, by track id; each of shape (n, d)."""
+        embeddings: dict[int, NDArray[np.float32]] = {}
         for path in sorted(self._folder.glob("*.npz")):
             try:
                 with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                     keys, ends = arrays["key"].tolist(), np.cumsum(arrays["count"])
-                    if any(self._key_of.get(key[0]) == key for key in keys):
+                    # NumPy reads the embeddings only here, so files without a track of the data set cost little.
+                    if any(self._keys_by_id.get(key[0]) == key for key in keys):
                         pairs = zip(keys, np.split(arrays["embedding"], ends[:-1]), strict=True)
-                        found |= {key[0]: rows for key, rows in pairs if self._key_of.get(key[0]) == key}
+                        embeddings |= {key[0]: rows for key, rows in pairs if self._keys_by_id.get(key[0]) == key}
             except (BadZipFile, EOFError, KeyError, OSError, ValueError):
                 console.print(f"{path} is damaged: the embeddings of its tracks are computed again.")
-        return found
+        return embeddings
 
-    def keep(self, heard: dict[int, NDArray[np.float32]]) -> None:
-        """Write beside, and into place when it is on the disk; a full disk ends that, and not the run."""
-        if not heard:
+    def write(self, embeddings: dict[int, NDArray[np.float32]]) -> None:
+        """Write a file with the embeddings of some tracks; on a full disk, print a message and continue."""
+        if not embeddings:
             return
-        key, count = np.array([self._key_of[number] for number in heard]), np.array([*map(len, heard.values())])
+        key = np.array([self._keys_by_id[track_id] for track_id in embeddings])
+        count = np.array([len(rows) for rows in embeddings.values()])
         path = self._folder / f"{hashlib.sha256(key.tobytes()).hexdigest()[:12]}.npz"
+        # Not atomic_write, which allows one process at a time: two runs may write the same tracks.
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with part.open("xb") as file:
-                np.savez(file, embedding=np.concatenate([*heard.values()]), key=key, count=count)
+                np.savez(file, embedding=np.concatenate([*embeddings.values()]), key=key, count=count)
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)
         except OSError as error:
             part.unlink(missing_ok=True)
-            console.print(f"The embeddings are not kept in {self._folder}: {error.strerror}.")
+            console.print(f"The embeddings cannot be cached in {self._folder}: {error.strerror}.")
 
 
-def _identity(model: GenreClassifier) -> str:
-    """Sum up what determines an embedding beside the samples."""
+def _model_digest(model: GenreClassifier) -> str:
+    """Return a digest of everything that determines an embedding, except the samples."""
     described = [model.hparams["frontend"], model.hparams["backbone"], model.sample_rate]
     sources = [source_digest(part) for part in (model.frontend, model.mean_normalization, model.backbone)]
     digest = hashlib.sha256(json.dumps([described, sources], default=str).encode())

@@ -1,4 +1,4 @@
-"""The head of a probe: trained by scikit-learn on the embeddings of clips, chosen by the log-likelihood of tracks."""
+"""Train the head of a probe on the embeddings of clips; select it by the log-likelihood of the validation tracks."""
 
 import copy
 import warnings
@@ -12,32 +12,33 @@ from torch import Tensor
 from lit_genre.errors import LitGenreError
 from lit_genre.model.metrics import TrackAverage, TrackScores
 from lit_genre.parallel import map_threads
-from lit_genre.probe.embeddings import Clips
+from lit_genre.probe.embeddings import ClipEmbeddings
 
 Kind = Literal["linear", "mlp"]
 
-STRENGTHS: Final[dict[Kind, tuple[float, ...]]] = {
+_REGULARIZATIONS: Final[dict[Kind, tuple[float, ...]]] = {
     "linear": (0.001, 0.01, 0.1, 1.0, 10.0),
     "mlp": (0.01, 0.1, 1.0, 10.0),
 }
-"""C of the logistic regression, where less is more regularised; alpha of the MLP, where more is."""
+"""Values to select from: C of the logistic regression (less regularises more), alpha of the MLP (more does)."""
 
-_UNCHOSEN: Final[dict[Kind, float]] = {"linear": 0.01, "mlp": 1.0}
-"""Without a validation split; C is then of tracks, not of clips."""
+_DEFAULT_REGULARIZATION: Final[dict[Kind, float]] = {"linear": 0.01, "mlp": 1.0}
+"""Regularization without a validation split; C then applies to the sum over tracks, not over clips."""
 
 _EPOCHS: Final = 60
-"""Of the MLP; behind each the validation split says whether it was the best so far."""
+"""Epochs of the MLP; the one with the greatest likelihood of the validation tracks is kept."""
 
-_UNCHOSEN_EPOCHS: Final = 20
+_DEFAULT_EPOCHS: Final = 20
+"""Epochs of the MLP without a validation split."""
 
 
-class Fitted(NamedTuple):
+class FittedHead(NamedTuple):
     """A trained head.
 
     Attributes:
         scaler: StandardScaler of the embeddings.
-        classifier: LogisticRegression or MLPClassifier behind it.
-        regularization: Its regularisation, one of STRENGTHS.
+        classifier: LogisticRegression or MLPClassifier on the scaled embeddings.
+        regularization: C of the logistic regression, or alpha of the MLP.
     """
 
     scaler: Any
@@ -45,93 +46,122 @@ class Fitted(NamedTuple):
     regularization: float
 
 
-def fit_head(kind: Kind, head_dim: int, train: Clips, val: Clips | None, seed: int) -> Fitted:
+def fit_head(kind: Kind, head_dim: int, train: ClipEmbeddings, val: ClipEmbeddings | None, seed: int) -> FittedHead:
     """Train heads of several regularizations, and keep the one with the greatest likelihood of the validation tracks.
 
-    Their accuracy, of a few dozen tracks, would say less, and nothing of whether the probabilities can be believed. An
-    MLP is kept as it was behind the epoch that did best there. A track counts as one, however many clips it has: genres
-    of long tracks are not the likelier ones.
+    The likelihood is finer than the accuracy of a few dozen tracks, and it also rates the calibration of the
+    probabilities. Of an MLP, the epoch with the greatest likelihood is kept. All tracks have the same weight, however
+    many clips they have, so genres of long tracks do not become more probable.
 
-    Without that split regularization and epochs are fixed. The C of the logistic regression then applies to the sum of
-    the losses of tracks, so that it regularises alike however many clips a track is cut into. With the split, where C
-    is selected, it applies to the sum over clips.
+    Without a validation split, regularization and number of epochs are fixed. C of the logistic regression then applies
+    to the sum of the losses of tracks, so that it does not depend on the number of clips per track. With that split,
+    C is selected, and applies to the sum over clips.
+
+    Args:
+        kind: "linear" for logistic regression, "mlp" for one hidden layer.
+        head_dim: Size of the hidden layer.
+        train: Clips of the training tracks.
+        val: Clips of the validation tracks; None if there are none.
+        seed: Seed of the initial weights and of the order of the clips of an MLP.
+
+    Returns:
+        The selected head.
 
     Raises:
-        LitGenreError: The training tracks have one genre only.
+        LitGenreError: All training tracks have the same genre.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.preprocessing import StandardScaler
 
     if len(np.unique(train.label)) < 2:
-        raise LitGenreError("All training tracks have the same genre, but a head needs two at least.")
+        raise LitGenreError(
+            "All training tracks have the same genre, but a head needs at least two genres. Check the splits."
+        )
     scaler = StandardScaler().fit(train.embedding)
     scaled = train._replace(embedding=scaler.transform(train.embedding))
     held_out = val and val._replace(embedding=scaler.transform(val.embedding))
 
-    def trained(regularization: float) -> tuple[Any, float]:
+    def fit(regularization: float) -> tuple[Any, float]:
         if kind == "linear":
             return _fit_linear(regularization, scaled, held_out)
         return _fit_mlp(regularization, head_dim, scaled, held_out, seed)
 
-    regularizations = STRENGTHS[kind] if val else (_UNCHOSEN[kind],)
+    regularizations = _REGULARIZATIONS[kind] if val else (_DEFAULT_REGULARIZATION[kind],)
     with warnings.catch_warnings():
-        # The last digits of a hardly regularised one are not worth more steps.
+        # A head with little regularisation converges slowly, and more steps hardly change its probabilities.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        heads = map_threads(trained, regularizations, "Training", "heads")
+        heads = map_threads(fit, regularizations, "Training", "heads")
     best = int(np.argmax([likelihood for _, likelihood in heads]))
-    return Fitted(scaler, heads[best][0], regularizations[best])
+    return FittedHead(scaler, heads[best][0], regularizations[best])
 
 
-def track_weights(clips: Clips) -> NDArray[np.float64]:
-    """Weigh clips so that each track weighs the same, shape (n,), 1 on the mean."""
-    _, place, count = np.unique(clips.track_id, return_inverse=True, return_counts=True)
-    weight: NDArray[np.float64] = len(place) / (len(count) * count[place])
+def track_weights(clips: ClipEmbeddings) -> NDArray[np.float64]:
+    """Return weights of clips so that all tracks have the same weight.
+
+    Args:
+        clips: Clips of t tracks.
+
+    Returns:
+        Weight of each clip, shape (n,), with mean 1.
+    """
+    _, track, count = np.unique(clips.track_id, return_inverse=True, return_counts=True)
+    weight: NDArray[np.float64] = len(track) / (len(count) * count[track])
     return weight
 
 
-def track_scores(probs: Tensor, clips: Clips) -> TrackScores:
-    """Average the probabilities of clips, shape (n, c), over each track."""
+def track_scores(probs: Tensor, clips: ClipEmbeddings) -> TrackScores:
+    """Return the mean probabilities of the clips of each track.
+
+    Args:
+        probs: Probabilities of the clips, 0 to 1, shape (n, c).
+        clips: The clips.
+
+    Returns:
+        Probabilities and label of each track.
+    """
     average = TrackAverage()
     average.update(torch.from_numpy(clips.track_id), probs, torch.from_numpy(clips.label))
     return average.scores()
 
 
-def _fit_linear(regularization: float, train: Clips, val: Clips | None) -> tuple[Any, float]:
+def _fit_linear(regularization: float, train: ClipEmbeddings, val: ClipEmbeddings | None) -> tuple[Any, float]:
     from sklearn.linear_model import LogisticRegression
 
     weight = track_weights(train)
     if val is None:
-        # To a sum of one a track: scikit-learn weighs the sum of the losses, not their mean, against the penalty.
+        # The weights of a track's clips then sum to 1. Scikit-learn's C applies to the sum of the losses, not the mean.
         weight *= len(np.unique(train.track_id)) / len(weight)
     classifier = LogisticRegression(C=regularization, max_iter=300)
     classifier.fit(train.embedding, train.label, sample_weight=weight)
     return classifier, _likelihood(classifier, val)
 
 
-def _fit_mlp(regularization: float, head_dim: int, train: Clips, val: Clips | None, seed: int) -> tuple[Any, float]:
+def _fit_mlp(
+    regularization: float, head_dim: int, train: ClipEmbeddings, val: ClipEmbeddings | None, seed: int
+) -> tuple[Any, float]:
     from sklearn.neural_network import MLPClassifier
 
-    # Not a number, which would give each epoch the same order.
+    # A generator, not a number: with a number, each call of partial_fit would use the same order of the clips.
     random = np.random.RandomState(seed)
     classifier = MLPClassifier((head_dim,), alpha=regularization, random_state=random)
     best, likelihood = classifier, -np.inf
     weight, classes = track_weights(train), np.unique(train.label)
-    for _ in range(_EPOCHS if val else _UNCHOSEN_EPOCHS):
+    for _ in range(_EPOCHS if val else _DEFAULT_EPOCHS):
         classifier.partial_fit(train.embedding, train.label, classes=classes, sample_weight=weight)
-        if (now := _likelihood(classifier, val)) > likelihood or not val:
-            best, likelihood = copy.deepcopy(classifier) if val else classifier, now
+        if (epoch_likelihood := _likelihood(classifier, val)) > likelihood or not val:
+            best, likelihood = copy.deepcopy(classifier) if val else classifier, epoch_likelihood
     return best, likelihood
 
 
-def _likelihood(classifier: Any, clips: Clips | None) -> float:
-    """Rate on tracks, by the mean logarithm of what each one's genre was given; 0 where there are none."""
+def _likelihood(classifier: Any, clips: ClipEmbeddings | None) -> float:
+    """Return the mean log-probability of the genre of each track; 0 without clips."""
     if clips is None:
         return 0.0
     scores = track_scores(torch.from_numpy(classifier.predict_proba(clips.embedding)), clips)
-    place = {label: column for column, label in enumerate(classifier.classes_.tolist())}
-    # A genre that no training track has is given nothing.
-    given = [
-        probs[place[label]] if label in place else 0.0
+    columns = {label: column for column, label in enumerate(classifier.classes_.tolist())}
+    # A genre without training tracks has no column.
+    label_probs = [
+        probs[columns[label]] if label in columns else 0.0
         for probs, label in zip(scores.probs.tolist(), scores.label.tolist(), strict=True)
     ]
-    return float(np.log(np.clip(given, 1e-9, 1)).mean())
+    return float(np.log(np.clip(label_probs, 1e-9, 1)).mean())

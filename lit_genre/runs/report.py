@@ -3,7 +3,7 @@
 from rich.table import Table
 
 from lit_genre.console import console
-from lit_genre.model.metrics import TrackScores, score
+from lit_genre.model.metrics import TrackScores, score, wilson_interval
 from lit_genre.plots.scores import (
     draw_average_precision,
     draw_confusion,
@@ -16,7 +16,13 @@ from lit_genre.text import one_line
 
 
 def report_test(scores: TrackScores, classes: list[str], folder: RunFolder) -> None:
-    """Write and draw the results of a test into a folder, and print them."""
+    """Write the tables and plots of a test into a folder, and print its scores.
+
+    Args:
+        scores: Scores of the tracks, on the CPU.
+        classes: Class names in the order of the labels.
+        folder: Folder of the run, or of a further test.
+    """
     write_test_table(scores, classes, folder.test_table)
     if scores.several:
         write_genres_table(scores, classes, folder.genres_table)
@@ -34,7 +40,13 @@ def report_test(scores: TrackScores, classes: list[str], folder: RunFolder) -> N
 
 
 def print_scores(scores: TrackScores, classes: list[str], split: str) -> None:
-    """Print the scores of a split: of each genre, and the mean over genres."""
+    """Print the scores of a split: those of each genre, and their mean.
+
+    Args:
+        scores: Scores of the tracks, on the CPU.
+        classes: Class names in the order of the labels.
+        split: Name of the split.
+    """
     rated = score(scores, classes)
     if scores.several:
         table = Table("", "mean over genres", "all at once", title=f"{split}: {len(scores.label):,} tracks")
@@ -55,9 +67,7 @@ def print_scores(scores: TrackScores, classes: list[str], split: str) -> None:
 
 
 def _accuracy(scores: TrackScores, classes: list[str]) -> str:
-    from scipy.stats import binomtest
-
     n = len(scores.label)
     accuracy = float(score(scores, classes)["accuracy"])
-    low, high = binomtest(round(accuracy * n), n).proportion_ci(method="wilson")
+    low, high = wilson_interval(round(accuracy * n), n)
     return f"accuracy {accuracy:.1%} of {n:,} tracks (95 % interval {low:.1%} to {high:.1%})"

@@ -1,4 +1,4 @@
-"""The addresses of the server: the page by GET, a file by POST to /classify, and nothing else."""
+"""The HTTP interface: the page by GET, and a file by POST to /classify."""
 
 import asyncio
 import tempfile
@@ -45,9 +45,9 @@ def build_api(service: InferenceService, uploads: Uploads, host: str, folder: Pa
 
     @app.post("/classify")
     async def classify(
-        request: Request, top: int = 3, segments: bool = False, spectrogram: bool = False
+        request: Request, top_k: int = 3, segments: bool = False, spectrogram: bool = False
     ) -> JSONResponse:
-        classify_file = partial(service.classify, top=max(1, top), segments=segments, spectrogram=spectrogram)
+        classify_file = partial(service.classify, top_k=max(1, top_k), segments=segments, spectrogram=spectrogram)
         async with uploads.register() as upload:
             with tempfile.TemporaryDirectory(dir=folder) as upload_folder:
                 path = Path(upload_folder) / "upload"

@@ -1,4 +1,4 @@
-"""The command `serve`: a page on this machine to try a model on."""
+"""The command `serve`: a page on this machine to try a model."""
 
 import argparse
 import atexit
@@ -150,18 +150,20 @@ def _bind(host: str, port: int) -> socket.socket:
         raise LitGenreError(f"--host {host} is no address of this machine: {error.strerror}.") from error
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise LitGenreError(f"{host}, port {port} cannot be listened on: {reason}. Choose another --port.") from error
+        raise LitGenreError(f"{host}, port {port} cannot be used: {reason}. Choose another --port.") from error
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="lit-genre serve", description="Open a page on this machine to try a model on.", allow_abbrev=False
+        prog="lit-genre serve",
+        description="Open a page in the browser to try a model; it runs on this machine.",
+        allow_abbrev=False,
     )
     add_model_arguments(parser)
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen on; 0.0.0.0 lets other machines in, without a password (default: %(default)s)",
+        help="address of the server; 0.0.0.0 admits other machines, without a password (default: %(default)s)",
     )
     parser.add_argument("--port", type=int, default=7860, help="0 for any free port (default: %(default)s)")
     parser.add_argument(
@@ -170,5 +172,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--max_seconds", type=float, default=1200, help="length of the longest recording, s (default: %(default)s)"
     )
-    parser.add_argument("--no_browser", action="store_true", help="open no browser")
+    parser.add_argument("--no_browser", action="store_true", help="do not open the browser")
     return parser

@@ -28,7 +28,7 @@ async function classify(song, name) {
 }
 
 async function ask(song, signal) {
-  const address = `/classify?top=${settings.classes.length}&segments=true&spectrogram=true`;
+  const address = `/classify?top_k=${settings.classes.length}&segments=true&spectrogram=true`;
   let response, answer;
   try {
     response = await fetch(address, { method: "POST", body: song, signal });

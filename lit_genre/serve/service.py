@@ -1,4 +1,4 @@
-"""One model that answers many requests: decodes in worker processes, predicts in this one."""
+"""One model that predictions many requests: decodes in worker processes, predicts in this one."""
 
 import os
 import threading
@@ -35,7 +35,7 @@ _MAX_DECODERS: Final = 8
 
 
 class StoppedError(Exception):
-    """Nobody waits for the result any more."""
+    """The request was cancelled, or the service was closed."""
 
 
 class InferenceService:
@@ -61,14 +61,14 @@ class InferenceService:
         return self.model.clip_samples / self.model.sample_rate
 
     def classify(
-        self, path: Path, cancelled: threading.Event, *, top: int, segments: bool, spectrogram: bool
+        self, path: Path, cancelled: threading.Event, *, top_k: int, segments: bool, spectrogram: bool
     ) -> dict[str, Any]:
         """Decode a file and describe its genres.
 
         Args:
             path: The file, in a folder of its own.
-            cancelled: Set when nobody waits for the result any more.
-            top: Number of genres to name.
+            cancelled: Set when the client has disconnected.
+            top_k: Number of genres to return.
             segments: Include the genres of each clip.
             spectrogram: Include a picture of the mel spectrogram, as a data URL.
 
@@ -80,9 +80,9 @@ class InferenceService:
             StoppedError: The service was closed, or the request was cancelled.
         """
         with self.decode(path, cancelled) as song:
-            answer = self.predict(song, cancelled)
+            prediction = self.predict(song, cancelled)
             model = self.model
-            result = prediction_as_dict(answer, model.classes, model.task, top, segments, self.clip_seconds)
+            result = prediction_as_dict(prediction, model.classes, model.task, top_k, segments, self.clip_seconds)
             if spectrogram:
                 result["spectrogram"] = encode_png_url(self.compute_spectrogram(song, cancelled))
         return result
@@ -93,7 +93,7 @@ class InferenceService:
 
         Args:
             path: The file, in a folder of its own.
-            cancelled: Set when nobody waits for the result any more.
+            cancelled: Set when the client has disconnected.
 
         Raises:
             AudioError: The file is too long, is no audio, or could not be decoded within the limits.
@@ -121,8 +121,8 @@ class InferenceService:
         """
         with self._model_free:
             seconds = song.n_samples / self.model.sample_rate
-            (answer,) = predict_songs(self.model, self._clips(song, cancelled), {0: seconds}, {0: song.status})
-        return answer
+            (prediction,) = predict_songs(self.model, self._clips(song, cancelled), {0: seconds}, {0: song.status})
+        return prediction
 
     def compute_spectrogram(self, song: TrackAudio, cancelled: threading.Event) -> NDArray[np.float32]:
         """Compute the mel spectrogram of a whole song as a picture.

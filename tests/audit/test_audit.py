@@ -23,7 +23,8 @@ from lit_genre.data.metadata.fma import clip_path
 from lit_genre.data.metadata.track import Split, Track
 from lit_genre.data.store import builder as store_builder
 from lit_genre.data.store.builder import build_store
-from tests.conftest import WriteFMA, tone
+from tests.helpers.audio import tone
+from tests.helpers.fma import WriteFMA
 
 Run = Callable[..., None]
 

@@ -11,7 +11,7 @@ import pytest
 from wandb.proto import wandb_internal_pb2
 
 from lit_genre.data.datamodules.audio_tracks import AudioTracks
-from tests.runs import SMALL, Run, folder
+from tests.helpers.runs import SMALL, Run, folder
 
 BLOCK = 2**15
 """The file is a log of records in blocks of this many bytes, of LevelDB's kind."""

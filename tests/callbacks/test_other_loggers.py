@@ -15,8 +15,9 @@ from lightning_utilities.core.imports import RequirementCache
 from matplotlib.image import imread
 
 from lit_genre.callbacks.other_loggers import Results, metric_name, mlflow_refusal, prepare_loggers, send_results
-from tests.conftest import WriteFMA, tone
-from tests.runs import SMALL, Run, folder
+from tests.helpers.audio import tone
+from tests.helpers.fma import WriteFMA
+from tests.helpers.runs import SMALL, Run, folder
 
 PICTURES = {"confusion", "precision_recall", "reliability"}
 
@@ -169,7 +170,7 @@ def test_a_logger_without_its_package_is_named(
     for place in ("fabric.loggers.tensorboard._TENSORBOARD", "fabric.loggers.tensorboard._TENSORBOARDX"):
         monkeypatch.setattr(f"lightning.{place}_AVAILABLE", False)
     monkeypatch.setattr("lightning.pytorch.loggers.mlflow._MLFLOW_AVAILABLE", RequirementCache("mlflow<0"))
-    with pytest.raises(SystemExit, match=f"{package}.* Install the package that is missing"):
+    with pytest.raises(SystemExit, match=f"{package}.* Install the missing package"):
         run("fit", *SMALL, f"--data.root={fma}", f"--trainer.logger={name}")
 
 

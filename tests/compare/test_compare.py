@@ -1,4 +1,4 @@
-"""`lit-genre compare` from end to end: small, of one that works and one that fails."""
+"""`lit-genre compare` from end to end: a small configuration that works and one that fails."""
 
 import json
 from collections.abc import Callable
@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from lit_genre.compare import command as module
+from lit_genre.compare.plan import plan_runs
 from lit_genre.runs.folder import RunFolder
-from tests.runs import CONFIGS, Run
+from tests.helpers.runs import CONFIGS, Run
 
 OPTIONS = json.dumps([
     "--model.clip_seconds=1", "--trainer.max_epochs=2", "--trainer.logger=false", "--trainer.accelerator=cpu",
@@ -21,15 +22,15 @@ OPTIONS = json.dumps([
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The first words of the commands that were run."""
+    """The names of the commands that were run, with "on" if they continue from a checkpoint."""
     asked: list[str] = []
 
     def spy(*words: str) -> str:
         asked.append(words[0] + (" on" if words[1] == "--ckpt_path" else ""))
         return real(*words)
 
-    real: Callable[..., str] = module._lit_genre
-    monkeypatch.setattr(module, "_lit_genre", spy)
+    real: Callable[..., str] = module._run_command
+    monkeypatch.setattr(module, "_run_command", spy)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     return asked
 
@@ -78,16 +79,16 @@ def test_what_works_is_trained_tested_and_reported_and_what_fails_is_a_row(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "nothing to compare"),
-        (["--configs=[absent.yaml]"], "there is no file absent.yaml"),
-        (["--configs=[broken.yaml]"], "broken.yaml is no YAML"),
-        (["--configs=[words.yaml]"], "words.yaml is no configuration"),
+        ([], "There is nothing to compare"),
+        (["--configs=[absent.yaml]"], "There is no file absent.yaml"),
+        (["--configs=[broken.yaml]"], "broken.yaml is not valid YAML"),
+        (["--configs=[words.yaml]"], "words.yaml is not a configuration"),
         (["--configs=[right.yaml]", "--options=[--trainer.accelerator, cpu]"], "--trainer.accelerator' has no value"),
-        (["--configs=[right.yaml]", "--options=[--data.task=multilabel]"], "leave out multi"),
-        (["--report_only"], "holds no run to report on"),
+        (["--configs=[right.yaml]", "--options=[--data.task=multilabel]"], "Leave out --data.task=multilabel"),
+        (["--report_only"], "has no run to report on"),
     ],
 )
-def test_what_cannot_be_compared_is_said(run: Run, words: list[str], said: str) -> None:
+def test_invalid_arguments_are_refused(run: Run, words: list[str], said: str) -> None:
     for name, text in (("broken", "a: [1"), ("words", "crnn"), ("right", "data: lit_genre.FolderDataModule\n")):
         write_config(f"{name}.yaml", text)
     with pytest.raises(SystemExit, match=said):
@@ -99,12 +100,12 @@ def test_two_configurations_of_one_name_are_refused(run: Run) -> None:
     for folder in ("a", "b"):
         Path(folder).mkdir()
         write_config(f"{folder}/net.yaml", "")
-    with pytest.raises(SystemExit, match="two configurations are called net.yaml"):
+    with pytest.raises(SystemExit, match="Two configurations are called net.yaml"):
         run("compare", "--configs=[a/net.yaml, b/net.yaml]")
 
 
 def test_a_baseline_of_other_data_does_not_stay(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_lit_genre", lambda *words: "not run")
+    monkeypatch.setattr(module, "_run_command", lambda *words: "not run")
     write_config("net.yaml", "")
     words = ["compare", "--configs=[net.yaml]", "--seeds=[0]", "--folder=out"]
     run(*words, "--options=[--data.subset=small]")
@@ -130,7 +131,7 @@ def test_a_baseline_of_other_data_does_not_stay(run: Run, monkeypatch: pytest.Mo
 
 
 def test_all_are_trained_with_the_first_seed_before_any_with_the_second(tmp_path: Path) -> None:
-    plan = module._plan({"a": [], "b": []}, [4, 2], ["--x=1"], tmp_path)
+    plan = plan_runs({"a": [], "b": []}, [4, 2], ["--x=1"], tmp_path)
     assert [folder.path.name for folder in plan] == ["a-seed4", "b-seed4", "a-seed2", "b-seed2"]
     assert plan[RunFolder(tmp_path / "b-seed2")] == ["--x=1", "--seed_everything=2"]
 

@@ -1,4 +1,4 @@
-"""What finished runs come to: tables, differences, pictures and the page, from folders written here by hand."""
+"""The report on finished runs: tables, differences, pictures and the page, from run folders that the tests write."""
 
 import html.parser
 import json
@@ -19,7 +19,7 @@ GENRES = ["Folk", "Rock"]
 
 
 def write_run(folder: Path, backbone: str, right: list[bool], val: list[float], seed: int = 0) -> Path:
-    """Write a run of which some test tracks were right."""
+    """Write a run with some correct test tracks."""
     folder.mkdir(parents=True)
     config = {"seed_everything": seed, "model": {"backbone": {"class_path": f"lit_genre.{backbone}"}}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
@@ -66,7 +66,7 @@ def test_a_run_from_anywhere_is_called_by_its_backbone(tmp_path: Path) -> None:
     assert (run.model, run.seed) == ("CRNN", 7)
 
 
-def test_runs_that_differ_in_more_than_the_seed_are_told_apart(tmp_path: Path) -> None:
+def test_runs_that_differ_in_more_than_the_seed_have_different_names(tmp_path: Path) -> None:
     def anywhere(
         name: str, seed: int = 0, data: dict[str, object] | None = None, tracks: int = 10, **more: object
     ) -> Run:
@@ -143,24 +143,24 @@ def test_the_papers_figures_are_of_the_seven() -> None:
     }
 
 
-def test_a_clear_difference_matters_and_none_does_not(runs: list[Run], tmp_path: Path) -> None:
+def test_a_clear_difference_is_significant_and_none_is_not(runs: list[Run], tmp_path: Path) -> None:
     (clear,) = differences(runs)
     assert (clear.first, clear.second, clear.tracks) == ("good", "bad", 40)
     # 92.5 % of the tracks on average over seeds, against 50 %.
     assert clear.points == pytest.approx(42.5)
     assert clear.low < 42.5 < clear.high
-    assert clear.matters
+    assert clear.significant
     same = [read_run(write_run(tmp_path / f"{name}-seed0", "RNN", [True, False] * 9, [0.5])) for name in "ab"]
     (none,) = differences(same)
-    assert (none.points, none.low, none.high, none.matters) == (0, 0, 0, False)
+    assert (none.points, none.low, none.high, none.significant) == (0, 0, 0, False)
 
 
-def test_one_track_of_eighty_is_no_difference(tmp_path: Path) -> None:
+def test_one_track_of_eighty_is_not_significant(tmp_path: Path) -> None:
     first = write_run(tmp_path / "a-seed0", "CRNN", [True] * 33 + [False] * 47, [0.5])
     second = write_run(tmp_path / "b-seed0", "RNN", [True] * 30 + [False] * 48 + [True] * 2, [0.5])
     (found,) = differences([read_run(first), read_run(second)])
     assert found.points == pytest.approx(1.25)
-    assert not found.matters
+    assert not found.significant
 
 
 def test_only_tracks_that_all_have_are_compared(tmp_path: Path) -> None:
@@ -195,17 +195,20 @@ def test_a_handful_of_tracks_is_no_difference(tmp_path: Path) -> None:
         assert len(differences([read_run(first), read_run(second)])) == count
 
 
-def test_a_network_that_loses_to_the_baseline_is_marked(runs: list[Run], tmp_path: Path) -> None:
+def test_a_network_below_the_baseline_is_marked(runs: list[Run], tmp_path: Path) -> None:
     folder = write_run(tmp_path / "baseline", "SVM", [True] * 30 + [False] * 10, [0.7])
     (folder / "summary.json").write_text(json.dumps({"parameters": None, "name": "MFCC+SVM", "baseline": True}))
     runs.append(read_run(folder))
     rows = {row[0]: row[1:] for row in paper_table(runs, with_papers=False)}
     assert rows[""] == ["good", "MFCC+SVM", "bad", "broken"]
     # 92.5 and 50 of its 75 %.
-    assert rows["over MFCC+SVM, points"] == ["+17.5", "", "-25.0 loses", ""]
+    assert rows["over MFCC+SVM, points"] == ["+17.5", "", "-25.0 below baseline", ""]
     (tmp_path / "curves.png").write_bytes(b"a picture")
     write_page(runs, [], {"Curves": tmp_path / "curves.png"}, False, tmp_path / "report.html")
-    assert "<td class='loses' data-value='-25.0'>-25.0 loses</td>" in (tmp_path / "report.html").read_text()
+    assert (
+        "<td class='below-baseline' data-value='-25.0'>-25.0 below baseline</td>"
+        in (tmp_path / "report.html").read_text()
+    )
 
 
 def test_the_epoch_that_was_tested_and_its_gap_are_read_back(tmp_path: Path) -> None:
@@ -229,7 +232,9 @@ def test_markdown() -> None:
     assert as_markdown([["", "a"], ["x", "1"]]) == "|  | a |\n|---|---|\n| x | 1 |\n"
 
 
-def test_all_is_written(runs: list[Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_files_of_the_report_are_written(
+    runs: list[Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "report"
     report(runs, folder)
     assert {path.name for path in folder.iterdir()} == {
@@ -241,7 +246,7 @@ def test_all_is_written(runs: list[Run], tmp_path: Path, capsys: pytest.CaptureF
 
 
 class Page(html.parser.HTMLParser):
-    """Collects the cells and what the page asks a network for."""
+    """Collects the texts of a page, and the links that a browser would load."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -270,6 +275,6 @@ def test_the_page_needs_no_network_and_shows_what_it_was_given(runs: list[Run], 
     assert "3 runs of 3 models, tested on 40 tracks. 1 failed." in text
 
 
-def test_nothing_to_report_is_said(tmp_path: Path) -> None:
-    with pytest.raises(LitGenreError, match="holds no run to report on"):
+def test_a_report_without_runs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LitGenreError, match="has no run to report on"):
         report([], tmp_path)

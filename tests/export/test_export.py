@@ -22,8 +22,8 @@ from lit_genre.export.to_onnx import run_onnx
 from lit_genre.export.to_torch import read_metadata, run_program
 from lit_genre.model.backbone import InputShape
 from lit_genre.runs.folder import RunFolder
-from tests.conftest import tone
-from tests.test_testing import SHIPPED
+from tests.helpers.audio import tone
+from tests.testing.test_contract import SHIPPED
 
 Run = Callable[..., None]
 FILES = {"onnx": (".onnx", run_onnx), "torch_export": (".pt2", run_program)}
@@ -86,7 +86,7 @@ class Eigenvalues(Backbone):
 
 
 def test_an_operator_that_onnx_lacks_is_named_and_nothing_is_written(tmp_path: Path) -> None:
-    with pytest.raises(LitGenreError, match="Eigenvalues cannot be exported, for it uses the operator aten.*eigh"):
+    with pytest.raises(LitGenreError, match="Eigenvalues cannot be exported because it uses the operator aten.*eigh"):
         export(model_of(Eigenvalues), "onnx", tmp_path / "model.onnx", songs=[])
     assert not list(tmp_path.iterdir())
 
@@ -104,7 +104,7 @@ class Choosy(Backbone):
 
 
 def test_what_cannot_be_captured_says_so(tmp_path: Path) -> None:
-    with pytest.raises(LitGenreError, match="Choosy cannot be exported.*something that torch cannot capture"):
+    with pytest.raises(LitGenreError, match="Choosy cannot be exported.*code that torch cannot capture"):
         export(model_of(Choosy), "torch_export", tmp_path / "model.pt2", songs=[])
 
 
@@ -118,7 +118,7 @@ def test_a_song_to_check_on_that_cannot_be_read_is_named(tmp_path: Path) -> None
 def test_a_file_that_says_something_else_is_found_out() -> None:
     model = model_of(partial(backbones()["CNN1DShallow"].backbone))  # type: ignore[arg-type]
     check_same(model, lambda waveform: model.predict_with_embedding(torch.from_numpy(waveform))[0].numpy(), [])
-    with pytest.raises(LitGenreError, match="Nothing was written, for what was exported differs"):
+    with pytest.raises(LitGenreError, match="Nothing was written: the exported model differs"):
         check_same(
             model, lambda waveform: model.predict_with_embedding(torch.from_numpy(waveform))[0].numpy() + 2e-4, []
         )
@@ -171,7 +171,7 @@ def test_the_hub_s_folder_loads_back_to_the_same_weights_and_has_a_card(run: Run
     [
         ("lit_genre.FMADataModule", "FMA medium, or data in its layout"),
         ("lit_genre.data.datamodules.fma.FMADataModule", "FMA medium, or data in its layout"),
-        ("lit_genre.FolderDataModule", "Music of whoever trained it"),
+        ("lit_genre.FolderDataModule", "A collection of the author of the model"),
         ("lit_genre.GTZANDataModule", "Kereliuk"),
         ("my_data.Songs", "Songs."),
     ],
@@ -186,11 +186,11 @@ def test_the_card_of_a_probe_names_what_each_part_heard(tmp_path: Path) -> None:
     folder = {"class_path": "lit_genre.FolderDataModule", "init_args": {"path": "songs"}}
     (tmp_path / "config.yaml").write_text(json.dumps({"data": folder}))
     origin = {"class_path": "lit_genre.FMADataModule", "init_args": {"root": str(tmp_path), "subset": "large"}}
-    for known, said in ((origin, "frozen: FMA large, or data in"), (None, "frozen: what its class brings along")):
+    for known, said in ((origin, "frozen: FMA large, or data in"), (None, "frozen: the weights that its class comes with")):
         summary = {"parameters": 1, "regularization": 0.1, "backbone_data": known}
         (tmp_path / "summary.json").write_text(json.dumps(summary))
         text = _data(RunFolder(tmp_path))
-        assert text.startswith("The head: Music of whoever trained it")
+        assert text.startswith("The head: A collection of the author of the model")
         assert said in text
 
 

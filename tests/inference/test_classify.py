@@ -13,7 +13,7 @@ from lit_genre import load_model
 from lit_genre.data.loading.streaming import SongClips
 from lit_genre.data.metadata.audio_files import SOME_UNREADABLE
 from lit_genre.data.metadata.fma import load_tracks
-from tests.conftest import tone
+from tests.helpers.audio import tone
 
 Run = Callable[..., None]
 
@@ -122,11 +122,11 @@ def test_every_format_has_path_genres_and_moments(run: Run, trained: Path, music
         (["nothing.mp3"], "There is no file or folder nothing.mp3"),
         (["{song}", "--output", "genres.txt"], "must end in .csv or .jsonl"),
         (["{song}", "--embeddings", "heard.csv"], "must end in .npz"),
-        (["{song}", "--segments"], "--segments is written to a file"),
+        (["{song}", "--segments"], "--segments needs a file"),
         (["{song}", "--batch_size", "0"], "batch_size is 0, but must be at least 1"),
-        (["{song}", "--device", "meta"], "There is no device 'meta' here"),
-        (["{song}", "--device", "tpu9"], "There is no device 'tpu9' here"),
-        (["{song}", "--top_k", "0"], "top is 0, but must be at least 1"),
+        (["{song}", "--device", "meta"], "This machine has no device 'meta'"),
+        (["{song}", "--device", "tpu9"], "This machine has no device 'tpu9'"),
+        (["{song}", "--top_k", "0"], "top_k is 0, but must be at least 1"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_heard(
@@ -176,8 +176,8 @@ def songs(table: str) -> str:
 def test_similar_songs_are_found_by_name_or_by_ear(
     run: Run, trained: Path, fma: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run("classify", trained, fma / "fma_small", "--embeddings", "heard.npz")
-    with np.load("heard.npz") as file:
+    run("classify", trained, fma / "fma_small", "--embeddings", "embeddings.npz")
+    with np.load("embeddings.npz") as file:
         arrays = dict(file)
     model = load_model(trained)
     assert arrays["embedding"].shape == (24, model.backbone.embedding_dim)
@@ -188,7 +188,7 @@ def test_similar_songs_are_found_by_name_or_by_ear(
     assert embedding.numpy() == pytest.approx(model.predict_with_embedding(clips)[1].mean(0).numpy(), abs=1e-6)
 
     capsys.readouterr()
-    run("similar", "heard.npz", "000001.mp3", "--count", "3")
+    run("similar", "embeddings.npz", "000001.mp3", "--top_k", "3")
     by_name = capsys.readouterr().out
     heading, _, table = by_name.partition("\n")
     assert heading.endswith("000001.mp3:")
@@ -196,23 +196,23 @@ def test_similar_songs_are_found_by_name_or_by_ear(
     assert "000001.mp3" not in songs(table)
     copy = Path("copy of the first.mp3")
     copy.write_bytes((fma / "fma_small" / "000" / "000001.mp3").read_bytes())
-    run("similar", "heard.npz", copy, "--checkpoint", trained, "--count", "1")
+    run("similar", "embeddings.npz", copy, "--ckpt_path", trained, "--top_k", "1")
     by_ear = capsys.readouterr().out
     assert "000001.mp3" in songs(by_ear)
     assert "1.000" in by_ear
-    with pytest.raises(SystemExit, match="none of the 24 songs"):
-        run("similar", "heard.npz", copy)
+    with pytest.raises(SystemExit, match="not one of the 24 songs"):
+        run("similar", "embeddings.npz", copy)
     # Another song of a name that is in there is heard, and not mistaken for that.
     other = Path("000001.mp3")
     other.write_bytes((fma / "fma_small" / "000" / "000005.mp3").read_bytes())
     capsys.readouterr()
-    run("similar", "heard.npz", other, "--checkpoint", trained, "--count", "1")
+    run("similar", "embeddings.npz", other, "--ckpt_path", trained, "--top_k", "1")
     assert "000005.mp3" in songs(capsys.readouterr().out)
     changed = torch.load(trained, weights_only=True)
     changed["state_dict"]["head.bias"] += 1
     torch.save(changed, "other.ckpt")
-    with pytest.raises(SystemExit, match="is not the model that wrote heard.npz"):
-        run("similar", "heard.npz", copy, "--checkpoint", "other.ckpt")
+    with pytest.raises(SystemExit, match="is not the model that wrote embeddings.npz"):
+        run("similar", "embeddings.npz", copy, "--ckpt_path", "other.ckpt")
     Path("text.npz").write_text("text")
-    with pytest.raises(SystemExit, match="is no file that lit-genre classify --embeddings wrote"):
+    with pytest.raises(SystemExit, match="is not a file of lit-genre classify --embeddings"):
         run("similar", "text.npz", copy)

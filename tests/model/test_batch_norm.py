@@ -6,8 +6,8 @@ from lightning.pytorch import Trainer
 from torch import nn
 
 from lit_genre.model.classifier import GenreClassifier
+from tests.helpers.plain_net import PlainNet
 from tests.model.test_classifier import CLASSES, small
-from tests.plain_net import PlainNet
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 """A run that diverges stops with an error, and leaves the checkpoints of the epochs before as they were."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -16,9 +17,9 @@ from lit_genre.inference.load import load_model
 from lit_genre.model import finite
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.losses import CrossEntropy
+from tests.helpers.plain_net import PlainNet
+from tests.helpers.runs import QUIET, SMALL, Run, assert_same_weights, metrics
 from tests.model.test_classifier import CLASSES, batch, small
-from tests.plain_net import PlainNet
-from tests.runs import QUIET, SMALL, Run, assert_same_weights, metrics
 
 STEPS = 5
 """Batches in an epoch of these runs."""
@@ -45,12 +46,19 @@ class InfiniteInEvaluation(CrossEntropy):
         return loss if self.training else loss + math.inf
 
 
-def fit(model: GenreClassifier, folder: Path, validates: bool = True, epochs: int = 3, **options: object) -> Trainer:
+def fit(
+    model: GenreClassifier,
+    folder: Path,
+    validates: bool = True,
+    epochs: int = 3,
+    more_callbacks: Sequence[Callback] = (),
+    **options: object,
+) -> Trainer:
     """Train without the command line."""
     trainer = Trainer(
         accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False, max_epochs=epochs,
-        default_root_dir=folder, callbacks=[ModelCheckpoint(folder, "{epoch}", save_top_k=-1)], log_every_n_steps=1,
-        **options,
+        default_root_dir=folder, log_every_n_steps=1,
+        callbacks=[ModelCheckpoint(folder, "{epoch}", save_top_k=-1), *more_callbacks], **options,
     )  # fmt: skip
     clips = DataLoader([batch()] * STEPS, batch_size=None)
     trainer.fit(model, clips, clips if validates else None)

@@ -17,8 +17,8 @@ from lit_genre.model.losses import (
     Loss,
     class_weights_of,
 )
+from tests.helpers.runs import QUIET, SMALL, Run
 from tests.model.test_classifier import CLASSES, WaveNetwork
-from tests.runs import QUIET, SMALL, Run
 
 RARE = torch.tensor([100.0, 1.0, 1.0])
 """Class weights where the first class is a hundred times as rare as the others."""

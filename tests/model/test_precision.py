@@ -10,6 +10,8 @@ from torch import nn
 from lit_genre.model.augment import FilterAugment, Mixup, SpecAugment
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.frontend import LogMel
+from lit_genre.model.metrics import TrackScores
+from lit_genre.model.scored_network import TrackScoresCallback
 from tests.model.test_classifier import CLASSES, WaveNetwork, batch, small
 from tests.model.test_finite import fit, plain
 
@@ -27,7 +29,14 @@ def test_a_network_is_trained_in_true_half_precision(tmp_path: Path, precision: 
                   class_weights=True, class_counts=[60, 30, 10],
                   optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.01))  # fmt: skip
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    fit(model, tmp_path, precision=precision, epochs=1, limit_train_batches=1)
+    received: list[TrackScores] = []
+
+    class Capture(TrackScoresCallback):
+        def on_track_scores(self, trainer: object, pl_module: object, split: str, scores: TrackScores) -> None:
+            assert split == "val"
+            received.append(scores)
+
+    fit(model, tmp_path, precision=precision, epochs=1, limit_train_batches=1, more_callbacks=[Capture()])
     weights = {name: value for name, value in model.state_dict().items() if name.startswith(("backbone", "head"))}
     assert {value.dtype for value in weights.values()} == {HALF[precision]}
     assert not torch.equal(model.head.weight.float(), before["head.weight"])
@@ -35,8 +44,8 @@ def test_a_network_is_trained_in_true_half_precision(tmp_path: Path, precision: 
     assert {value.dtype for value in model.frontend.buffers()} == {torch.float32}
     assert model.loss_weights is not None
     assert model.loss_weights.dtype == torch.float32
-    assert model.track_scores is not None
-    assert model.track_scores.probs.dtype == torch.float32
+    (scores,) = received
+    assert scores.probs.dtype == torch.float32
 
 
 @pytest.mark.parametrize("engine", ["fft", "nnaudio"])

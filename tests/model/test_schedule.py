@@ -9,9 +9,9 @@ from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, CyclicLR, LRSc
 
 from lit_genre.errors import LitGenreError
 from lit_genre.model.optimization import OneCycle, check_cycle
+from tests.helpers.runs import QUIET, SMALL, Run, assert_same_weights, folder, metrics
 from tests.model.test_classifier import small
 from tests.model.test_finite import Diverges
-from tests.runs import QUIET, SMALL, Run, assert_same_weights, folder, metrics
 
 
 class DivergesLater(Diverges):
@@ -59,7 +59,7 @@ def test_a_run_ends_at_nothing(run: Run, fma: Path) -> None:
 
 
 def test_it_needs_an_end(run: Run, fma: Path) -> None:
-    with pytest.raises(SystemExit, match="OneCycle needs to know where training ends"):
+    with pytest.raises(SystemExit, match="OneCycle needs the number of steps"):
         run("fit", *SMALL, QUIET, *MODERN, f"--data.root={fma}", "--trainer.max_epochs=-1")
 
 

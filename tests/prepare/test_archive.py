@@ -10,8 +10,8 @@ from lit_genre.errors import LitGenreError
 from lit_genre.prepare import archive as module
 from lit_genre.prepare import download
 from lit_genre.prepare.archive import ARCHIVES, Archive, fetch, find_size
-from tests.prepare.archives import mp3s
-from tests.prepare.server import FileServer, serving
+from tests.helpers.archives import mp3s
+from tests.helpers.file_server import FileServer, serving
 
 (CONTENT,) = mp3s(1, 300_000).values()
 ARCHIVE = Archive("fma_small", sha1(CONTENT).hexdigest(), len(CONTENT), 1)

@@ -14,7 +14,7 @@ import pytest
 from lit_genre.errors import LitGenreError
 from lit_genre.prepare import download as module
 from lit_genre.prepare.download import ATTEMPTS, download
-from tests.prepare.server import FileServer, serving
+from tests.helpers.file_server import FileServer, serving
 
 CONTENT = np.random.default_rng(0).bytes(1_000_003)
 DIGEST = sha1(CONTENT).hexdigest()

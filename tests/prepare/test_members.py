@@ -8,7 +8,7 @@ import pytest
 
 from lit_genre.errors import LitGenreError
 from lit_genre.prepare.members import read_member, read_members
-from tests.prepare.archives import info, mp3s, write_archive
+from tests.helpers.archives import info, mp3s, write_archive
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from lit_genre.prepare import space
 from lit_genre.prepare.archive import ARCHIVES, Archive
 from lit_genre.prepare.command import prepare
 from lit_genre.prepare.space import Step, check_space
-from tests.prepare.archives import write_archive
-from tests.prepare.server import FileServer, serving
+from tests.helpers.archives import write_archive
+from tests.helpers.file_server import FileServer, serving
 
 
 @pytest.fixture(scope="module")

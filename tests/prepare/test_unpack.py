@@ -14,7 +14,7 @@ import pytest
 from lit_genre.errors import LitGenreError
 from lit_genre.prepare import unpack as module
 from lit_genre.prepare.unpack import unpack
-from tests.prepare.archives import checksums, info, mp3s, write_archive
+from tests.helpers.archives import checksums, info, mp3s, write_archive
 
 FILES = mp3s(30)
 

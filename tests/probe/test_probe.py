@@ -1,4 +1,4 @@
-"""`lit-genre probe`: its embeddings are the model's, and what it leaves is a model like any other."""
+"""`lit-genre probe`: its embeddings are the model's, and its checkpoint is a model that other commands load."""
 
 from collections.abc import Container, Iterator
 from pathlib import Path
@@ -14,13 +14,14 @@ from lit_genre.data.datamodules.fma import FMADataModule
 from lit_genre.data.metadata.track import Split
 from lit_genre.inference.load import load_model
 from lit_genre.probe import embeddings as module
-from lit_genre.probe.embeddings import Clips, Embeddings
+from lit_genre.probe.embeddings import ClipEmbeddings, EmbeddingCache
 from lit_genre.probe.head import Kind, fit_head, track_scores, track_weights
 from lit_genre.probe.layers import write_head
 from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.reader import read_run
-from tests.conftest import WriteFMA, tone
-from tests.runs import QUIET, SMALL, Run, folder
+from tests.helpers.audio import tone
+from tests.helpers.fma import WriteFMA
+from tests.helpers.runs import QUIET, SMALL, Run, folder
 
 SAME = 1e-4
 """How far two ways to the same probability may be apart, in batches of other sizes and six decimals."""
@@ -37,15 +38,15 @@ def read_test(run_folder: Path) -> pd.DataFrame:
 
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The splits that a backbone heard."""
+    """The splits that were embedded."""
     asked: list[str] = []
 
-    def spy(self: Embeddings, split: str, track_ids: set[int]) -> object:
+    def spy(self: EmbeddingCache, split: str, track_ids: set[int]) -> object:
         asked.append(split)
         return real(self, split, track_ids)  # type: ignore[arg-type]
 
-    real = Embeddings._hear
-    monkeypatch.setattr(Embeddings, "_hear", spy)
+    real = EmbeddingCache._compute
+    monkeypatch.setattr(EmbeddingCache, "_compute", spy)
     return asked
 
 
@@ -54,8 +55,8 @@ def test_embeddings_are_those_of_the_model_and_are_kept(trained: Path, fma: Path
     data = FMADataModule(fma, clip_seconds=1)
     data.prepare_data()
     data.setup()
-    first, again = Embeddings(model, data, tmp_path), Embeddings(model, data, tmp_path)
-    clips, same = first.of("val"), again.of("val")
+    first, again = EmbeddingCache(model, data, tmp_path), EmbeddingCache(model, data, tmp_path)
+    clips, same = first.embed("val"), again.embed("val")
     batches = list(data.whole_tracks("val"))
     expected = torch.cat([model.predict_with_embedding(batch.waveform)[1] for batch in batches])
     assert clips.embedding == pytest.approx(expected.numpy(), abs=SAME)
@@ -65,40 +66,40 @@ def test_embeddings_are_those_of_the_model_and_are_kept(trained: Path, fma: Path
     assert all(np.array_equal(one, other) for one, other in zip(clips, same, strict=True))
     (part,) = tmp_path.glob("*/*.npz")
     part.write_bytes(part.read_bytes()[:500])
-    mended = Embeddings(model, data, tmp_path)
-    assert mended.of("val").embedding == pytest.approx(clips.embedding, abs=SAME)
+    mended = EmbeddingCache(model, data, tmp_path)
+    assert mended.embed("val").embedding == pytest.approx(clips.embedding, abs=SAME)
     assert mended.computed == ["val"]
     with torch.no_grad():
         next(model.backbone.parameters()).add_(1)
-    other = Embeddings(model, data, tmp_path)
-    assert not np.allclose(other.of("val").embedding, clips.embedding)
+    other = EmbeddingCache(model, data, tmp_path)
+    assert not np.allclose(other.embed("val").embedding, clips.embedding)
     assert other.computed == ["val"]
 
 
-def test_no_track_is_heard_twice(trained: Path, fma: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_track_is_embedded_twice(trained: Path, fma: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = load_model(trained)
-    heard: list[int] = []
+    embedded: list[int] = []
 
-    def spy(self: Embeddings, split: Split, track_ids: Container[int]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    def spy(self: EmbeddingCache, split: Split, track_ids: Container[int]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         for track_id, rows in real(self, split, track_ids):
-            heard.append(track_id)
+            embedded.append(track_id)
             yield track_id, rows
 
-    real = Embeddings._hear
-    monkeypatch.setattr(Embeddings, "_hear", spy)
-    monkeypatch.setattr(module, "_TRACKS_A_PART", 3)
+    real = EmbeddingCache._compute
+    monkeypatch.setattr(EmbeddingCache, "_compute", spy)
+    monkeypatch.setattr(module, "_TRACKS_PER_FILE", 3)
 
-    def embeddings(folder: str, exclude: list[Path]) -> Embeddings:
+    def embeddings(folder: str, exclude: list[Path]) -> EmbeddingCache:
         data = FMADataModule(fma, clip_seconds=1, batch_size=5, exclude=exclude)
         data.prepare_data()
         data.setup()
-        return Embeddings(model, data, tmp_path / folder)
+        return EmbeddingCache(model, data, tmp_path / folder)
 
-    whole = embeddings("whole", []).of("train")
-    train = heard.copy()
+    whole = embeddings("whole", []).embed("train")
+    train = embedded.copy()
     assert len(train) == 8
-    heard.clear()
-    # Stopped in the third batch: behind ten clips, two of each track, and the last of them may have had another.
+    embedded.clear()
+    # Stopped in the third batch: after ten clips, two of each track, and the last of them may have had another.
     (absent := tmp_path / "absent.txt").write_text(f"{train[3]}\n")
     answers = [model.predict_with_embedding, model.predict_with_embedding]
 
@@ -111,27 +112,27 @@ def test_no_track_is_heard_twice(trained: Path, fma: Path, tmp_path: Path, monke
     with monkeypatch.context() as patch:
         patch.setattr(model, "predict_with_embedding", stop)
         with pytest.raises(KeyboardInterrupt):
-            stopped.of("train")
-    assert heard == [*train[:3], train[4]]
-    embeddings("parts", [absent]).of("train")
-    assert heard == [*train[:3], *train[4:]]
-    # A track that comes later is the only one to be heard, and comes to its place.
-    with_it = embeddings("parts", []).of("train")
-    assert heard == [*train[:3], *train[4:], train[3]]
+            stopped.embed("train")
+    assert embedded == [*train[:3], train[4]]
+    embeddings("parts", [absent]).embed("train")
+    assert embedded == [*train[:3], *train[4:]]
+    # Only the track that was added is embedded, and it is in its place.
+    with_it = embeddings("parts", []).embed("train")
+    assert embedded == [*train[:3], *train[4:], train[3]]
     assert with_it.embedding == pytest.approx(whole.embedding, abs=SAME)
     assert np.array_equal(with_it.label, whole.label)
     assert np.array_equal(with_it.track_id, whole.track_id)
 
 
 @pytest.mark.parametrize("head", ["linear", "mlp"])
-def test_a_probe_is_a_run_whose_checkpoint_says_what_its_test_said(
+def test_a_probe_is_a_run_whose_checkpoint_predicts_as_its_test_did(
     run: Run, fma: Path, computed: list[str], head: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = (*PROBE, f"--data.root={fma}", f"--head={head}", "--head_dim=16")
     run(*words)
     said = " ".join(capsys.readouterr().out.split())
     assert "weights are random" in said
-    assert f"CRNN, frozen, and a head to train, {head}: 16 training clips, an embedding of 64 numbers each" in said
+    assert f"Training a {head} head on the frozen CRNN: 16 training clips, embeddings of size 64, written to" in said
     assert computed == ["train", "val", "test"]
     probe = folder()
     text, before, found = (probe / "test.csv").read_text(), read_test(probe), read_run(probe)
@@ -144,7 +145,7 @@ def test_a_probe_is_a_run_whose_checkpoint_says_what_its_test_said(
     assert (after["predicted"] == before["predicted"]).all()
     assert after.iloc[:, 2:].to_numpy() == pytest.approx(before.iloc[:, 2:].to_numpy(), abs=SAME)
 
-    with pytest.raises(SystemExit, match=r"best\.ckpt holds weights alone, as a probe leaves them"):
+    with pytest.raises(SystemExit, match=r"best\.ckpt has weights without the state of a training"):
         run("fit", f"--ckpt_path={probe}/checkpoints/best.ckpt", QUIET, "--trainer.max_epochs=1")
     assert (probe / "test.csv").read_text() == text
 
@@ -154,11 +155,11 @@ def test_a_probe_is_a_run_whose_checkpoint_says_what_its_test_said(
     song = next((fma / "fma_small").rglob("*.mp3"))
     run("classify", "again/checkpoints/best.ckpt", song, "--device=cpu")
     assert "Rock" in capsys.readouterr().out
-    with pytest.raises(SystemExit, match="again holds a run already"):
+    with pytest.raises(SystemExit, match="again already contains a run"):
         run(*words, "--folder=again")
 
 
-def test_a_backbone_of_a_run_hears_other_genres(run: Run, trained: Path, write_fma: WriteFMA) -> None:
+def test_a_backbone_of_a_run_is_probed_on_other_genres(run: Run, trained: Path, write_fma: WriteFMA) -> None:
     splits = ("training", "training", "validation", "test")
     names = {number: ("Low", "High")[number % 2] for number in range(1, 9)}
     sounds = {number: tone((110, 3520)[number % 2] * (1 + number / 400), 2.0) for number in names}
@@ -174,36 +175,36 @@ def test_a_backbone_of_a_run_hears_other_genres(run: Run, trained: Path, write_f
 
 
 @pytest.mark.parametrize("kind", ["linear", "mlp"])
-@pytest.mark.parametrize("heard", [[0, 2], [0, 1, 3]])
-def test_a_head_in_torch_says_what_scikit_learn_says(kind: Kind, heard: list[int]) -> None:
+@pytest.mark.parametrize("trained", [[0, 2], [0, 1, 3]])
+def test_a_head_in_torch_predicts_what_scikit_learn_predicts(kind: Kind, trained: list[int]) -> None:
     random = np.random.default_rng(0)
-    label = np.array(heard * 10)
+    label = np.array(trained * 10)
     embedding = (random.normal(3, 5, size=(len(label), 6)) + 4 * label[:, None]).astype(np.float32)
     # One number that is always the same.
     embedding[:, 2] = 7
-    clips = Clips(embedding, label, np.arange(len(label)) // 2)
+    clips = ClipEmbeddings(embedding, label, np.arange(len(label)) // 2)
     fitted = fit_head(kind, 5, clips, clips, seed=0)
     head = nn.Linear(6, 4) if kind == "linear" else nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
     write_head(fitted, head)
     probs = head(torch.from_numpy(embedding)).softmax(1).detach().numpy()
     expected = fitted.classifier.predict_proba(fitted.scaler.transform(embedding))
-    assert probs[:, heard] == pytest.approx(expected, abs=SAME)
-    assert (np.delete(probs, heard, axis=1) == 0).all()
+    assert probs[:, trained] == pytest.approx(expected, abs=SAME)
+    assert (np.delete(probs, trained, axis=1) == 0).all()
 
 
 @pytest.mark.parametrize("has_val", [True, False])
 def test_a_track_counts_once_however_many_clips_it_has(has_val: bool) -> None:
     random = np.random.default_rng(1)
     label = np.array([0, 1] * 20)
-    tracks = Clips((random.normal(size=(40, 5)) + label[:, None]).astype(np.float32), label, np.arange(40))
+    tracks = ClipEmbeddings((random.normal(size=(40, 5)) + label[:, None]).astype(np.float32), label, np.arange(40))
     # As many clips, but the tracks of one genre are four times as long as those of the other.
     even, long = (
-        Clips(*(column[np.repeat(np.arange(40), counts)] for column in tracks))
+        ClipEmbeddings(*(column[np.repeat(np.arange(40), counts)] for column in tracks))
         for counts in (np.full(40, 5), np.where(label == 1, 8, 2))
     )
     fitted = [fit_head("linear", 0, clips, tracks if has_val else None, seed=0) for clips in (even, long)]
-    probs = [its.classifier.predict_proba(its.scaler.transform(tracks.embedding)) for its in fitted]
-    # Not exactly: what an embedding is scaled by is of clips.
+    probs = [head.classifier.predict_proba(head.scaler.transform(tracks.embedding)) for head in fitted]
+    # Not exactly: the scaling of the embeddings is computed from clips.
     assert probs[0] == pytest.approx(probs[1], abs=0.05)
     assert track_weights(long).mean() == pytest.approx(1)
 
@@ -211,9 +212,11 @@ def test_a_track_counts_once_however_many_clips_it_has(has_val: bool) -> None:
 def test_without_a_val_split_a_head_is_regularised_by_tracks_not_by_clips() -> None:
     random = np.random.default_rng(1)
     label = np.array([0, 1] * 20)
-    tracks = Clips((random.normal(size=(40, 5)) + label[:, None]).astype(np.float32), label, np.arange(40))
+    tracks = ClipEmbeddings((random.normal(size=(40, 5)) + label[:, None]).astype(np.float32), label, np.arange(40))
     heads = [
-        fit_head("linear", 0, Clips(*(column.repeat(count, axis=0) for column in tracks)), None, seed=0).classifier
+        fit_head(
+            "linear", 0, ClipEmbeddings(*(column.repeat(count, axis=0) for column in tracks)), None, seed=0
+        ).classifier
         for count in (1, 2, 16)
     ]
     for head in heads[1:]:
@@ -222,17 +225,19 @@ def test_without_a_val_split_a_head_is_regularised_by_tracks_not_by_clips() -> N
 
 
 def test_clips_of_a_track_are_averaged() -> None:
-    clips = Clips(np.empty((3, 0), np.float32), np.array([1, 1, 0]), np.array([5, 5, 2]))
+    clips = ClipEmbeddings(np.empty((3, 0), np.float32), np.array([1, 1, 0]), np.array([5, 5, 2]))
     scores = track_scores(torch.tensor([[0.8, 0.2], [0.4, 0.6], [0.9, 0.1]]), clips)
     assert scores.track_id.tolist() == [2, 5]
     assert scores.probs[1].tolist() == pytest.approx([0.6, 0.4])
     assert scores.label.tolist() == [0, 1]
 
 
-def test_what_cannot_be_probed_is_refused(run: Run, fma: Path, trained: Path, write_fma: WriteFMA) -> None:
+def test_data_and_checkpoints_that_do_not_fit_are_refused(
+    run: Run, fma: Path, trained: Path, write_fma: WriteFMA
+) -> None:
     with pytest.raises(SystemExit, match="data.task is multilabel"):
         run(*PROBE, f"--data.root={fma}", "--data.task=multilabel")
-    with pytest.raises(SystemExit, match="holds a CRNN, but the configuration asks for a RNN"):
+    with pytest.raises(SystemExit, match="has the backbone CRNN, but the configuration has RNN"):
         run("probe", f"--ckpt_path={trained}", "--model.backbone=RNN")
     root = write_fma(
         {number: (split, "Rock", tone(200.0, 1.0)) for number, split in enumerate(("training", "test"), 1)}
@@ -244,7 +249,7 @@ def test_what_cannot_be_probed_is_refused(run: Run, fma: Path, trained: Path, wr
 
 
 @pytest.mark.parametrize("command", [PROBE, ("baseline",)])
-def test_data_without_a_test_is_refused_before_it_is_heard(
+def test_data_without_a_test_is_refused_before_it_is_decoded(
     run: Run, write_fma: WriteFMA, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
 ) -> None:
     root = write_fma({n: ("training", genre, tone(200.0, 1.0)) for n, genre in enumerate(("Folk", "Rock"), 1)})

@@ -14,9 +14,9 @@ from PIL import Image
 
 from lit_genre import LitGenreError, load_model
 from lit_genre.__main__ import main
-from tests.runs import ROOT
-from tests.security.canary import MODULE, Canary
-from tests.security.hostile_files import COMMANDS, KINDS, Kind, table
+from tests.helpers.hostile.canary import MODULE, Canary
+from tests.helpers.hostile.files import COMMANDS, KINDS, Kind, table
+from tests.helpers.runs import ROOT
 
 _ONE_OF_EACH_WAY = ("fit", "classify", "compare")
 

@@ -11,7 +11,7 @@ import yaml
 
 from lit_genre import GenreClassifier, LitGenreError, load_model
 from lit_genre.trust.signature import is_signed, sign
-from tests.runs import QUIET, SMALL
+from tests.helpers.runs import QUIET, SMALL
 
 Run = Callable[..., None]
 
@@ -78,7 +78,7 @@ def test_a_network_of_one_s_own_is_tested_with_trust_or_when_it_is_named(run: Ru
 
 
 def test_places_of_another_account_s_run_are_named_by_the_user_or_trusted(run: Run, fma: Path, stranger: Path) -> None:
-    with pytest.raises(SystemExit, match=rf"names places of its own.*--data.root={fma}"):
+    with pytest.raises(SystemExit, match=rf"contains paths.*--data.root={fma}"):
         run("test", "--ckpt_path", stranger)
     run("test", "--ckpt_path", stranger, f"--data.root={fma}")
     run("validate", "--ckpt_path", stranger, "--trust")

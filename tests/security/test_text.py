@@ -17,7 +17,7 @@ from lit_genre.audit.label_noise import read_predictions
 from lit_genre.backbones import registry as plugins
 from lit_genre.backbones.command import Entry, _as_table
 from lit_genre.callbacks.messages import format_summary
-from lit_genre.compare.command import _folders_of
+from lit_genre.compare.command import _matching_folders
 from lit_genre.console import console, progress
 from lit_genre.data.datamodules.missing import report_missing_tracks
 from lit_genre.data.metadata.exclusions import read_exclusions
@@ -29,8 +29,7 @@ from lit_genre.runs.reader import read_run
 from lit_genre.runs.report import report_test
 from lit_genre.runs.tables import write_predictions_table, write_test_table
 from lit_genre.text import one_line, printable, spreadsheet_cell
-from tests.runs import Run
-from tests.security.hostile_names import (
+from tests.helpers.hostile.names import (
     NAMES,
     assert_clean,
     assert_no_formula,
@@ -41,6 +40,7 @@ from tests.security.hostile_names import (
     squeezed,
     tracks,
 )
+from tests.helpers.runs import Run
 
 CLASSES = list(NAMES)
 
@@ -93,8 +93,8 @@ def test_a_command_that_is_suggested_names_the_folder(tmp_path: Path, name: str)
 def test_a_folder_whose_name_is_a_pattern_is_that_folder(tmp_path: Path) -> None:
     (tmp_path / "exp [lr=0.1]").mkdir()
     (tmp_path / "exp l").mkdir()
-    assert _folders_of(str(tmp_path / "exp [lr=0.1]")) == [tmp_path / "exp [lr=0.1]"]
-    assert len(_folders_of(str(tmp_path / "exp*"))) == 2
+    assert _matching_folders(str(tmp_path / "exp [lr=0.1]")) == [tmp_path / "exp [lr=0.1]"]
+    assert len(_matching_folders(str(tmp_path / "exp*"))) == 2
 
 
 @pytest.mark.parametrize("name", ["two\nlines-seed3", "exp [lr=0.1]-seed3"])
@@ -108,7 +108,7 @@ def test_what_classify_shows_and_writes(tmp_path: Path, capsys: pytest.CaptureFi
         SongPrediction(i, 1.0, row, torch.zeros(1), row[None], torch.empty(0)) for i, row in enumerate(scores().probs)
     ]
     files = [Path(folder_name(f"{name}.mp3")) for name in NAMES]
-    console.print(as_table(list(zip(files, answers, strict=True)), CLASSES, top=1))
+    console.print(as_table(list(zip(files, answers, strict=True)), CLASSES, top_k=1))
     assert_shown(capsys.readouterr().out)
     with CSVWriter(tmp_path / "genres.csv", CLASSES, "multiclass", segments=True, clip_seconds=1) as writer:
         for file, answer in zip(files, answers, strict=True):
@@ -163,7 +163,7 @@ def test_a_plugin_that_fails_with_a_hostile_text(monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_error_is_printed_clean(run: Run) -> None:
-    with pytest.raises(SystemExit, match="holds no run to report on") as stopped:
+    with pytest.raises(SystemExit, match="has no run to report on") as stopped:
         run("compare", "--report_only", "--folder", "\x1b[2J\u202e")
     assert_clean(str(stopped.value))
 

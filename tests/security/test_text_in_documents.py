@@ -24,8 +24,7 @@ from lit_genre.plots.curves import SelectedEpoch, draw_curves
 from lit_genre.runs.reader import Run as ReportedRun
 from lit_genre.runs.tables import write_test_table
 from lit_genre.text import markdown, one_line, shorten, spreadsheet_cell
-from tests.plain_net import PlainNet
-from tests.security.hostile_names import (
+from tests.helpers.hostile.names import (
     NAMES,
     Markdown,
     Page,
@@ -36,6 +35,7 @@ from tests.security.hostile_names import (
     scores,
     tracks,
 )
+from tests.helpers.plain_net import PlainNet
 
 CLASSES = list(NAMES)
 
@@ -127,7 +127,7 @@ def test_a_model_card(tmp_path: Path, license: str) -> None:
     assert len([line for line in body.splitlines() if line.startswith("#")]) == 6
     assert "pip install -e '.[hub]'" in body
     assert "lit-genre[" not in body
-    assert "is on no package registry yet" in body
+    assert "is not on a package registry yet" in body
 
 
 def test_tables_of_weights_and_biases_have_each_column_once() -> None:

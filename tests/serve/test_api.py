@@ -16,7 +16,7 @@ from lit_genre.data.decoding.errors import AudioError
 from lit_genre.serve.limits import Limits
 from lit_genre.serve.page import Page
 from lit_genre.serve.service import InferenceService, StoppedError
-from tests.serve.servers import HOST, PATIENCE, serve
+from tests.helpers.serving.servers import HOST, PATIENCE, serve
 
 Run = Callable[..., None]
 
@@ -55,11 +55,11 @@ def test_it_answers_as_classify_does(url: str, song: bytes, trained: Path, fma: 
     expected = json.loads(Path("one.jsonl").read_text())
     del expected["path"]
     assert answer.json() == expected
-    assert len(post(url, song, params={"top": 5}).json()["genres"]) == 5
+    assert len(post(url, song, params={"top_k": 5}).json()["genres"]) == 5
 
 
 def test_the_page_gets_a_picture_and_all_segments(url: str, song: bytes) -> None:
-    answer = post(url, song, params={"top": 1000, "segments": "true", "spectrogram": "true"}).json()
+    answer = post(url, song, params={"top_k": 1000, "segments": "true", "spectrogram": "true"}).json()
     assert answer["spectrogram"].startswith("data:image/png;base64,iVBOR")
     assert len(answer["segments"]) == 2
     assert all(len(segment["genres"]) == 8 for segment in answer["segments"])
@@ -97,7 +97,7 @@ def test_what_it_cannot_answer_it_explains(url: str, content: object, status: in
     assert reason in answer.json()["error"]
 
 
-@pytest.mark.parametrize(("parameters", "reason"), [({"top": "many"}, "top: "), ({"segments": "[<b>]"}, "segments: ")])
+@pytest.mark.parametrize(("parameters", "reason"), [({"top_k": "many"}, "top_k: "), ({"segments": "[<b>]"}, "segments: ")])
 def test_wrong_parameters_are_explained(url: str, song: bytes, parameters: dict[str, str], reason: str) -> None:
     answer = post(url, song, params=parameters)
     assert answer.status_code == 422

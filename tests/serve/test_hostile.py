@@ -16,8 +16,8 @@ from lit_genre import load_model
 from lit_genre.serve import service as service_module
 from lit_genre.serve.limits import Limits
 from lit_genre.serve.service import InferenceService
-from tests.serve.servers import HOST, PATIENCE, connected, post_header, read_all, serve
-from tests.serve.workload import hang_beside
+from tests.helpers.serving.servers import HOST, PATIENCE, connected, post_header, read_all, serve
+from tests.helpers.serving.workload import hang_beside
 
 LIMITS = Limits(max_bytes=1_000_000, max_seconds=20)
 SOON = 0.5

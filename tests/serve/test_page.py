@@ -21,8 +21,8 @@ from selenium.webdriver.support.wait import WebDriverWait
 from lit_genre import load_model
 from lit_genre.serve.limits import Limits
 from lit_genre.serve.service import InferenceService
-from tests.conftest import tone
-from tests.serve.servers import HOST, PATIENCE, serve
+from tests.helpers.audio import tone
+from tests.helpers.serving.servers import HOST, PATIENCE, serve
 
 DRIVER, BROWSER = shutil.which("chromedriver"), shutil.which("chromium")
 pytestmark = pytest.mark.skipif(not (DRIVER and BROWSER), reason="chromium and its driver are not installed")
@@ -94,7 +94,7 @@ def wait_for_position(browser: webdriver.Chrome, expected: float) -> None:
 
 
 def test_a_song_gets_bars_and_a_cursor_that_follows_the_player(browser: webdriver.Chrome, url: str, song: Path) -> None:
-    answer = requests.post(f"{url}classify?top=8", data=song.read_bytes(), timeout=PATIENCE).json()
+    answer = requests.post(f"{url}classify?top_k=8", data=song.read_bytes(), timeout=PATIENCE).json()
     choose(browser, url, song)
     assert find(browser, "genre").text == answer["genre"]
     rows = browser.find_elements(By.CSS_SELECTOR, "#genres li")
@@ -124,7 +124,7 @@ def test_a_click_or_a_key_moves_the_player(browser: webdriver.Chrome, url: str, 
 
 
 def test_the_chart_shows_the_probabilities_of_each_segment(browser: webdriver.Chrome, url: str, song: Path) -> None:
-    answer = requests.post(f"{url}classify?top=8&segments=true", data=song.read_bytes(), timeout=PATIENCE).json()
+    answer = requests.post(f"{url}classify?top_k=8&segments=true", data=song.read_bytes(), timeout=PATIENCE).json()
     choose(browser, url, song)
     genre = next(iter(answer["genres"]))
     shares = [segment["genres"][genre] / sum(segment["genres"].values()) for segment in answer["segments"]]

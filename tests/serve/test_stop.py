@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lit_genre.__main__ import main
-from tests.serve.servers import HOST, PATIENCE, connected, post_header, read_all, serve_elsewhere
+from tests.helpers.serving.servers import HOST, PATIENCE, connected, post_header, read_all, serve_elsewhere
 
 OURS = ("lit-genre-", "pymp-")
 """How the names of the server's temporary folders begin; libraries leave files of their own when they are imported."""
@@ -74,7 +74,7 @@ def test_a_signal_amid_uploads_ends_it_and_leaves_nothing(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_decoder_that_hangs_delays_nothing(trained: Path, tmp_path: Path, number: int) -> None:
-    stuck = ("tests.serve.stuck_server", "decoder")
+    stuck = ("tests.helpers.serving.stuck_server", "decoder")
     with serve_elsewhere(trained, tmp_path, *stuck) as (process, port), ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(connected(port, post_header(4) + b"song"))
@@ -91,7 +91,7 @@ def test_a_decoder_that_hangs_delays_nothing(trained: Path, tmp_path: Path, numb
 
 def test_a_model_that_computes_for_long_delays_nothing(trained: Path, fma: Path, tmp_path: Path) -> None:
     song = (fma / "fma_small" / "000" / "000001.mp3").read_bytes()
-    stuck = ("tests.serve.stuck_server", "model")
+    stuck = ("tests.helpers.serving.stuck_server", "model")
     with serve_elsewhere(trained, tmp_path, *stuck) as (process, port), ExitStack() as stack:
         stack.enter_context(connected(port, post_header(len(song)) + song))
         wait_for(tmp_path, "lit-genre-*/*/samples", 1)
@@ -103,4 +103,4 @@ def test_a_model_that_computes_for_long_delays_nothing(trained: Path, fma: Path,
 def test_a_port_that_is_taken_is_reported_without_a_traceback(trained: Path) -> None:
     with socket.create_server((HOST, 0)) as listener, pytest.raises(SystemExit) as raised:
         main(["serve", str(trained), "--port", str(listener.getsockname()[1]), "--no_browser"])
-    assert "cannot be listened on: Address already in use. Choose another --port." in str(raised.value)
+    assert "cannot be used: Address already in use. Choose another --port." in str(raised.value)

@@ -11,8 +11,8 @@ import pytest
 from lit_genre.data.decoding.errors import AudioError
 from lit_genre.serve.worker_pool import PoolClosedError, WorkerPool
 from lit_genre.serve.worker_process import WorkerError
-from tests.serve import workload
-from tests.serve.servers import PATIENCE
+from tests.helpers.serving import workload
+from tests.helpers.serving.servers import PATIENCE
 
 BOUND = 0.5  # s
 

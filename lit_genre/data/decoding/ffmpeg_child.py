@@ -7,6 +7,7 @@ stdout: a line of JSON for each message, and after a line with "n_bytes" so many
 stdin does.
 """
 
+import errno
 import io
 import json
 import os
@@ -127,7 +128,11 @@ def _answer(request: dict[str, Any], output: IO[bytes]) -> None:
     except FFmpegError as error:
         _send(output, {"error": f"no audio that can be decoded (FFmpeg: {error.strerror})"})
     except OSError as error:
-        _send(output, {"errno": error.errno, "strerror": error.strerror})
+        if error.errno == errno.EINVAL:
+            # A damaged container names a position that no file can have.
+            _send(output, {"error": "no audio that can be decoded (FFmpeg: invalid position in the file)"})
+        else:
+            _send(output, {"errno": error.errno, "strerror": error.strerror})
     except Exception as error:  # What PyAV raises for streams and formats that it does not know.
         _send(output, {"error": f"no audio that can be decoded (PyAV: {type(error).__name__}: {error})"})
     output.flush()

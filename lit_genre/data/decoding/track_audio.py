@@ -199,7 +199,10 @@ def _decode_into(samples: _Samples, path: Path, sample_rate: int) -> TrackStatus
         if not isinstance(error, AudioError) or isinstance(error, _TooLongError) or not samples.n_samples:
             raise
         return judge(layout.declared_seconds - samples.seconds, layout.damaged_seconds)
-    samples.take(second) if second.n_samples >= samples.n_samples else second.pcm.close()
+    if second.n_samples >= samples.n_samples:
+        samples.take(second)
+    else:
+        second.pcm.close()
     outcome = decoding.outcome
     if layout.declared_seconds:
         missing, gaps = layout.declared_seconds - samples.seconds, max(layout.damaged_seconds, outcome.gap_seconds)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from lit_genre.data.decoding.errors import AudioError
 from lit_genre.data.decoding.pcm import downmix_gains, to_int16
 from lit_genre.data.decoding.track_audio import decode
-from tests.conftest import tone
-from tests.data.decoding.media import RATE, Format, correlation, song, write
+from tests.helpers.audio import tone
+from tests.helpers.media import RATE, Format, correlation, song, write
 
 HALF_POWER = 0.5**0.5
 # ITU-R BS.775: 0.7071 (L + R) + C + 0.5 (Ls + Rs), and all of it times 0.7071, that stereo is the mean.

@@ -16,8 +16,8 @@ import soundfile
 from lit_genre.data.decoding import ffmpeg, track_audio
 from lit_genre.data.decoding.errors import AudioError
 from lit_genre.data.decoding.track_audio import decode, decode_track
-from tests.conftest import tone
-from tests.data.decoding.media import RATE, Format, song, write
+from tests.helpers.audio import tone
+from tests.helpers.media import RATE, Format, song, write
 
 M4A = Format("ipod", "aac", kbit=64, n_channels=1)
 
@@ -268,3 +268,14 @@ def test_sound_of_a_kind_that_no_decoder_knows_is_refused(tmp_path: Path) -> Non
     with pytest.raises(AudioError, match="no audio that can be decoded"):
         decode(path, RATE)
     assert len(ffmpeg._idle) == 1
+
+
+def test_a_damaged_length_in_a_container_is_an_error_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "song.wma"
+    write(path, song(1.0), Format("asf", "wmav2", kbit=128))
+    content = bytearray(path.read_bytes())
+    # The length of the first object in ASF's header, 8 bytes after its GUID; FFmpeg then seeks to 2^62.
+    content[46:54] = (1 << 62).to_bytes(8, "little")
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match="invalid position"):
+        decode(path, RATE)

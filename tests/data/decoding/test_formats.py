@@ -12,8 +12,8 @@ from lit_genre.data.decoding.excerpts import excerpt, measure_track
 from lit_genre.data.decoding.pcm import FiniteCounter
 from lit_genre.data.decoding.status import COMPLETE
 from lit_genre.data.decoding.track_audio import decode, decode_track
-from tests.conftest import tone
-from tests.data.decoding.media import MP3, PLAIN_MP3, RATE, Format, as_mono, correlation, song, write
+from tests.helpers.audio import tone
+from tests.helpers.media import MP3, PLAIN_MP3, RATE, Format, as_mono, correlation, song, write
 
 SECONDS = 2.0
 TOLERANCE_SECONDS = 0.05

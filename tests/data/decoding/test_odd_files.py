@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lit_genre.data.decoding.excerpts import excerpt, measure_track
 from lit_genre.data.decoding.status import COMPLETE
 from lit_genre.data.decoding.track_audio import decode_track
-from tests.data.decoding.media import (
+from tests.helpers.media import (
     MP3,
     PLAIN_MP3,
     RATE,

@@ -12,9 +12,9 @@ from lit_genre.data.decoding.errors import AudioError
 from lit_genre.data.decoding.excerpts import measure_track
 from lit_genre.data.decoding.status import COMPLETE, StatusKind, TrackStatus
 from lit_genre.data.decoding.track_audio import MIN_SECONDS, decode, decode_track
-from tests.conftest import tone
-from tests.data.decoding.media import MP3, PLAIN_MP3, RATE, Format, as_mono, correlation, song, verbatim_flac, write
 from tests.data.decoding.test_formats import FORMATS
+from tests.helpers.audio import tone
+from tests.helpers.media import MP3, PLAIN_MP3, RATE, Format, as_mono, correlation, song, verbatim_flac, write
 
 SECONDS = 6.0
 

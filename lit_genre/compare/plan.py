@@ -1,0 +1,118 @@
+"""Plan the runs of a comparison, and check that their folders have no runs with other settings."""
+
+from hashlib import sha256
+from itertools import product
+from pathlib import Path
+
+import yaml
+
+from lit_genre.errors import LitGenreError
+from lit_genre.runs.folder import RunFolder
+from lit_genre.runs.reader import check_task
+
+
+def read_models(configs: list[str], recipes: list[str], overlays: list[str]) -> dict[str, list[str]]:
+    """Return the configurations of each model's `lit-genre fit`, by the name of the model.
+
+    Args:
+        configs: Files of the networks.
+        recipes: Files of the training; each network is combined with each recipe.
+        overlays: Files that are applied to every model.
+
+    Raises:
+        LitGenreError: There are no configurations, a file is missing or invalid, or two models have the same name.
+    """
+    if not configs:
+        raise LitGenreError(
+            "There is nothing to compare. Name configurations: --configs '[configs/crnn.yaml, configs/rnn.yaml]'."
+        )
+    if missing := [path for path in (*configs, *recipes, *overlays) if not Path(path).is_file()]:
+        raise LitGenreError(f"There is no file {missing[0]}. Check the paths of --configs, --recipes and --overlays.")
+    for path in (*configs, *recipes, *overlays):
+        try:
+            config = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        except (UnicodeDecodeError, yaml.YAMLError) as error:
+            raise LitGenreError(f"{path} is not valid YAML: {error}") from error
+        if not isinstance(config, dict):
+            raise LitGenreError(f"{path} is not a configuration of `lit-genre fit`: it must contain names with values.")
+        check_task(config, Path(path))
+    models: dict[str, list[str]] = {}
+    for files in product(configs, recipes) if recipes else product(configs):
+        name = "-".join(Path(path).stem for path in files)
+        if name in models:
+            raise LitGenreError(f"Two configurations are called {name}.yaml. Rename one of them.")
+        models[name] = [*files, *overlays]
+    return models
+
+
+def plan_runs(
+    models: dict[str, list[str]], seeds: list[int], options: list[str], folder: Path
+) -> dict[RunFolder, list[str]]:
+    """Return the options of each run's `lit-genre fit`, by the folder of the run, in the order of training.
+
+    Args:
+        models: Configurations of each model, by its name.
+        seeds: Seeds to train each model with.
+        options: Options for every run.
+        folder: Folder of the runs.
+
+    Raises:
+        LitGenreError: An option has no value, or a folder has a run with other settings.
+    """
+    for option in options:
+        # `_check_baseline_settings` and the test take options one by one, so name and value must be in one.
+        if "=" not in option:
+            raise LitGenreError(
+                f"The option {option!r} has no value. Write name and value in one: --trainer.max_epochs=10."
+            )
+        if option == "--data.task=multilabel":
+            raise LitGenreError(
+                "A comparison reports accuracy, which the multilabel task does not have. "
+                "Leave out --data.task=multilabel."
+            )
+    plan = {}
+    # Seed by seed, so that a comparison that is stopped early has results of all models.
+    for seed, (name, files) in product(seeds, models.items()):
+        config_options = [argument for path in files for argument in ("--config", path)]
+        run_folder = RunFolder(folder / f"{name}-seed{seed}")
+        plan[run_folder] = [*config_options, *options, f"--seed_everything={seed}"]
+        _check_settings(run_folder, plan[run_folder], files)
+    return plan
+
+
+def _check_settings(run_folder: RunFolder, options: list[str], files: list[str]) -> None:
+    """Write the settings of a run; raise an error if the folder has a run with other settings."""
+    # The content of the configurations, because a user may have edited them since.
+    digests = {path: sha256(Path(path).read_bytes()).hexdigest() for path in files}
+    _check_or_write(run_folder, {"options": options, "files": digests})
+
+
+def check_baseline_settings(run_folder: RunFolder, options: list[str]) -> None:
+    """Write the settings of the baseline, data and sample rate, to its folder.
+
+    Args:
+        run_folder: Folder of the baseline's run.
+        options: Options of the `lit-genre fit` on the same data.
+
+    Raises:
+        LitGenreError: The folder has a run with other settings.
+    """
+    # Settings of the network and its training do not change the baseline.
+    data: list[object] = []
+    for option in options:
+        if option.startswith(("--data", "--model.sample_rate")):
+            data.append(option)
+        elif Path(option).is_file():
+            config = yaml.safe_load(Path(option).read_text(encoding="utf-8")) or {}
+            data_and_rate = [config.get("data"), (config.get("model") or {}).get("sample_rate")]
+            data += [data_and_rate] if any(data_and_rate) else []
+    _check_or_write(run_folder, {"data": data})
+
+
+def _check_or_write(run_folder: RunFolder, settings: dict[str, object]) -> None:
+    if run_folder.read_comparison() not in (None, settings):
+        raise LitGenreError(
+            f"{run_folder.path} was made with other settings, which are in {run_folder.comparison}. Choose another "
+            "--folder, or delete the folder of that run to train it again."
+        )
+    run_folder.write_comparison(settings)

@@ -1,0 +1,1 @@
+"""Classical audio features of tracks, which `lit_genre.baseline` and `lit_genre.audit` share."""

@@ -1,0 +1,102 @@
+"""Two processes by torchrun on the CPU: they train as one does with all their batches, and score each track once."""
+
+import csv
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.helpers.runs import ROOT, Run, metrics
+
+COMMON = (
+    "--model.backbone=tests.helpers.plain_net.PlainNet", "--model.clip_seconds=1", "--trainer.accelerator=cpu",
+    "--trainer.logger=false", "--trainer.enable_progress_bar=false",
+)  # fmt: skip
+
+
+def start(*words: object) -> "subprocess.Popen[str]":
+    """Start `lit-genre` in two processes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port", str(port),
+        "-m", "lit_genre", *map(str, words), "--trainer.devices=2", "--trainer.strategy=ddp",
+    ]  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def together(*words: object) -> str:
+    """Run `lit-genre` in two processes to its end."""
+    process = start(*words)
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    return said
+
+
+def workers(process: "subprocess.Popen[str]") -> list[int]:
+    """Find the processes that torchrun started."""
+    found = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
+    pairs = (map(int, line.split()) for line in found.stdout.splitlines())
+    return [child for child, parent in pairs if parent == process.pid]
+
+
+def test_two_processes_train_score_and_decode_as_one(fma: Path, run: Run, tmp_path: Path) -> None:
+    common = (*COMMON, "--data.root", fma, "--trainer.max_epochs=4")
+    run("fit", *common, "--data.batch_size=4", "--trainer.default_root_dir=one")
+    store = ("--data.store_root", tmp_path / "store")
+    said = together("fit", *common, *store, "--data.batch_size=2", "--trainer.default_root_dir=two")
+    assert said.count("Decoding") == 1
+    alone, shared = metrics(Path("one")), metrics(Path("two"))
+    for name in ("train/loss", "val/loss", "val/accuracy", "val/f1_macro", "step"):
+        expected = [float(row[name]) for row in alone]
+        assert [float(row[name]) for row in shared] == pytest.approx(expected, rel=1e-5)
+    assert len({row["train/loss"] for row in alone}) == 4
+
+    # Seven tracks, which two processes cannot share evenly.
+    with (fma / "fma_metadata" / "tracks.csv").open(newline="") as file:
+        test_tracks = [row[0] for row in csv.reader(file) if "test" in row]
+    drop = tmp_path / "drop.txt"
+    drop.write_text(test_tracks[3])
+    checkpoint = tmp_path / "alone.ckpt"
+    Path("one/checkpoints/last.ckpt").rename(checkpoint)
+    test = ("test", "--ckpt_path", checkpoint, *COMMON, "--data.root", fma, "--data.batch_size=2",
+            f"--data.exclude=[{drop}]")  # fmt: skip
+    run(*test, "--trainer.default_root_dir=tested")
+    together(*test, "--trainer.default_root_dir=tested-by-two")
+    scored = Path("tested/test.csv").read_text()
+    assert len(scored.splitlines()) == 1 + 7
+    assert Path("tested-by-two/test.csv").read_text() == scored
+
+
+def test_two_processes_that_hear_of_their_end_one_after_the_other_stop_together(fma: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "two"
+    words = ("fit", *COMMON, "--data.root", fma, "--data.batch_size=2", "--trainer.default_root_dir", folder)
+    process = start(*words, "--trainer.max_epochs=100000")
+    try:
+        while process.poll() is None and not (folder / "checkpoints" / "last.ckpt").exists():
+            time.sleep(0.05)
+        first, second = workers(process)
+        os.kill(first, signal.SIGTERM)
+        time.sleep(0.04)
+        os.kill(second, signal.SIGTERM)
+        said, _ = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    # torchrun's own account of its processes.
+    assert f"exitcode  : {143}" in said
+    saved = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert "To resume" in said
+    epochs = saved["global_step"] // 2
+    together(*words, "--ckpt_path=auto", f"--trainer.max_epochs={epochs + 2}")
+    assert [int(row["epoch"]) for row in metrics(folder)] == list(range(epochs + 2))

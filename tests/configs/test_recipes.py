@@ -1,0 +1,104 @@
+"""The recipes that ship: what they say is what runs do."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from lit_genre.plots.curves import select_epoch
+from tests.helpers.runs import CONFIGS, QUIET, SMALL, Run, assert_same_weights, folder, metrics
+
+RECIPES = CONFIGS / "recipes"
+
+
+def printed(run: Run, capsys: pytest.CaptureFixture[str], *words: object) -> dict[str, Any]:
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="0"):
+        run("fit", *words, "--print_config")
+    return dict(yaml.safe_load(capsys.readouterr().out))
+
+
+def test_the_papers_recipe_is_what_runs_have_by_default(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    by_default = printed(run, capsys, "--config", CONFIGS / "crnn.yaml")
+    assert by_default.pop("select_by") is None  # what the callbacks say, which is:
+    named = printed(run, capsys, "--config", CONFIGS / "crnn.yaml", "--config", RECIPES / "paper.yaml")
+    assert named.pop("select_by") == "val/accuracy"
+    assert named == by_default
+
+
+def test_the_paper_undoes_the_modern_recipe(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--config", CONFIGS / "crnn.yaml", "--config")
+    there_and_back = printed(run, capsys, *words, RECIPES / "modern.yaml", "--config", RECIPES / "paper.yaml")
+    assert there_and_back == printed(run, capsys, *words, RECIPES / "paper.yaml")
+
+
+def test_the_best_is_a_backbone_by_the_modern_recipe() -> None:
+    best, modern = (yaml.safe_load(path.read_text()) for path in (CONFIGS / "best.yaml", RECIPES / "modern.yaml"))
+    best["model"].pop("backbone")
+    assert best == modern
+
+
+def fit(run: Run, fma: Path, *words: object) -> None:
+    run("fit", *SMALL, QUIET, f"--data.root={fma}", "--data.batch_size=4", *words)
+
+
+def test_the_last_epoch_is_the_best_where_nothing_selects(run: Run, fma: Path) -> None:
+    fit(run, fma, "--select_by=last", "--trainer.max_epochs=3")
+    assert_same_weights(folder() / "checkpoints" / "best.ckpt", folder() / "checkpoints" / "last.ckpt")
+    summary = json.loads((folder() / "summary.json").read_text())
+    assert (summary["epoch"], summary["chosen_by"]) == (2, "the last")
+
+
+@pytest.mark.parametrize(("metric", "best"), [("val/loss", min), ("val/f1_macro", max)])
+def test_a_metric_selects_its_best_epoch(run: Run, fma: Path, metric: str, best: Any) -> None:
+    fit(run, fma, f"--select_by={metric}", "--trainer.max_epochs=4")
+    values = [float(row[metric]) for row in metrics(folder())]
+    saved = torch.load(folder() / "checkpoints" / "best.ckpt", weights_only=True)
+    assert saved["epoch"] == values.index(best(values))
+    assert json.loads((folder() / "summary.json").read_text())["epoch"] == saved["epoch"]
+
+
+def test_the_first_of_equals_is_chosen() -> None:
+    rows = [{"epoch": float(epoch), "val/accuracy": value} for epoch, value in enumerate((0.2, 0.6, 0.6, 0.1))]
+    selected = select_epoch(rows, "val/accuracy", "max")
+    assert selected is not None
+    assert selected.row["epoch"] == 1
+    assert select_epoch(rows, "val/loss", "min") is None
+
+
+def test_early_stopping_stops(run: Run, fma: Path) -> None:
+    # Nothing is learnt at this rate: the first epoch stays the best, and twenty more are waited for.
+    fit(run, fma, "--config", RECIPES / "early_stopping.yaml", "--trainer.max_epochs=70", "--model.optimizer.lr=1e-12",
+        "--trainer.limit_train_batches=1", "--model.backbone.dropout=0")  # fmt: skip
+    assert len(metrics(folder())) < 70
+    run("test", "--ckpt_path=best", QUIET)
+
+
+def test_going_on_by_another_metric_forgets_the_best_of_the_first(run: Run, fma: Path) -> None:
+    fit(run, fma, "--trainer.max_epochs=2")
+    run("fit", "--ckpt_path=last", "--trainer.max_epochs=4", "--select_by=val/loss")
+    losses = [float(row["val/loss"]) for row in metrics(folder())][2:]
+    saved = torch.load(folder() / "checkpoints" / "best.ckpt", weights_only=True)
+    assert saved["epoch"] == 2 + losses.index(min(losses))
+
+
+def test_a_gap_is_said_and_drawn(run: Run, fma: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit(run, fma, "--trainer.max_epochs=2")
+    (said,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Selected:"))
+    summary = json.loads((folder() / "summary.json").read_text())
+    row = metrics(folder())[summary["epoch"]]
+    gap = 100 * (float(row["train/accuracy"]) - float(row["val/accuracy"]))
+    assert said.endswith(f"gap {gap:.1f} points")
+    assert "greatest val accuracy" in said
+
+
+def test_the_modern_recipe_hears_excerpts_and_tests_whole_tracks(run: Run, fma: Path) -> None:
+    fit(run, fma, "--config", RECIPES / "modern.yaml", "--trainer.max_epochs=2", "--data.cache_mel=true",
+        "--model.clip_seconds=0.5")  # fmt: skip
+    run("test", "--ckpt_path=best", QUIET)
+    with (folder() / "test.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 8
