@@ -1,4 +1,4 @@
-"""What each part of the best recipe is worth: configs/best.yaml, and the same without a part, or with one more.
+"""Measure the parts of the modern recipe: CNN1DAttention with it, without each part, and with further parts.
 
     python benchmarks/ablation.py --folder ablation --options '["--data.root=data", "--data.cache_mel=true"]'
 
@@ -86,7 +86,8 @@ VARIANTS: dict[str, Callable[[Config], None]] = {
 def write_variants(names: list[str], folder: Path) -> list[Path]:
     """Write the configuration of each variant."""
     folder.mkdir(parents=True, exist_ok=True)
-    best = yaml.safe_load((CONFIGS / "best.yaml").read_text())
+    best = yaml.safe_load((CONFIGS / "recipes" / "modern.yaml").read_text())
+    best["model"]["backbone"] = "CNN1DAttention"
     paths = []
     for name in names:
         config = copy.deepcopy(best)

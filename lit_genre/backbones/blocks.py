@@ -1,4 +1,4 @@
-"""What the networks with convolutions are stacked from."""
+"""Convolution blocks, dropout, LSTM and dense layers of the baseline networks."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,14 +11,14 @@ from torch import Tensor, nn
 class ConvBlocks(nn.Sequential):
     """Blocks of convolution, batch norm, max-pool, ReLU and dropout.
 
-    ReLU behind the max-pool gives the values that it gives before it, for a part of the work. The convolutions have
-    no bias, which the batch norm would take away again. Maps lie in memory channel beside channel, in which layout a
-    CPU takes two thirds of the time.
+    ReLU after the max-pool gives the same values as before it, with fewer operations. The convolutions have no bias,
+    which batch normalisation would cancel. Maps have the memory format channels_last, with which a CPU needs two
+    thirds of the time.
 
     Args:
-        channels: Those of the input, then those of each block.
-        kernel_size: Rows and columns that each convolution spans, odd.
-        pool: Rows and columns that each max-pool makes one of; what does not fill a window is kept.
+        channels: Channels of the input, then of each block.
+        kernel_size: Rows and columns of each kernel, odd.
+        pool: Rows and columns of each pooling window; an incomplete window at the end is kept.
         dropout: Probability, 0 to 1.
 
     Shape:
@@ -44,7 +44,14 @@ class ConvBlocks(nn.Sequential):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Map (b, channels[0], rows, columns) to smaller maps of more channels."""
+        """Compute feature maps.
+
+        Args:
+            maps: Shape (b, channels[0], rows, columns).
+
+        Returns:
+            Shape (b, channels[-1], rows / pool[0] ** blocks, columns / pool[1] ** blocks), rounded up.
+        """
         maps = maps.contiguous(memory_format=torch.channels_last)
         for block in self:
             maps = block(maps)
@@ -52,28 +59,28 @@ class ConvBlocks(nn.Sequential):
 
 
 class Dropout(nn.Dropout):
-    """torch's dropout, with the mask drawn four numbers at a time on a CPU.
+    """torch's dropout, with a faster mask on a CPU.
 
-    There torch draws them one by one, in double precision, which was a sixth of a training step (not on Intel's CPUs).
-    Probabilities are rounded down to a multiple of 2⁻¹⁶.
+    On a CPU other than Intel's, torch draws the mask one number at a time, in double precision: a sixth of a training
+    step. Here one random int64 gives four numbers. Probabilities are rounded down to a multiple of 2⁻¹⁶.
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """Set numbers to 0 at random and scale the others, in training."""
+        """Set random values to 0 and scale the others in training; any shape."""
         if not self.training or input.device.type != "cpu" or self.p in (0, 1):
             return super().forward(input)
         drawn = torch.empty((input.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-        # As the input lies in memory.
+        # In the memory format of the input: another would make the product slow.
         drawn = drawn.as_strided(input.shape, torch.empty_like(input, device="meta").stride())
         kept = drawn >= int(self.p * 2**16) - 2**15
         return input * (kept.to(input.dtype) * (1 / (1 - self.p)))
 
 
 class LSTM(nn.LSTM):
-    """torch's LSTM, which on a CPU stays in float32 under autocast: one without AVX-512 has no other."""
+    """torch's LSTM in float32 under autocast on a CPU: without AVX-512 there is no bfloat16 LSTM."""
 
     def forward(self, input: Tensor, hx: Any = None) -> Any:  # type: ignore[override]
-        """Map (b, f, c) to the states and the last state, as torch's does."""
+        """Compute the states, shape (b, f, d), and the last state, as torch.nn.LSTM does; input (b, f, c)."""
         if input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
             return super().forward(input, hx)
         with torch.autocast("cpu", enabled=False):
@@ -81,5 +88,5 @@ class LSTM(nn.LSTM):
 
 
 def dense(in_features: int, embedding_dim: int) -> nn.Sequential:
-    """Make the dense layer that ends in the embedding."""
+    """Return the dense layer before the embedding: linear and ReLU."""
     return nn.Sequential(nn.Linear(in_features, embedding_dim), nn.ReLU())

@@ -1,4 +1,4 @@
-"""CNN1DShallow and CNN1DDeep: convolutions over time, with the mel bands as channels."""
+"""The baseline networks CNN1DShallow and CNN1DDeep: convolutions over time, with the mel bands as channels."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from lit_genre.model.backbone import Backbone, InputShape
 
 
 class _CNN1D(Backbone):
-    """Convolution blocks over time, the mean over what time they leave, and a dense layer."""
+    """Convolution blocks over time, the mean over the remaining time, and a dense layer."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class _CNN1D(Backbone):
         self.dense = dense(filters[-1], embedding_dim)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Map a batch of spectrograms, shape (b, m, f), to embeddings, shape (b, d)."""
+        """Compute embeddings, shape (b, d), from spectrograms, shape (b, m, f)."""
         embedding: Tensor = self.dense(self.blocks(mel.unsqueeze(2)).mean((2, 3)))
         return embedding
 
@@ -34,15 +34,15 @@ class _CNN1D(Backbone):
 class CNN1DShallow(_CNN1D):
     """Two convolution blocks over time, the mel bands as channels.
 
-    Each block is convolution, batch norm, ReLU, max-pool, dropout; then the mean over time and a dense layer. The
-    2020 comparison of seven networks gives no table of its layers; this follows Dieleman and Schrauwen, who convolve
-    twice over time, span about a quarter of a second and pool by 4. Batch norm, dropout and the mean over
-    time, which takes clips of any length, are additions.
+    Each block is convolution, batch norm, ReLU, max-pool, dropout; then the mean over time and a dense layer. Yaacob
+    and Goldrich (2020) do not list its layers; this follows Dieleman and Schrauwen, who convolve twice
+    over time, with kernels of about a quarter of a second and pooling by 4. Batch norm, dropout and the mean over time,
+    which allows clips of any length, are additions.
 
     Args:
         input_shape: (n_mels, n_frames).
         filters: Channels of the convolution of each block.
-        kernel_size: Frames that each convolution spans, odd.
+        kernel_size: Frames of each kernel, odd.
         pool: Frames that each max-pool makes one of.
         embedding_dim: Size of the dense layer, the embedding.
         dropout: Probability, 0 to 1, after each block.
@@ -71,14 +71,14 @@ class CNN1DShallow(_CNN1D):
 class CNN1DDeep(_CNN1D):
     """Five convolution blocks over time, the mel bands as channels.
 
-    Each block is convolution, batch norm, ReLU, max-pool, dropout; then the mean over time and a dense layer. The
-    2020 comparison of seven networks gives no table of its layers; this is CNN1DShallow made deep as Dieleman made
-    his, by more and wider layers that pool less at once, with the pooling over all time before the dense layer.
+    Each block is convolution, batch norm, ReLU, max-pool, dropout; then the mean over time and a dense layer. Yaacob
+    and Goldrich (2020) do not list its layers; this is a deeper CNN1DShallow, as Dieleman deepened
+    his: more and wider layers with smaller pooling windows, and global pooling over time before the dense layer.
 
     Args:
         input_shape: (n_mels, n_frames).
         filters: Channels of the convolution of each block.
-        kernel_size: Frames that each convolution spans, odd.
+        kernel_size: Frames of each kernel, odd.
         pool: Frames that each max-pool makes one of.
         embedding_dim: Size of the dense layer, the embedding.
         dropout: Probability, 0 to 1, after each block.

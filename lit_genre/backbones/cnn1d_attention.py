@@ -10,19 +10,18 @@ from lit_genre.model.backbone import Backbone, InputShape
 
 
 class CNN1DAttention(Backbone):
-    """Four convolution blocks over time, the mel bands as channels, and an attention to moments.
+    """Four convolution blocks over time, the mel bands as channels, and attention pooling over time.
 
-    The embedding is what the convolutions find on average over time, and what they find in the moments that an
-    attention, which is learnt, looks at. Small enough for a CPU; configs/best.yaml trains it with
-    `mean_normalized_channels`.
+    The embedding has the mean of the feature maps over time, and their mean weighted by a learned attention. It is
+    small enough for a CPU. Its recommended recipe is configs/recipes/modern.yaml.
 
     Args:
         input_shape: (n_mels, n_frames).
         filters: Channels of the convolution of each block.
-        kernel_size: Frames that each convolution spans, odd.
+        kernel_size: Frames of each kernel, odd.
         pool: Frames that each max-pool makes one of.
         dropout: Probability, 0 to 1, after each block.
-        embedding_dropout: Probability, 0 to 1, behind the embedding.
+        embedding_dropout: Probability, 0 to 1, after the embedding.
 
     Shape:
         - mel: (b, m, f), f >= 1
@@ -49,7 +48,7 @@ class CNN1DAttention(Backbone):
         self.dropout = Dropout(embedding_dropout)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Map a batch of spectrograms, shape (b, m, f), to embeddings, shape (b, d)."""
+        """Compute embeddings, shape (b, d), from spectrograms, shape (b, m, f)."""
         maps = self.blocks(mel.unsqueeze(2)).squeeze(2)
         attended = (maps * self.attention(maps).softmax(-1)).sum(-1)
         embedding: Tensor = self.dropout(torch.cat([maps.mean(-1), attended], 1))

@@ -1,4 +1,4 @@
-"""CNN2DShallow and CNN2DDeep: the spectrogram as an image of mel bands by frames."""
+"""The baseline networks CNN2DShallow and CNN2DDeep: convolutions over mel bands and frames."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from lit_genre.model.backbone import Backbone, InputShape
 
 
 class _CNN2D(Backbone):
-    """Convolution blocks over bands and time, the mean over what time they leave, and a dense layer."""
+    """Convolution blocks over bands and time, the mean over the remaining time, and a dense layer."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class _CNN2D(Backbone):
         self.dense = dense(filters[-1] * bands, embedding_dim)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Map a batch of spectrograms, shape (b, m, f), to embeddings, shape (b, d)."""
+        """Compute embeddings, shape (b, d), from spectrograms, shape (b, m, f)."""
         embedding: Tensor = self.dense(self.blocks(mel.unsqueeze(1)).mean(-1).flatten(1))
         return embedding
 
@@ -36,16 +36,16 @@ class _CNN2D(Backbone):
 class CNN2DShallow(_CNN2D):
     """Two convolution blocks over the spectrogram as an image.
 
-    Each block is convolution, batch norm, ReLU, max-pool, dropout; then the mean over time and a dense layer. The
-    2020 comparison of seven networks gives no table of its layers; two blocks of larger filters that pool by 4 are in
-    the spirit of the shallow networks that Schindler et al. hold against deep ones. The mean over time takes clips
-    of any length; the bands keep their places, for a band's height is no accident as a place in an image is.
+    Each block is convolution, batch norm, ReLU, max-pool, dropout; then the mean over time and a dense layer. Yaacob
+    and Goldrich (2020) do not list its layers; two blocks of larger filters with pooling by 4 are
+    similar to the shallow networks of Schindler et al. The mean over time allows clips of any length. There is no mean
+    over bands, as the position of a band has a meaning.
 
     Args:
         input_shape: (n_mels, n_frames).
         filters: Channels of the convolution of each block.
-        kernel_size: Bands and frames that each convolution spans, odd.
-        pool: Bands and frames that each max-pool makes one of.
+        kernel_size: Bands and frames of each kernel, odd.
+        pool: Bands and frames of each pooling window.
         embedding_dim: Size of the dense layer, the embedding.
         dropout: Probability, 0 to 1, after each block.
 
@@ -74,16 +74,16 @@ class CNN2DShallow(_CNN2D):
 class CNN2DDeep(_CNN2D):
     """Five convolution blocks over the spectrogram as an image.
 
-    Each block is convolution, batch norm, ReLU, max-pool, dropout; then the mean over time and a dense layer. The
-    2020 comparison of seven networks gives no table of its layers; this follows the five-layer network of Choi et
-    al., 3 by 3 filters that grow in number, with a tenth of their channels, pooling by 2 alike over bands and time.
-    The mean over time takes clips of any length.
+    Each block is convolution, batch norm, ReLU, max-pool, dropout; then the mean over time and a dense layer. Yaacob
+    and Goldrich (2020) do not list its layers; this follows the five-layer network of Choi et
+    al., 3 by 3 filters that grow in number, with a tenth of their channels, pooling by 2 over bands and time.
+    The mean over time allows clips of any length.
 
     Args:
         input_shape: (n_mels, n_frames).
         filters: Channels of the convolution of each block.
-        kernel_size: Bands and frames that each convolution spans, odd.
-        pool: Bands and frames that each max-pool makes one of.
+        kernel_size: Bands and frames of each kernel, odd.
+        pool: Bands and frames of each pooling window.
         embedding_dim: Size of the dense layer, the embedding.
         dropout: Probability, 0 to 1, after each block.
 

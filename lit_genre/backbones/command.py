@@ -1,4 +1,4 @@
-"""The command `backbones`: what is installed, from where, how large and how costly."""
+"""The command `backbones`: list the installed backbones with their packages, sizes and costs."""
 
 import inspect
 import os
@@ -24,7 +24,7 @@ SAMPLE_RATE = 22050
 
 @dataclass
 class Entry:
-    """A line of the catalogue.
+    """A row of the list.
 
     Attributes:
         name: Name of the class.
@@ -35,7 +35,7 @@ class Entry:
         embedding_dim: Size of its embedding.
         parameters: Number of parameters.
         macs: Multiply-accumulates for a clip of 30 s.
-        error: Why something is missing, "" where nothing is.
+        error: Why values are missing; "" if none is.
     """
 
     name: str
@@ -52,15 +52,15 @@ class Entry:
 def list_backbones(json: bool = False) -> None:
     """List the installed backbones: package, size, cost for a 30 s clip of the default front-end, and summary.
 
-    Each is built with its defaults. Nothing is fetched from the Hugging Face hub for it.
+    Each is built with its defaults. Nothing is downloaded from the Hugging Face hub.
 
     Args:
         json: Print a JSON list instead of a table.
     """
-    # Read by the hubs' own library: a list must not fetch gigabytes of weights.
+    # The library of the hub reads it: a list must not download gigabytes of weights.
     os.environ["HF_HUB_OFFLINE"] = "1"
     with warnings.catch_warnings():
-        # What is broken is a line of its own.
+        # A broken plugin has a row of its own.
         warnings.simplefilter("ignore")
         plugins = backbones().values()
     shapes = _shapes()
@@ -72,7 +72,7 @@ def list_backbones(json: bool = False) -> None:
 
 
 def _shapes() -> dict[str, InputShape]:
-    """Shapes of an item of 30 s."""
+    """Return the shape of an item of 30 s for each kind of input."""
     n_samples = clip_samples(None, SAMPLE_RATE)
     n_mels, n_frames = LogMel(SAMPLE_RATE)(torch.zeros(1, n_samples)).shape[1:]
     return {"mel": (n_mels, n_frames), "waveform": (n_samples,)}
@@ -92,7 +92,7 @@ def _entry(plugin: Plugin, shapes: dict[str, InputShape]) -> Entry:
 
 
 def _measure(entry: Entry, backbone_class: type[Backbone], shape: InputShape) -> None:
-    """Count on torch's meta device, which computes shapes and no numbers."""
+    """Count parameters and operations on torch's meta device, which computes shapes only."""
     with torch.device("meta"), torch.no_grad():
         backbone = backbone_class(shape).eval()
         item = torch.empty(1, *shape)
@@ -103,7 +103,7 @@ def _measure(entry: Entry, backbone_class: type[Backbone], shape: InputShape) ->
 
 def _as_table(entries: list[Entry]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("Backbone, package and what it is", ratio=1)
+    table.add_column("Backbone, package and description", ratio=1)
     for column in ("Parameters", "MACs, 30 s", "Embedding"):
         table.add_column(column, justify="right", no_wrap=True)
     for entry in entries:
@@ -117,7 +117,7 @@ def _as_table(entries: list[Entry]) -> Table:
 
 
 def _in_short(count: int | None) -> str:
-    """Write a count with one decimal and a unit.
+    """Format a count with one decimal and a unit.
 
     >>> [_in_short(count) for count in (999, 27_456, 999_960, 12_100_000, 3_466_649_600, None)]
     ['999', '27.5 k', '1.0 M', '12.1 M', '3.5 G', '']

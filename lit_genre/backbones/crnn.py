@@ -1,4 +1,4 @@
-"""CRNN and CRNNStacked: convolutions over time, then recurrent layers over what they leave."""
+"""The baseline networks CRNN and CRNNStacked: convolutions over time, then recurrent layers."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from lit_genre.model.backbone import Backbone, InputShape
 
 
 class _CRNN(Backbone):
-    """Convolution blocks over time, LSTMs and, behind the last state, a dense layer."""
+    """Convolution blocks over time, LSTMs, and a dense layer after the last state."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class _CRNN(Backbone):
         self.dense = dense(lstm_dim, embedding_dim)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Map a batch of spectrograms, shape (b, m, f), to embeddings, shape (b, d)."""
+        """Compute embeddings, shape (b, d), from spectrograms, shape (b, m, f)."""
         states, _ = self.lstm(self.blocks(mel.unsqueeze(2)).squeeze(2).transpose(1, 2))
         embedding: Tensor = self.dense(self.dropout(states[:, -1]))
         return embedding
@@ -41,14 +41,14 @@ class CRNN(_CRNN):
 
     The convolutions take the mel bands as channels and slide along time only; each block is convolution, batch
     norm, ReLU, max-pool by 2, dropout. The LSTM's output at the last step goes through dropout and a dense layer.
-    Sizes and order follow Dwivedi's notebook, which the 2020 comparison of seven networks built on; that network
-    simplifies the one of Choi et al., who convolve over both axes and use GRUs. Only the biases in front of batch
-    norm are left out, for it would take them away again.
+    Sizes and order follow Dwivedi's notebook, on which Yaacob and Goldrich (2020) built; that network simplifies the
+    one of Choi et al. (2017), who convolve over both axes and use GRUs. Only the biases before batch normalisation,
+    which it would cancel, are left out.
 
     Args:
         input_shape: (n_mels, n_frames).
         filters: Channels of the convolution of each block.
-        kernel_size: Frames that each convolution spans, odd.
+        kernel_size: Frames of each kernel, odd.
         lstm_dim: Size of the LSTM's state.
         embedding_dim: Size of the dense layer, the embedding.
         dropout: Probability, 0 to 1, after each block and after the LSTM.
@@ -78,14 +78,14 @@ class CRNN(_CRNN):
 class CRNNStacked(_CRNN):
     """Four convolution blocks over time, two LSTMs on top of each other and a dense layer.
 
-    As CRNN, with a deeper stack of wider convolutions and with dropout between the LSTMs. The 2020 comparison of
-    seven networks gives no table of its layers; four convolutions and two recurrent layers are those of Choi et al.,
+    As CRNN, with a deeper stack of wider convolutions and with dropout between the LSTMs. Yaacob and Goldrich
+    (2020) do not list its layers; four convolutions and two recurrent layers are those of Choi et al.,
     who convolve over both axes and use GRUs.
 
     Args:
         input_shape: (n_mels, n_frames).
         filters: Channels of the convolution of each block.
-        kernel_size: Frames that each convolution spans, odd.
+        kernel_size: Frames of each kernel, odd.
         lstm_dim: Size of each LSTM's state.
         embedding_dim: Size of the dense layer, the embedding.
         dropout: Probability, 0 to 1, after each block and after each LSTM.

@@ -21,8 +21,8 @@ class Plugin:
         name: Name of the class and of the entry point.
         package: Package that declares it; the first of several.
         version: Version of the package.
-        backbone: The class; None where it cannot be had.
-        error: Why not, "" where it can.
+        backbone: The class; None if it cannot be imported.
+        error: The reason; "" if it can be imported.
     """
 
     name: str
@@ -34,7 +34,11 @@ class Plugin:
 
 @cache
 def backbones() -> dict[str, Plugin]:
-    """Load every declared backbone, once; one that fails costs a warning and never the run."""
+    """Load every declared backbone, once; a broken one causes a warning.
+
+    Returns:
+        Plugins by name of the class, also the broken ones.
+    """
     declared: dict[str, list[EntryPoint]] = defaultdict(list)
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         declared[point.name].append(point)
@@ -47,7 +51,7 @@ def backbones() -> dict[str, Plugin]:
 
 
 def known_backbones() -> str:
-    """List the backbones that can be asked for, a line each, with the package each comes from, and those left out."""
+    """Return a list of the usable and the broken backbones with their packages, a line for each."""
     lines = ["Known backbones:"]
     lines += [f"  {plugin.name}  ({_origin(plugin)})" for plugin in backbones().values() if plugin.backbone is not None]
     broken = [plugin for plugin in backbones().values() if plugin.backbone is None]
@@ -75,7 +79,7 @@ def _load(points: list[EntryPoint]) -> Plugin:
     except Exception as error:  # A plugin may raise anything, and the run does not need it.
         return failed(f"importing {point.value} failed: {type(error).__name__}: {error}")
     if not (isinstance(backbone, type) and issubclass(backbone, Backbone)):
-        return failed(f"{point.value} is no subclass of lit_genre.Backbone")
+        return failed(f"{point.value} is not a subclass of lit_genre.Backbone")
     if backbone.__name__ != point.name:
         return failed(f"the class is called {backbone.__name__}: give both one name")
     return Plugin(point.name, package, version, backbone)

@@ -39,9 +39,7 @@ class History(FirstStepCallback):
         """
         rows = state_dict.get("rows")
         if not isinstance(rows, list) or not all(_is_row(row) for row in rows):
-            raise LitGenreError(
-                "The checkpoint is damaged: its history is not rows of numbers. Use another."
-            )
+            raise LitGenreError("The checkpoint is damaged: its history is not rows of numbers. Use another.")
         self.rows = rows
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,4 +1,4 @@
-"""The command `new-backbone`: a package for an architecture of one's own, which works as written."""
+"""The command `new-backbone`: write a plugin package with a working backbone."""
 
 import builtins
 import keyword
@@ -17,35 +17,35 @@ from lit_genre.console import console
 from lit_genre.errors import LitGenreError
 
 RESERVED = {"InputShape", "Tensor", "check_backbone", "nn", *lit_genre.__all__, *dir(builtins)}
-"""Names that the package's own modules use, or that would hide something from its author."""
+"""Names that the modules of the package use, or that would shadow a built-in name."""
 
 
 def new_backbone(name: str, folder: Path = Path()) -> None:
-    """Write an installable package with a backbone, its configuration and its test, to be changed to your own.
+    """Write an installable package with a backbone, its configuration and its test, as a start for your own.
 
     Args:
-        name: Name of the class, such as MyNet; it is also what --model.backbone asks for.
-        folder: Where the package's own folder, my_net for MyNet, is made.
+        name: Name of the class, such as MyNet, which is also the value of --model.backbone.
+        folder: Folder in which the folder of the package, my_net for MyNet, is made.
 
     Raises:
-        LitGenreError: The name cannot be used, or the folder is there already.
+        LitGenreError: The name cannot be used, or the folder exists.
     """
     module = snake_case(name)
     _check_name(name, module)
     package = folder / module
     if package.exists():
-        raise LitGenreError(f"{package} is there already and was left as it is: move it away, or choose another name.")
+        raise LitGenreError(f"{package} already exists and was not changed. Move it, or choose another name.")
     package.mkdir(parents=True)
     ours = {"MyNet": name, "my_net": module, "my-net": module.replace("_", "-")}
     for template in (files("lit_genre.scaffold") / "template").iterdir():
         if template.is_file():
             text = re.sub("|".join(ours), lambda found: ours[found[0]], template.read_text(encoding="utf-8"))
             (package / template.name.replace("my_net", module)).write_text(text, encoding="utf-8")
-    _say_what_next(name, module, package)
+    _print_next_steps(name, module, package)
 
 
 def snake_case(name: str) -> str:
-    """Write the name of a class as that of a module.
+    """Convert the name of a class to that of a module.
 
     >>> [snake_case(name) for name in ("MyNet", "CNN2DDeep", "CRNNStacked", "ResNet50", "net")]
     ['my_net', 'cnn2d_deep', 'crnn_stacked', 'res_net50', 'net']
@@ -57,7 +57,7 @@ def _check_name(name: str, module: str) -> None:
     if not re.fullmatch("[A-Za-z](_?[A-Za-z0-9])*", name) or keyword.iskeyword(name) or keyword.iskeyword(module):
         raise LitGenreError(
             f"{name!r} cannot be the name of a class and its module: use letters and digits, with single _ between "
-            "them, beginning with a letter, and no word of Python's own. For example MyNet."
+            "them, beginning with a letter, and no keyword of Python. For example MyNet."
         )
     if (taken := backbones().get(name)) is not None:
         raise LitGenreError(f"{name} is taken: the package {taken.package} declares a backbone of this name.")
@@ -79,15 +79,15 @@ def _is_installed(package: str) -> bool:
     return True
 
 
-def _say_what_next(name: str, module: str, package: Path) -> None:
+def _print_next_steps(name: str, module: str, package: Path) -> None:
     where = shlex.quote(str(package))
-    beside = Path(sys.executable).parent
-    # Not the commands of another environment that comes first on the path.
-    prefix = "" if (command := which("lit-genre")) and Path(command).parent == beside else f"{beside}/"
+    commands = Path(sys.executable).parent
+    # The full path if another environment comes first in PATH.
+    prefix = "" if (command := which("lit-genre")) and Path(command).parent == commands else f"{commands}/"
     has_fma = Path("data/fma_metadata").exists()
     data = "" if has_fma else " --data.root=data/demo --model.clip_seconds=5"
     lines = [
-        f"{package} holds the package: the network is in {package / module}.py.\n",
+        f"{package} contains the package; the network is in {package / module}.py.\n",
         "Install, test and train it:",
         f"  {prefix}pip install -e {shlex.quote(f'{package}[test]')}",
         f"  {prefix}pytest {where}",

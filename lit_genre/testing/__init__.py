@@ -1,4 +1,4 @@
-"""Checks for the tests of a plugin: `check_backbone` and `check_config`."""
+"""Checks for the tests of a plugin."""
 
 from lit_genre.testing.config import check_config
 from lit_genre.testing.contract import check_backbone

@@ -1,4 +1,4 @@
-"""MusiCNN: Pons' network, as it comes: trained to tag the Million Song Dataset, which is to have heard much music."""
+"""MusiCNN: the network of Pons and Serra with its weights, trained on tags of the Million Song Dataset."""
 
 import importlib.util
 from hashlib import sha256
@@ -56,21 +56,21 @@ class LogC(LogMel):
 
 
 class MusiCNN(Backbone):
-    """Convolutions as tall as timbres and as long as rhythms, and what they learned from 200,000 songs.
+    """Convolutions over bands for timbre and over frames for rhythm, pretrained on 200,000 songs.
 
-    Goes behind `frontend: lit_genre_musicnn.LogC` at 16,000 Hz, with clips of about 3 s, as it was trained. The weights
+    Use it with `frontend: lit_genre_musicnn.LogC` at 16,000 Hz and clips of about 3 s, as it was trained. The weights
     are in the package musicnn (ISC license), whose code, for an old TensorFlow, is not needed:
     `pip install --no-deps musicnn==0.1.0`, 29 MB.
 
     Args:
         input_shape: (n_mels, n_frames), 96 bands for the weights to fit.
-        weights: "MSD_musicnn" learned 50 tags of Last.fm's listeners on the Million Song Dataset, "MTT_musicnn" those
-            of MagnaTagATune, whose songs are Magnatune's; null for random ones.
-        freeze: Train the head only; the network stays as it came.
+        weights: "MSD_musicnn" was trained on 50 tags of Last.fm for the Million Song Dataset, "MTT_musicnn" on those of
+            MagnaTagATune, whose songs are from Magnatune; null for random weights.
+        freeze: Train the head only.
 
     Shape:
         - mel: (b, m, f), f >= 1
-        - Output: (b, 1706), the 200 numbers before the tags and the 1506 that these are made of
+        - Output: (b, 1706), the 200 activations before the tags and the 1506 pooled features before them
 
     Raises:
         ValueError: The weights cannot be found or do not fit.
@@ -99,30 +99,30 @@ class MusiCNN(Backbone):
         self.norm = nn.BatchNorm1d(_DENSE, **_AS_IN_TENSORFLOW)
         self.embedding_dim = _DENSE + pooled
         if weights is not None and torch.get_default_device().type != "meta":
-            # On the meta device its size is asked for, not its weights.
+            # Not on the meta device, on which only the size of the network is computed.
             self._load(weights)
-        # Lightning leaves each module in the mode that it finds it in.
+        # Lightning keeps the mode of each module.
         self.requires_grad_(not freeze).train()
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Map a batch of spectrograms, shape (b, m, f), to embeddings, shape (b, d)."""
+        """Compute embeddings, shape (b, d), from spectrograms, shape (b, m, f)."""
         picture = self.input_norm(mel.unsqueeze(1))
         maps = [torch.cat([filters(picture) for filters in self.filters], 1)]
         for number, layer in enumerate(self.layers):
             maps.append(layer(maps[-1]) + (maps[-1] if number else 0))
         stacked = torch.cat(maps, 1)
-        # As TensorFlow laid them: the maximum of a map beside its mean.
+        # In the order of TensorFlow: the maximum of a map, then its mean.
         pooled = torch.stack([stacked.amax(-1), stacked.mean(-1)], -1).flatten(1)
         pooled = self.pooled_norm(pooled)
         dense = self.norm(self.dense(self.dropout(pooled)).relu())
         return torch.cat([dense, pooled], 1)
 
     def train(self, mode: bool = True) -> "MusiCNN":
-        """Train or not; a frozen network stays in eval."""
+        """Set the mode; a frozen network stays in evaluation mode."""
         return super().train(mode and not self.freeze)
 
     def restore_args(self) -> dict[str, Any]:
-        """Return what a checkpoint needs in order to do without the package."""
+        """Return weights=None: the weights are in the checkpoint, and the package musicnn is not needed."""
         return {"weights": None}
 
     def _load(self, weights: Weights) -> None:
@@ -152,7 +152,7 @@ class MusiCNN(Backbone):
 
 
 class _Filters(nn.Module):
-    """Filters of one size along time, and at each moment the band where each found most.
+    """Filters of one size, with the maximum over bands at each frame.
 
     Shape:
         - picture: (b, 1, m, f)
@@ -165,7 +165,7 @@ class _Filters(nn.Module):
         self.norm = nn.BatchNorm2d(count, **_AS_IN_TENSORFLOW)
 
     def forward(self, picture: Tensor) -> Tensor:
-        """Find them."""
+        """Compute the maxima, shape (b, count, f)."""
         found: Tensor = self.norm(self.conv(_padded(picture, self.conv.kernel_size[1])).relu())
         return found.amax(2)
 
@@ -179,33 +179,33 @@ class _Layer(nn.Module):
         self.norm = nn.BatchNorm1d(64, **_AS_IN_TENSORFLOW)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Map (b, c, f) to (b, 64, f)."""
+        """Compute feature maps, shape (b, 64, f), from (b, c, f)."""
         found: Tensor = self.norm(self.conv(_padded(maps, self.conv.kernel_size[0])).relu())
         return found
 
 
 def _padded(maps: Tensor, frames: int) -> Tensor:
-    """Lay silence around, so that a convolution over so many frames keeps their number; an odd one goes behind."""
+    """Pad with zeros so that a convolution over `frames` frames keeps their number; an odd zero is at the end."""
     return F.pad(maps, ((frames - 1) // 2, frames // 2))
 
 
 def _read(weights: Weights, sizes: dict[str, int]) -> dict[str, NDArray[np.float32]]:
     """Read the tensors of a TensorFlow checkpoint by name, flat.
 
-    It holds one behind the other in the order of their names; beside those that were trained lie the two moments that
-    Adam kept of them, and at one place its two powers.
+    The file has one tensor after another in the order of their names: the weights, the two moments of Adam for each,
+    and Adam's two powers.
     """
     path = _package() / weights / ".data-00000-of-00001"
     if not path.is_file() or sha256(path.read_bytes()).hexdigest() != _SHA256[weights]:
-        raise ValueError(f"{path} is not what musicnn 0.1.0 has there: {_INSTALL}")
+        raise ValueError(f"{path} is not the file of musicnn 0.1.0. Install it: {_INSTALL}")
     trained = {name: size for name, size in sizes.items() if "/moving_" not in name}
     moments = {f"{name}/{moment}": size for name, size in trained.items() for moment in ("Adam", "Adam_1")}
     everything = sorted({**sizes, **moments, "beta1_power": 1, "beta2_power": 1}.items())
     flat = np.fromfile(path, dtype="<f4")
     if flat.size != sum(size for _, size in everything):
         raise ValueError(
-            "the weights of MusiCNN are for 96 mel bands: put it behind `frontend: lit_genre_musicnn.LogC`, "
-            "with `mean_normalized_channels: false`."
+            "the weights of MusiCNN are for 96 mel bands: set `frontend: lit_genre_musicnn.LogC` "
+            "and `mean_normalized_channels: false`."
         )
     ends = np.cumsum([size for _, size in everything])[:-1]
     found = dict(zip((name for name, _ in everything), np.split(flat, ends), strict=True))
@@ -213,7 +213,7 @@ def _read(weights: Weights, sizes: dict[str, int]) -> dict[str, NDArray[np.float
 
 
 def _package() -> Path:
-    """Find the package's folder, without running its code."""
+    """Return the folder of the package, without importing it: its code needs an old TensorFlow."""
     spec = importlib.util.find_spec("musicnn")
     if spec is None or spec.origin is None:
         raise ValueError(f"the weights of MusiCNN are in the package musicnn, which is not installed: {_INSTALL}")

@@ -1,4 +1,4 @@
-"""MusiCNN keeps the contract, and hears what the TensorFlow program heard that its weights come from."""
+"""Check that MusiCNN keeps the contract, and has the embeddings of the TensorFlow program."""
 
 import importlib.util
 import shutil
@@ -70,12 +70,12 @@ def test_without_the_weights_it_says_what_to_install(monkeypatch: pytest.MonkeyP
         file.write(b"\1")
     found.origin = str(tmp_path / "__init__.py")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
-    with pytest.raises(ValueError, match=r"is not what musicnn 0\.1\.0 has there"):
+    with pytest.raises(ValueError, match=r"is not the file of musicnn 0\.1\.0"):
         MusiCNN(SHAPE)
 
 
 def test_other_bands_are_refused() -> None:
-    with pytest.raises(ValueError, match="for 96 mel bands: put it behind `frontend: lit_genre_musicnn"):
+    with pytest.raises(ValueError, match="for 96 mel bands: set `frontend: lit_genre_musicnn"):
         MusiCNN((128, 188))
 
 
@@ -86,7 +86,7 @@ def test_a_probe_of_it_needs_the_package_no_more(
     write_demo(Path("data"), artists=3, tracks_per_artist=1, seconds=3.0)
     config = Path(__file__).with_name("musicnn.yaml")
     main(["probe", "--config", str(config), "--data.root=data", "--folder=probe", "--device=cpu"])
-    assert "an embedding of 1706 numbers" in " ".join(capsys.readouterr().out.split())
+    assert "embeddings of size 1706" in " ".join(capsys.readouterr().out.split())
     monkeypatch.setattr(lit_genre_musicnn, "_package", lambda: pytest.fail("it looked for the package"))
     before = pd.read_csv("probe/test.csv")
     main(["test", "--ckpt_path=probe/checkpoints/best.ckpt", "--trainer.accelerator=cpu", "--trainer.logger=false"])

@@ -11,13 +11,13 @@ from lit_genre.model.backbone import Backbone, InputShape
 class ShortChunkRes(Backbone):
     """Seven residual blocks of 3 by 3 convolutions that halve bands and frames, and the maximum over time.
 
-    Heard in chunks of 3.69 s, it was the best of the networks that Won et al. compared on MagnaTagATune. With a head of
-    50 tags it has the 12.1 million parameters that they give. The paper's front-end is in short_chunk_cnn.yaml.
+    On chunks of 3.69 s it was the best of the networks that Won et al. compared on MagnaTagATune. With a head of 50
+    tags it has the 12.1 million parameters of the paper. short_chunk_cnn.yaml has the front-end of the paper.
 
     Args:
         input_shape: (n_mels, n_frames).
         channels: Channels of the first two blocks; the next four have twice, the last four times as many.
-        dropout: Probability, 0 to 1, behind the dense layer.
+        dropout: Probability, 0 to 1, after the dense layer.
 
     Shape:
         - mel: (b, m, f), f >= 1
@@ -39,14 +39,14 @@ class ShortChunkRes(Backbone):
         )
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Map a batch of spectrograms, shape (b, m, f), to embeddings, shape (b, d)."""
+        """Compute embeddings, shape (b, d), from spectrograms, shape (b, m, f)."""
         maps = self.norm(mel.unsqueeze(1)).contiguous(memory_format=torch.channels_last)
         embedding: Tensor = self.dense(self.blocks(maps).amax((2, 3)))
         return embedding
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions beside one, the first of each with a stride of 2."""
+    """Two convolutions, the first with a stride of 2, and a shortcut of one convolution with a stride of 2."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()

@@ -13,15 +13,15 @@ from lit_genre.model.backbone import Backbone, InputShape
 class TimmBackbone(Backbone):
     """Any image network of timm, on the spectrogram as a picture of one channel.
 
-    A network that takes pictures of one size only, as vision transformers do, gets the spectrogram resized to it; so
-    give it clips of one length. timm.list_models() lists the networks, timm.list_pretrained() those with weights.
+    For a network with a fixed size of pictures, such as a vision transformer, the spectrogram is resized; use clips of
+    one length then. timm.list_models() lists the networks, timm.list_pretrained() those with weights.
 
     Args:
         input_shape: (n_mels, n_frames).
         model_name: Name of the network in timm, with the tag of its weights if wanted: resnet18.a1_in1k.
         pretrained: Start from timm's weights, which are downloaded once into the Hugging Face cache.
-        dropout: Probability, 0 to 1, behind the network's pooling.
-        drop_path: Probability, 0 to 1, that a residual branch is left out, where the network knows stochastic depth.
+        dropout: Probability, 0 to 1, after the pooling of the network.
+        drop_path: Probability, 0 to 1, that a residual branch is left out, if the network has stochastic depth.
 
     Shape:
         - mel: (b, m, f)
@@ -49,7 +49,7 @@ class TimmBackbone(Backbone):
         self.picture: tuple[int, int] | None = tuple(config["input_size"][1:]) if config["fixed_input_size"] else None
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Map a batch of spectrograms, shape (b, m, f), to embeddings, shape (b, d)."""
+        """Compute embeddings, shape (b, d), from spectrograms, shape (b, m, f)."""
         picture = mel.unsqueeze(1)
         if self.picture is not None:
             picture = F.interpolate(picture, self.picture, mode="bilinear", antialias=True)
@@ -57,17 +57,17 @@ class TimmBackbone(Backbone):
         return embedding
 
     def restore_args(self) -> dict[str, Any]:
-        """Return what a checkpoint needs in order not to fetch weights that it overwrites."""
+        """Return pretrained=False: the weights are in the checkpoint."""
         return {"pretrained": False}
 
     @classmethod
     def unsafe_args(cls, init_args: Mapping[str, Any]) -> dict[str, str]:
-        """Return the arguments that a file must not set: it brings its weights, and need not fetch any."""
-        return {"pretrained": "fetches weights from the hub"} if init_args.get("pretrained") else {}
+        """Return the arguments that a file must not set: a checkpoint has its weights and needs no download."""
+        return {"pretrained": "downloads weights from the hub"} if init_args.get("pretrained") else {}
 
 
 def _create(model_name: str, pretrained: bool, dropout: float, drop_path: float) -> Any:
-    # Not at the start of a program that lists this plugin and trains another: it takes seconds.
+    # Imported here: it takes seconds, which a run of another backbone would wait for.
     import timm
 
     if not timm.is_model(model_name):

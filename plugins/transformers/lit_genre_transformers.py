@@ -1,4 +1,4 @@
-"""TransformersBackbone: the audio encoders of Hugging Face's transformers on raw waveform."""
+"""TransformersBackbone: audio encoders of Hugging Face's transformers, on waveforms."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lit_genre.model.backbone import Backbone, InputShape
 
-# A checkpoint describes its encoder by numbers; these would fetch kernels, classes or weights from elsewhere.
+# Keys of a configuration in a checkpoint that would load kernels, classes or weights from elsewhere.
 _CODE_OR_PLACE: Final = re.compile(
     r"^auto_map$|attn_implementation|experts_implementation|kernel_config|quantization|^_name|_hash$"
 )
@@ -21,25 +21,25 @@ _CODE_OR_PLACE: Final = re.compile(
 class TransformersBackbone(Backbone):
     """Any audio encoder of Hugging Face: wav2vec 2.0, HuBERT, WavLM, MERT, AST, Whisper's.
 
-    Goes behind `frontend: torch.nn.Identity`, at the sample rate that the encoder was made for. Waveforms for encoders
-    that hear them are normalised on their own device; for those that see a spectrogram of their own, such as AST,
-    transformers' feature extractor computes it on the CPU, and cuts or pads a clip to the length that the encoder
-    takes. Masking and layer drop are off, for those are of pretraining.
+    Use it with `frontend: torch.nn.Identity` and the sample rate of the encoder. For an encoder on waveforms, clips are
+    normalised on the device. For an encoder on spectrograms, such as AST, the feature extractor of transformers
+    computes them on the CPU, and cuts or pads a clip to the length of the encoder's input. Masking and layer drop are
+    off, as they belong to pretraining.
 
     Args:
         input_shape: (n_samples,).
         model: Folder with config.json, preprocessor_config.json and weights, or name on the Hugging Face hub.
-        freeze: Train the head (and the weights of the layers) only; the encoder stays as it came.
-        layer_average: Average over the outputs of all layers, by weights that are learned, instead of the last one.
-        trust_remote_code: Run the Python files that come with the model, as MERT needs it. Read them first.
-        restored: What a checkpoint knows of the encoder, so that it needs neither folder nor hub; not for you to give.
+        freeze: Train the head (and the weights of the layers) only.
+        layer_average: Average the outputs of all layers with learned weights, instead of using the last one.
+        trust_remote_code: Run the Python files of the model, which MERT needs. Read them first.
+        restored: Configuration of the encoder in a checkpoint, so that folder and hub are not needed; set by lit-genre.
 
     Shape:
         - mel: (b, n), samples of full scale 1
         - Output: (b, d), the mean over time; for AST over all of its tokens
 
     Raises:
-        ValueError: The model cannot be had, or is no encoder of audio.
+        ValueError: The model cannot be loaded, or is not an audio encoder.
 
     Reference:
         S. Yang et al., "SUPERB: Speech Processing Universal PERformance Benchmark", Interspeech 2021 (the average
@@ -67,39 +67,39 @@ class TransformersBackbone(Backbone):
         }
         self.freeze = freeze
         self.extractor, self.encoder = _restore(restored) if restored else _load(model, trust_remote_code)
-        # transformers hands out encoders in eval.
+        # transformers returns encoders in evaluation mode.
         self.encoder.requires_grad_(not freeze).train(not freeze)
         self.sample_rate = self.extractor.sampling_rate
         self.embedding_dim = self.encoder.config.hidden_size
-        self.hears_waveform = not hasattr(self.extractor, "num_mel_bins") and self.extractor.feature_size == 1
+        self.takes_waveform = not hasattr(self.extractor, "num_mel_bins") and self.extractor.feature_size == 1
         layers = self.encoder.config.num_hidden_layers + 1
         self.layer_weights = nn.Parameter(torch.zeros(layers)) if layer_average else None
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Map a batch of waveforms, shape (b, n), to embeddings, shape (b, d)."""
+        """Compute embeddings, shape (b, d), from waveforms, shape (b, n)."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze):
-            heard = self.encoder(self._features(mel), output_hidden_states=self.layer_weights is not None)
-            steps = self._steps(mel.shape[-1], heard.last_hidden_state.shape[1])
+            output = self.encoder(self._features(mel), output_hidden_states=self.layer_weights is not None)
+            steps = self._steps(mel.shape[-1], output.last_hidden_state.shape[1])
             if self.layer_weights is None:
-                return heard.last_hidden_state[:, :steps].mean(1)
-            # Some encoders normalise what comes out of the last layer.
-            outputs = (*heard.hidden_states[:-1], heard.last_hidden_state)
-            layers = torch.stack([output[:, :steps].mean(1) for output in outputs])
+                return output.last_hidden_state[:, :steps].mean(1)
+            # The last one from last_hidden_state: some encoders normalise the output of the last layer.
+            outputs = (*output.hidden_states[:-1], output.last_hidden_state)
+            layers = torch.stack([states[:, :steps].mean(1) for states in outputs])
         return torch.einsum("l,lbd->bd", self.layer_weights.softmax(0), layers)
 
     def train(self, mode: bool = True) -> "TransformersBackbone":
-        """Train or not; a frozen encoder stays in eval."""
+        """Set the mode; a frozen encoder stays in evaluation mode."""
         super().train(mode)
         if self.freeze:
             self.encoder.eval()
         return self
 
     def restore_args(self) -> dict[str, Any]:
-        """Return what a checkpoint needs in order to do without folder and hub."""
+        """Return the configuration of the encoder, so that a checkpoint needs neither folder nor hub."""
         config = self.encoder.config
         if not type(config).__module__.startswith("transformers."):
-            return {}  # The model brought its own code, which is on the hub only.
-        # By way of JSON, for plain data.
+            return {}  # The model has its own code, which is on the hub only.
+        # Through JSON, to get plain data.
         described = json.loads(config.to_json_string(use_diff=False))
         return {"restored": {"config": described, "extractor": json.loads(self.extractor.to_json_string())}}
 
@@ -117,12 +117,12 @@ class TransformersBackbone(Backbone):
         return unsafe
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle arguments and weights: wav2vec 2.0 and others hold what cannot be pickled."""
+        """Pickle arguments and weights: encoders such as wav2vec 2.0 have attributes that cannot be pickled."""
         return _rebuild, (type(self), {**self.arguments, **self.restore_args()}, self.state_dict(), self.training)
 
     def _features(self, waveform: Tensor) -> Tensor:
-        if not self.hears_waveform:
-            # Not at the start either: torch.compile is a second's import.
+        if not self.takes_waveform:
+            # Called here and not as a decorator: importing torch.compile takes a second.
             return torch.compiler.disable(self._spectrogram)(waveform)
         if self.extractor.do_normalize:
             mean, variance = waveform.mean(-1, keepdim=True), waveform.var(-1, keepdim=True, correction=0)
@@ -130,7 +130,7 @@ class TransformersBackbone(Backbone):
         return waveform
 
     def _steps(self, n_samples: int, steps: int) -> int:
-        """Count the steps that are of the clip, for an encoder that pads each to the same length, as Whisper's does."""
+        """Return the number of steps of the clip, for an encoder that pads clips to a fixed length, such as Whisper."""
         padded: int = getattr(self.extractor, "n_samples", n_samples)
         return math.ceil(steps * min(1, n_samples / padded))
 
@@ -142,12 +142,12 @@ class TransformersBackbone(Backbone):
 
 
 def _load(model: str, trust_remote_code: bool) -> tuple[Any, nn.Module]:
-    """Fetch an encoder and its feature extractor from a folder or the hub."""
-    # Not at the start of a program that lists this plugin and trains another: it takes seconds.
+    """Load an encoder and its feature extractor from a folder or the hub."""
+    # Imported here: it takes seconds, which a run of another backbone would wait for.
     from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
     if (Path(model).is_absolute() or model.startswith(".")) and not Path(model).is_dir():
-        raise ValueError(f"there is no folder {model}: give one that holds a model, or a name on the Hugging Face hub")
+        raise ValueError(f"there is no folder {model}: use a folder with a model, or a name on the Hugging Face hub")
     try:
         extractor = AutoFeatureExtractor.from_pretrained(model, trust_remote_code=trust_remote_code)
         config = AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
@@ -156,23 +156,23 @@ def _load(model: str, trust_remote_code: bool) -> tuple[Any, nn.Module]:
             if hasattr(config, name):
                 setattr(config, name, 0.0)
         if torch.get_default_device().type == "meta":
-            # Its size is asked for, not its weights.
+            # On the meta device only the size of the network is computed.
             encoder = AutoModel.from_config(config, trust_remote_code=trust_remote_code)
         else:
-            # Whatever precision the weights were stored in.
+            # float32, whatever the precision of the stored weights.
             encoder = AutoModel.from_pretrained(
                 model, config=config, dtype=torch.float32, trust_remote_code=trust_remote_code
             )
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"the model {model} cannot be had: {str(error).splitlines()[0]} Give a folder that holds it, or run once "
-            "where there is a network: it stays in the Hugging Face cache."
+            f"the model {model} cannot be loaded: {str(error).splitlines()[0]} Use a folder with the model, or run "
+            "once with a network connection: the model is then in the Hugging Face cache."
         ) from error
     return extractor, _encoder_of(encoder, model)
 
 
 def _restore(restored: dict[str, Any]) -> tuple[Any, nn.Module]:
-    """Build an encoder without weights, and its feature extractor, from what a checkpoint knows of them."""
+    """Build an encoder with random weights, and its feature extractor, from the configuration in a checkpoint."""
     import transformers
 
     described = {name: value for name, value in restored["config"].items() if not _CODE_OR_PLACE.search(name)}
@@ -196,5 +196,5 @@ def _rebuild(
 def _encoder_of(model: Any, name: str) -> nn.Module:
     encoder: nn.Module = model.get_encoder() if getattr(model.config, "is_encoder_decoder", False) else model
     if not hasattr(encoder.config, "num_hidden_layers") or not hasattr(encoder.config, "hidden_size"):
-        raise ValueError(f"the model {name} is a {type(model).__name__}, no encoder of audio")
+        raise ValueError(f"the model {name} is a {type(model).__name__}, not an audio encoder")
     return encoder

@@ -41,7 +41,7 @@ def test_each_is_loaded_once() -> None:
             "importing no_such_module:Broken failed: ModuleNotFoundError",
         ),
         ([("Absent", "lit_genre.backbones.crnn:Absent")], "AttributeError"),
-        ([("Path", "pathlib:Path")], "no subclass of lit_genre.Backbone"),
+        ([("Path", "pathlib:Path")], "not a subclass of lit_genre.Backbone"),
         ([("Other", "lit_genre.backbones.crnn:CRNN")], "the class is called CRNN"),
         ([("CRNN", "a:CRNN"), ("CRNN", "b:CRNN")], "more than one package declares this name"),
     ],

@@ -186,7 +186,10 @@ def test_the_card_of_a_probe_names_what_each_part_heard(tmp_path: Path) -> None:
     folder = {"class_path": "lit_genre.FolderDataModule", "init_args": {"path": "songs"}}
     (tmp_path / "config.yaml").write_text(json.dumps({"data": folder}))
     origin = {"class_path": "lit_genre.FMADataModule", "init_args": {"root": str(tmp_path), "subset": "large"}}
-    for known, said in ((origin, "frozen: FMA large, or data in"), (None, "frozen: the weights that its class comes with")):
+    for known, said in (
+        (origin, "frozen: FMA large, or data in"),
+        (None, "frozen: the weights that its class comes with"),
+    ):
         summary = {"parameters": 1, "regularization": 0.1, "backbone_data": known}
         (tmp_path / "summary.json").write_text(json.dumps(summary))
         text = _data(RunFolder(tmp_path))

@@ -129,7 +129,7 @@ def test_one_with_a_broken_import_costs_a_warning_and_not_the_run(run: Run, fma:
         (
             [("no-base", "Path = outside_no_base:Path")],
             "Path",
-            "outside_no_base:Path is no subclass of lit_genre.Backbone",
+            "outside_no_base:Path is not a subclass of lit_genre.Backbone",
         ),
         ([("good-one", "Found = outside_good:Found")], "Lost", "Found  (good-one 2.5)"),
     ],

@@ -38,7 +38,7 @@ def test_they_read_fma_where_it_is(run: Run, capsys: pytest.CaptureFixture[str])
 def test_nothing_is_overwritten(run: Run) -> None:
     Path("bass_net").mkdir()
     Path("bass_net/bass_net.py").write_text("mine")
-    with pytest.raises(SystemExit, match="bass_net is there already and was left as it is"):
+    with pytest.raises(SystemExit, match="bass_net already exists and was not changed"):
         run("new-backbone", "BassNet")
     assert Path("bass_net/bass_net.py").read_text() == "mine"
     assert len(list(Path("bass_net").iterdir())) == 1
@@ -52,7 +52,7 @@ def test_nothing_is_overwritten(run: Run) -> None:
         ("_Net", "use letters"),
         ("../Net", "use letters"),
         ("Nätz", "use letters"),
-        ("Class", "no word of Python's own"),
+        ("Class", "no keyword of Python"),
         ("CRNN", "the package lit-genre declares a backbone of this name"),
         ("Backbone", "lit_genre itself, or Python, has something of this name"),
         ("Random", "there is one already"),

@@ -97,7 +97,9 @@ def test_what_it_cannot_answer_it_explains(url: str, content: object, status: in
     assert reason in answer.json()["error"]
 
 
-@pytest.mark.parametrize(("parameters", "reason"), [({"top_k": "many"}, "top_k: "), ({"segments": "[<b>]"}, "segments: ")])
+@pytest.mark.parametrize(
+    ("parameters", "reason"), [({"top_k": "many"}, "top_k: "), ({"segments": "[<b>]"}, "segments: ")]
+)
 def test_wrong_parameters_are_explained(url: str, song: bytes, parameters: dict[str, str], reason: str) -> None:
     answer = post(url, song, params=parameters)
     assert answer.status_code == 422

@@ -211,7 +211,7 @@ class OtherWhenTraced(Good):
 @pytest.mark.parametrize(
     ("backbone", "said"),
     [
-        (NoDefault, "needs a default for its argument width: only input_shape is given"),
+        (NoDefault, "needs a default for its argument width: only input_shape is passed"),
         (TakesNothing, "TakesNothing.takes is 'spectrum'"),
         (NoShape, "takes no argument, but is given the shape"),
         (OddRate, "sample_rate is '16 kHz'"),
@@ -221,7 +221,7 @@ class OtherWhenTraced(Good):
         (NotPlain, "must be plain data"),
         (NoEmbeddingDim, "has no embedding_dim"),
         (NoForward, "has no forward"),
-        (nn.Linear, "Linear is no subclass of lit_genre.Backbone"),
+        (nn.Linear, "Linear is not a subclass of lit_genre.Backbone"),
         (FixedLength, "FixedLength fails on a batch of (2, 128, 78)"),
         (NotPooled, "must give (2, 8), one embedding"),
         (ChangesInput, "ChangesInput changes its input"),
@@ -233,7 +233,7 @@ class OtherWhenTraced(Good):
         (Unpicklable, "keep no lambda"),
         (OnTheCPU, "does not move to another device as a whole"),
         (Float32Only, "fails under bfloat16 autocast"),
-        (HiddenState, "make what it computes with a Parameter or a registered buffer"),
+        (HiddenState, "make each tensor that it uses a Parameter or a registered buffer"),
         (LateParameters, "let the constructor make all parameters"),
         (OtherWhenTraced, "gives another embedding under torch.compile"),
     ],

@@ -7,13 +7,13 @@ from lit_genre.model.backbone import Backbone, InputShape
 
 
 class MyNet(Backbone):
-    """Two convolutions over time, and the mean and the maximum of what they find.
+    """Two convolutions over time, and the mean and the maximum of their outputs over time.
 
     Args:
         input_shape: (n_mels, n_frames).
         channels: Channels of the convolutions.
         embedding_dim: Size of the embedding.
-        dropout: Probability, 0 to 1, in front of the last layer.
+        dropout: Probability, 0 to 1, before the last layer.
 
     Shape:
         - mel: (b, m, f), f >= 1
@@ -38,9 +38,9 @@ class MyNet(Backbone):
         self.linear = nn.Linear(2 * channels, embedding_dim)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Map a batch of spectrograms, shape (b, m, f), to embeddings, shape (b, d)."""
-        found = self.convolutions(mel)
+        """Compute embeddings, shape (b, d), from spectrograms, shape (b, m, f)."""
+        features = self.convolutions(mel)
         # Pooled over time: a clip may have any length.
-        pooled = torch.cat([found.mean(-1), found.amax(-1)], dim=-1)
+        pooled = torch.cat([features.mean(-1), features.amax(-1)], dim=-1)
         embedding: Tensor = self.linear(self.dropout(pooled))
         return embedding

@@ -1,4 +1,4 @@
-"""MyNet keeps the contract of a backbone, and is what it says."""
+"""Check that MyNet keeps the contract of a backbone, and the size of its embedding."""
 
 import torch
 from my_net import MyNet
