@@ -32,7 +32,7 @@ IN_KERAS = ("CRNN", "CRNNStacked", "CNN2DDeep")
 
 def backbone_class(name: str) -> type[Backbone]:
     """Find an installed backbone."""
-    found = backbones()[name].backbone
+    found = backbones()[name].loaded
     assert found is not None
     return found
 

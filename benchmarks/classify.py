@@ -24,9 +24,8 @@ from lit_genre.data.decoding.track_audio import decode_track
 from lit_genre.data.loading.streaming import SongClips
 from lit_genre.demo.instruments import SAMPLE_RATE
 from lit_genre.demo.synth import GENRES, synthesise
-from lit_genre.inference.classify import batch_size_of
 from lit_genre.inference.load import load_model
-from lit_genre.inference.predictor import predict_songs
+from lit_genre.inference.predictor import default_batch_size, predict_songs
 
 PEAK = """
 import resource, subprocess, sys
@@ -61,7 +60,7 @@ def main() -> None:
                 write_song(path, 60 * options.minutes, number)
             else:
                 shutil.copy(files[number % len(GENRES)], path)
-        clips = SongClips(files, model.sample_rate, model.clip_samples, batch_size_of(model), os.cpu_count() or 1)
+        clips = SongClips(files, model.sample_rate, model.clip_samples, default_batch_size(model), os.cpu_count() or 1)
         first = SongClips(files[:1], model.sample_rate, model.clip_samples, 4, 1)
         list(predict_songs(model, first, first.seconds, first.statuses))  # once, to warm up
 
@@ -79,7 +78,9 @@ def main() -> None:
         decoding = time.perf_counter() - began
         n_clips = sum(len(answer.starts) for answer in answers)
         batch = torch.from_numpy(
-            np.random.default_rng(0).integers(-9999, 9999, (batch_size_of(model), model.clip_samples), dtype=np.int16)
+            np.random.default_rng(0).integers(
+                -9999, 9999, (default_batch_size(model), model.clip_samples), dtype=np.int16
+            )
         )
         began = time.perf_counter()
         with torch.inference_mode():

@@ -39,7 +39,7 @@ def main() -> None:
 def compare(name: str, seconds: float, rounds: int, session_options: onnxruntime.SessionOptions) -> str:
     """Measure one network; returns its row."""
     torch.manual_seed(0)
-    model = GenreClassifier(backbones()[name].backbone, ["a", "b", "c"], clip_seconds=seconds)
+    model = GenreClassifier(backbones()[name].loaded, ["a", "b", "c"], clip_seconds=seconds)
     model = model.eval().requires_grad_(False)
     waveform = torch.rand(BATCH, model.clip_samples) - 0.5
     with tempfile.TemporaryDirectory() as folder:

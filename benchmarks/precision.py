@@ -27,7 +27,7 @@ class Trained(nn.Module):
     def __init__(self, name: str, low: bool, compiled: bool, device: torch.device) -> None:
         super().__init__()
         torch.manual_seed(0)
-        backbone = backbones()[name].backbone(SHAPE)
+        backbone = backbones()[name].loaded(SHAPE)
         self.network = nn.Sequential(backbone, nn.Linear(backbone.embedding_dim, CLASSES)).to(device)
         if compiled:
             backbone.compile()

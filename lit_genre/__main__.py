@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -11,6 +12,9 @@ from typing import NamedTuple
 from lit_genre import __version__
 from lit_genre.errors import LitGenreError
 from lit_genre.text import printable
+
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit status after Ctrl-C, as shells set it."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
@@ -72,13 +76,22 @@ def main(args: Sequence[str] | None = None) -> None:
         else:
             from jsonargparse import auto_cli
 
-            auto_cli(target, args=_spell_out_flags(target, args[1:]), prog=f"lit-genre {name}")
+            auto_cli(target, args=_spell_out_flags(target, _find_configs(args[1:])), prog=f"lit-genre {name}")
     except KeyboardInterrupt:
-        sys.exit("Stopped.")
+        sys.stderr.write("Stopped.\n")
+        sys.exit(INTERRUPTED)
     except Exception as error:
         if (cause := _user_error(error)) is None:
             raise
         sys.exit(printable(f"lit-genre {name}: {cause}"))
+
+
+def _find_configs(words: list[str]) -> list[str]:
+    """Replace the name of a shipped configuration after --config by its path."""
+    from lit_genre.cli.configs import find_config
+
+    found = [find_config(word) if before == "--config" else word for before, word in pairwise(["", *words])]
+    return [f"--config={find_config(word[9:])}" if word.startswith("--config=") else word for word in found]
 
 
 def _spell_out_flags(function: Callable[..., object], words: list[str]) -> list[str]:

@@ -12,9 +12,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from lit_genre.backbones.registry import Plugin, backbones
+from lit_genre.backbones.registry import backbones
 from lit_genre.batch import clip_samples
 from lit_genre.console import console
+from lit_genre.entry_points import Plugin
 from lit_genre.model.backbone import Backbone, InputShape
 from lit_genre.model.frontend import LogMel
 from lit_genre.text import one_line
@@ -80,12 +81,12 @@ def _shapes() -> dict[str, InputShape]:
 
 def _entry(plugin: Plugin, shapes: dict[str, InputShape]) -> Entry:
     entry = Entry(plugin.name, plugin.package, plugin.version, error=plugin.error)
-    if plugin.backbone is None:
+    if plugin.loaded is None:
         return entry
-    entry.summary = (inspect.getdoc(plugin.backbone) or "").partition("\n")[0]
-    entry.takes = plugin.backbone.takes
+    entry.summary = (inspect.getdoc(plugin.loaded) or "").partition("\n")[0]
+    entry.takes = plugin.loaded.takes
     try:
-        _measure(entry, plugin.backbone, shapes[entry.takes])
+        _measure(entry, plugin.loaded, shapes[entry.takes])
     except Exception as error:  # A plugin may raise anything; the others are listed.
         entry.error = f"{type(error).__name__}: {error}"
     return entry

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from lit_genre.cli.configs import find_config
 from lit_genre.errors import LitGenreError
 from lit_genre.trust.plain import texts_of
 
@@ -36,7 +37,7 @@ def take_configs(options: list[str]) -> tuple[list[str], list[str]]:
         found, rest = parser.parse_known_args(options)
     except argparse.ArgumentError:  # The last --config has no value; jsonargparse reports it.
         return [], options
-    return found.config, rest
+    return [find_config(name) for name in found.config], rest
 
 
 def asks_for_help(options: list[str]) -> bool:

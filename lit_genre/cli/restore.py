@@ -13,7 +13,7 @@ from lit_genre.cli.arguments import data_class_in
 from lit_genre.data.datamodules.base import TrackDataModule
 from lit_genre.data.datamodules.training_tracks import trained_tracks
 from lit_genre.errors import LitGenreError
-from lit_genre.inference.load import trained_class
+from lit_genre.inference.load import trained_model_class
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.runs.checkpoint import read_checkpoint
 from lit_genre.runs.folder import RunFolder
@@ -88,7 +88,7 @@ def restore(
     content = read_checkpoint(checkpoint)
     check_weights(content.get("state_dict"), checkpoint)
     source = Source(checkpoint, named, folder.own_texts() if folder else frozenset())
-    model_class = model_class or trained_class(content, source, trust)
+    model_class = model_class or trained_model_class(content, source, trust)
     written = folder.read_config() if folder else {}
     recipe = {name: value for name, value in written.items() if name in sections}
     hyperparameters: dict[str, Any] = {}

@@ -15,6 +15,7 @@ from lit_genre.cli.allocator import retain_freed_memory
 from lit_genre.cli.parser import GenreParser
 from lit_genre.cli.quiet import silence_expected_warnings
 from lit_genre.cli.run_config import RunConfig
+from lit_genre.data.datamodules.registry import datamodules
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
 
@@ -40,7 +41,9 @@ def start(cli: type[CLI], args: Sequence[str]) -> CLI:
     silence_expected_warnings()
     if not torch.accelerator.is_available():
         retain_freed_memory()
+    # Imported before the parser is built: jsonargparse finds classes by their names among those that are imported.
     backbones()
+    datamodules()
     defaults = {"default_config_files": [str(files("lit_genre.cli") / "defaults.yaml")], "allow_abbrev": False}
     try:
         return cli(

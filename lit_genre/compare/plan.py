@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from lit_genre.cli.configs import find_config
 from lit_genre.errors import LitGenreError
 from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.reader import check_task
@@ -15,7 +16,7 @@ def read_models(configs: list[str], recipes: list[str], overlays: list[str]) -> 
     """Return the configurations of each model's `lit-genre fit`, by the name of the model.
 
     Args:
-        configs: Files of the networks.
+        configs: Files, or names of shipped configurations, of the networks.
         recipes: Files of the training; each network is combined with each recipe.
         overlays: Files that are applied to every model.
 
@@ -26,6 +27,7 @@ def read_models(configs: list[str], recipes: list[str], overlays: list[str]) -> 
         raise LitGenreError(
             "There is nothing to compare. Name configurations: --configs '[configs/crnn.yaml, configs/rnn.yaml]'."
         )
+    configs, recipes, overlays = ([find_config(name) for name in names] for names in (configs, recipes, overlays))
     if missing := [path for path in (*configs, *recipes, *overlays) if not Path(path).is_file()]:
         raise LitGenreError(f"There is no file {missing[0]}. Check the paths of --configs, --recipes and --overlays.")
     for path in (*configs, *recipes, *overlays):

@@ -1,1 +1,1 @@
-"""From one checkpoint to files that need no lit-genre: ONNX, torch.export, and the Hugging Face Hub's format."""
+"""Export a checkpoint as ONNX, as a torch.export program, or as a folder in the Hugging Face Hub's format."""

@@ -1,4 +1,4 @@
-"""The command `export`: write a checkpoint as a file for other programs, after comparing both."""
+"""The command `export`: write a checkpoint as a file for other programs, after comparing their probabilities."""
 
 import argparse
 import shutil
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lit_genre.console import console
 from lit_genre.errors import LitGenreError
-from lit_genre.export.check import TOLERANCE, check_same
+from lit_genre.export.check import TOLERANCE, check_probabilities
 from lit_genre.export.to_hub import write_hub
 from lit_genre.export.to_onnx import run_onnx, write_onnx
 from lit_genre.export.to_torch import run_program, write_program
@@ -24,30 +24,32 @@ from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.locate import find_checkpoint
 
 SUFFIXES: Final = {"onnx": ".onnx", "torch_export": ".pt2", "hub": ""}
+"""Suffix of a file, for each format; the Hub's format is a folder."""
 
 
 def run(args: Sequence[str]) -> None:
-    """Run the command."""
+    """Run the command.
+
+    Args:
+        args: Arguments of the command line, without the name of the command.
+
+    Raises:
+        LitGenreError: The checkpoint cannot be loaded or exported, or the output exists.
+    """
     options = _parser().parse_args(args)
     source = Path(options.checkpoint).expanduser()
     if not source.is_dir():
         source = find_checkpoint(options.checkpoint)
+    # A model card reads tables of the run, which must not be links to other files of this machine.
     if (run := RunFolder.of_checkpoint(source)) and not options.trust:
         run.check_links()
     model = load_model(source, trust=options.trust)
     name = f"{type(model.backbone).__name__}{SUFFIXES[options.format]}"
     output = options.output or Path(name)
     if output.exists() and not (options.format == "hub" and output.is_dir() and not any(output.iterdir())):
-        raise LitGenreError(f"{output} is there already: name another file behind the checkpoint, or delete it.")
-    export(
-        model,
-        options.format,
-        output,
-        options.check,
-        source if source.is_file() else None,
-        options.license,
-        options.trust,
-    )
+        raise LitGenreError(f"{output} exists already. Name another OUTPUT, or delete it.")
+    checkpoint = source if source.is_file() else None
+    export(model, options.format, output, options.check, checkpoint, options.license, options.trust)
 
 
 def export(
@@ -61,26 +63,37 @@ def export(
 ) -> None:
     """Write a model in a format, if the exported model has the same probabilities as the checkpoint.
 
+    Args:
+        model: The model, on the CPU, in evaluation mode.
+        format: "onnx", "torch_export" or "hub".
+        output: File to write, or the folder for "hub"; missing parent folders are created.
+        songs: Audio files for the comparison, in addition to noise, silence and a synthetic song.
+        checkpoint: Checkpoint of the model, for the model card; None if it is not known.
+        license: Licence of the weights, for the model card; None if it is not decided.
+        trust: Whether the exported folder may name any class, as for `load_model`.
+
     Raises:
-        LitGenreError: The model cannot be exported, or the result differs from it.
+        LitGenreError: The model cannot be exported, the probabilities differ by more than `TOLERANCE`, or a song cannot
+            be read.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
+    # Next to the output, so that the move is a rename: an interruption leaves no half-written output.
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".export-") as folder:
         written = Path(folder) / (output.name or "model")
         if format == "hub":
             write_hub(model, written, checkpoint, license)
-            again = load_model(written, trust=trust)
-            run = partial(_run_model, again)
+            predict = partial(_run_model, load_model(written, trust=trust))
         else:
             write, run_file = {"onnx": (write_onnx, run_onnx), "torch_export": (write_program, run_program)}[format]
             write(model, written)
-            run = partial(run_file, written)
-        worst = check_same(model, run, songs)
+            predict = partial(run_file, written)
+        difference = check_probabilities(model, predict, songs)
+        # `run` allows an empty folder as output, into which `move` would put a subfolder.
         if output.is_dir():
             output.rmdir()
         shutil.move(written, output)
     console.print(f"Written: {output}")
-    console.print(f"Largest difference of a probability from the checkpoint: {worst:.1g} (allowed: {TOLERANCE:g})")
+    console.print(f"Largest difference of a probability from the checkpoint: {difference:.1g} (allowed: {TOLERANCE:g})")
 
 
 def _run_model(model: GenreClassifier, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -91,7 +104,7 @@ def _run_model(model: GenreClassifier, waveform: NDArray[np.float32]) -> NDArray
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lit-genre export",
-        description="Export a trained model, with its front-end, as a graph from waveforms to probabilities.",
+        description="Export a trained model with its front-end: it computes probabilities from waveforms.",
         allow_abbrev=False,
     )
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a .ckpt, or best or last for the newest run")
@@ -105,10 +118,10 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="SONG",
-        help="audio files for the comparison, in addition to noise and a synthetic song",
+        help="audio files for the comparison, in addition to noise, silence and a synthetic song",
     )
     parser.add_argument(
-        "--license", help="licence of the weights for the model card, as the Hub writes it: cc-by-nc-4.0, ..."
+        "--license", help="licence of the weights for the model card, as the Hub spells it: cc-by-nc-4.0, ..."
     )
     add_trust_argument(parser)
     return parser

@@ -1,4 +1,4 @@
-"""Write a model as a folder of the Hugging Face Hub: weights as safetensors, configuration and model card."""
+"""Write a model as a folder in the Hugging Face Hub's format: weights as safetensors, configuration, model card."""
 
 import json
 from pathlib import Path
@@ -17,12 +17,13 @@ def write_hub(model: GenreClassifier, folder: Path, checkpoint: Path | None, lic
 
     Args:
         model: The model.
-        folder: Folder to make.
-        checkpoint: Checkpoint of the model, in the folder of its run; None if it is not known.
-        license: Licence of the weights, as the Hub writes it; None if it is not decided.
+        folder: Folder to create, with its parents.
+        checkpoint: Checkpoint of the model, in its run folder; None if it is not known.
+        license: Licence of the weights, as the Hub spells it, such as "cc-by-nc-4.0"; None if it is not decided.
 
     Raises:
         LitGenreError: safetensors is not installed.
+        FileExistsError: The folder exists.
     """
     try:
         from safetensors.torch import save
@@ -34,9 +35,11 @@ def write_hub(model: GenreClassifier, folder: Path, checkpoint: Path | None, lic
     # Copies: safetensors refuses weights that layers share.
     weights = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in model.state_dict().items()}
     (folder / WEIGHTS).write_bytes(save(weights, metadata={"format": "pt"}))
+    # Names with an underscore are Lightning's, such as `_instantiator`, a function that it would call.
     hyperparameters = {name: value for name, value in model.hparams.items() if not name.startswith("_")}
     config = {"library_name": "lit-genre", "lit_genre": __version__, "hyper_parameters": hyperparameters}
     config |= {"model_class": f"{type(model).__module__}.{type(model).__qualname__}"}
+    # Entries that tools for the Hub read.
     labels = {"id2label": dict(enumerate(model.classes)), "label2id": {name: i for i, name in enumerate(model.classes)}}
     (folder / CONFIG).write_text(json.dumps(config | labels, indent=2) + "\n", encoding="utf-8")
     write_card(model, folder, checkpoint, license)

@@ -1,1 +1,1 @@
-"""A trained model's predictions of audio files."""
+"""Load a trained model and predict the genres of audio files with it."""

@@ -1,4 +1,4 @@
-"""Build a trained model from a checkpoint, or from a folder of `lit-genre export --format hub`."""
+"""Build a trained model from a checkpoint, or from a folder written by `lit-genre export --format hub`."""
 
 import argparse
 from collections.abc import Mapping
@@ -19,9 +19,12 @@ from lit_genre.trust.classes import Source, find_class
 from lit_genre.trust.hyperparameters import check_hyperparameters, check_weights, read_hyperparameters
 from lit_genre.trust.plain import check_links, read_json
 
+# Names that the Hugging Face Hub expects.
 WEIGHTS: Final = "model.safetensors"
 CONFIG: Final = "config.json"
+
 _GENRE_CLASSIFIER: Final = "lit_genre.model.classifier.GenreClassifier"
+"""Class of a model whose checkpoint names none."""
 
 
 def load_model(source: str | Path, trust: bool = False, device: str | torch.device = "cpu") -> GenreClassifier:
@@ -40,21 +43,21 @@ def load_model(source: str | Path, trust: bool = False, device: str | torch.devi
         LitGenreError: The file does not exist or is not a model of lit-genre; its weights are not finite or do not fit
             the installed backbone; or it names something that is not trusted.
     """
-    return build_trained(source, trust).eval().requires_grad_(False).to(device)
+    return build_trained_model(source, trust).eval().requires_grad_(False).to(device)
 
 
-def build_trained(source: str | Path, trust: bool) -> GenreClassifier:
+def build_trained_model(source: str | Path, trust: bool) -> GenreClassifier:
     """Build a trained model in training mode, with gradients.
 
     Args:
-        source: As of `load_model`.
-        trust: As of `load_model`.
+        source: Path of a checkpoint or of a folder in the Hub's format, or "best" or "last", as for `load_model`.
+        trust: Whether to import any class that the file names, as for `load_model`.
 
     Returns:
         The model, on the CPU.
 
     Raises:
-        LitGenreError: As of `load_model`.
+        LitGenreError: In the same cases as `load_model`.
     """
     path = Path(source).expanduser()
     if path.is_dir():
@@ -71,10 +74,11 @@ def build_trained(source: str | Path, trust: bool) -> GenreClassifier:
         own = run.own_texts() if run else frozenset()
     check_weights(weights, path)
     origin = Source(path, own=own)
-    model_class = trained_class(content, origin, trust)
+    model_class = trained_model_class(content, origin, trust)
     if not trust:
         check_hyperparameters(hyperparameters, origin, model_class)
     try:
+        # jsonargparse imports whatever the file names, so it is used only for a trusted file.
         build = instantiate_module if trust else partial(_build, origin)
         model: GenreClassifier = build(model_class, hyperparameters)
         model.load_state_dict(weights)
@@ -86,17 +90,21 @@ def build_trained(source: str | Path, trust: bool) -> GenreClassifier:
             f"The model in {path} cannot be restored: {reason} Is the package of its backbone installed, in the "
             "version with which it was trained?"
         ) from error
+    # Building a model rewrites some hyperparameters; those of the file are plain data, which an export can write.
     model.hparams.update(hyperparameters)
     return model
 
 
-def trained_class(content: Mapping[str, Any], source: Source, trust: bool) -> type[GenreClassifier]:
+def trained_model_class(content: Mapping[str, Any], source: Source, trust: bool) -> type[GenreClassifier]:
     """Return the class of the model in a checkpoint: GenreClassifier, or a subclass.
 
     Args:
         content: Content of the checkpoint.
-        source: Its path and the names that are trusted.
+        source: Path of the checkpoint, and the names that it may contain.
         trust: Whether to import any class.
+
+    Returns:
+        The class.
 
     Raises:
         LitGenreError: The class is not trusted, cannot be imported, or is not a GenreClassifier.
@@ -104,21 +112,24 @@ def trained_class(content: Mapping[str, Any], source: Source, trust: bool) -> ty
     class_path = content.get("model_class", _GENRE_CLASSIFIER)
     if not isinstance(class_path, str):
         raise LitGenreError(f"{source.path} is damaged: it names {class_path!r} as the class of its model.")
-    found: Any = None if trust else find_class(class_path, "model", source)
-    found = found or find_model_class(class_path)
-    if not issubclass(found, GenreClassifier):
+    model_class: Any = None if trust else find_class(class_path, "model", source)
+    model_class = model_class or find_model_class(class_path)
+    if not issubclass(model_class, GenreClassifier):
         raise LitGenreError(
             f"{source.path} names {class_path} as the class of its model, which is not a GenreClassifier."
         )
-    known: type[GenreClassifier] = found
-    return known
+    checked: type[GenreClassifier] = model_class
+    return checked
 
 
 def find_device(name: str) -> torch.device:
-    """Return a device.
+    """Return a device that can compute.
 
     Args:
         name: Name of the device in torch; "auto" for the accelerator if there is one, else the CPU.
+
+    Returns:
+        The device.
 
     Raises:
         LitGenreError: The device does not exist.
@@ -127,6 +138,7 @@ def find_device(name: str) -> torch.device:
         return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
         device = torch.device(name)
+        # torch.device accepts a device that this machine lacks; only a computation fails.
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise LitGenreError(
@@ -136,7 +148,11 @@ def find_device(name: str) -> torch.device:
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of every command that loads a model."""
+    """Add the arguments of a command that loads a model: checkpoint, device and trust.
+
+    Args:
+        parser: Parser of the command.
+    """
     parser.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
@@ -149,7 +165,11 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_trust_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the option by which a user trusts the author of a file."""
+    """Add the option `--trust`, by which a user trusts the author of a file.
+
+    Args:
+        parser: Parser of the command.
+    """
     parser.add_argument(
         "--trust",
         action="store_true",
@@ -158,6 +178,7 @@ def add_trust_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def _read_hub_folder(folder: Path, trust: bool) -> tuple[dict[str, Any], Any, dict[str, Any]]:
+    """Return the hyperparameters, the weights and the whole configuration of a folder."""
     try:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -177,23 +198,25 @@ def _read_hub_folder(folder: Path, trust: bool) -> tuple[dict[str, Any], Any, di
                 f"{folder} contains no {path.name}, so that it is not a model. Use a checkpoint, or a folder of "
                 "lit-genre export --format hub."
             )
-    described = read_json(config)
-    if "hyper_parameters" not in described:
+    content = read_json(config)
+    if "hyper_parameters" not in content:
         raise LitGenreError(f"{folder} is not a model of lit-genre: {CONFIG} has no hyper_parameters.")
     try:
-        return read_hyperparameters(config, described["hyper_parameters"]), load_file(weights), described
+        return read_hyperparameters(config, content["hyper_parameters"]), load_file(weights), content
     except (SafetensorError, ValueError, KeyError) as error:
         raise LitGenreError(f"{folder} is not a model of lit-genre: {WEIGHTS}: {error}") from error
 
 
 def _build(source: Source, model_class: type[GenreClassifier], hyperparameters: dict[str, Any]) -> GenreClassifier:
     """Build a model from the installed classes that a file names, with plain data."""
-    named = [part for part in ("backbone", "frontend") if part in hyperparameters]
-    factories = {part: _factory(hyperparameters[part], part, source) for part in named}
+    parts = [part for part in ("backbone", "frontend") if part in hyperparameters]
+    factories = {part: _factory(hyperparameters[part], part, source) for part in parts}
     return model_class(**(hyperparameters | factories))
 
 
-def _factory(described: dict[str, Any], part: str, source: Source) -> Any:
-    found = find_class(described["class_path"], part, source)
-    assert found is not None  # None means a class that the user named, and there is none here.
-    return partial(found, **(described.get("init_args") or {}))
+def _factory(description: dict[str, Any], part: str, source: Source) -> Any:
+    """Return a function that builds a backbone or a front-end, from its class path and arguments."""
+    part_class = find_class(description["class_path"], part, source)
+    # None means a class that the user named on the command line, and `source` has no such names.
+    assert part_class is not None
+    return partial(part_class, **(description.get("init_args") or {}))

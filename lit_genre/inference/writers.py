@@ -1,39 +1,35 @@
 """Write predictions to files and to the console: a row for each song and, on request, for each clip."""
 
 import csv
-import hashlib
 import json
-import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
-import numpy as np
-import torch
 from rich.table import Column, Table
 from torch import Tensor
 
 from lit_genre.batch import Task
 from lit_genre.data.metadata.audio_files import readable
 from lit_genre.inference.predictor import SongPrediction
-from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import genres_named
 from lit_genre.text import one_line, spreadsheet_cell
 
 FORMATS: Final = (".csv", ".jsonl")
+"""Suffixes of the files that `open_writer` writes."""
 
 
-def ranked(probs: Tensor, classes: Sequence[str], top_k: int) -> dict[str, float]:
+def top_genres(probs: Tensor, classes: Sequence[str], top_k: int) -> dict[str, float]:
     """Return the most probable genres.
 
     Args:
-        probs: Probability of each class, shape (c,).
+        probs: Probability of each class, 0 to 1, shape (c,).
         classes: Class names.
-        top_k: Number of genres.
+        top_k: Number of genres, at least 1; all if there are fewer.
 
     Returns:
-        Probabilities by genre, 0 to 1, in descending order.
+        Probabilities by genre, rounded to 6 decimals, in descending order.
     """
     values, indices = probs.topk(min(top_k, len(classes)))
     return {classes[index]: round(value, 6) for value, index in zip(values.tolist(), indices.tolist(), strict=True)}
@@ -42,46 +38,71 @@ def ranked(probs: Tensor, classes: Sequence[str], top_k: int) -> dict[str, float
 def prediction_as_dict(
     prediction: SongPrediction, classes: Sequence[str], task: Task, top_k: int, segments: bool, clip_seconds: float
 ) -> dict[str, Any]:
-    """Describe a prediction by plain data."""
+    """Return a prediction as data for JSON.
+
+    Args:
+        prediction: Prediction of a song.
+        classes: Class names.
+        task: Task of the model.
+        top_k: Number of genres of the song and of each clip.
+        segments: Whether to include the predictions of the clips.
+        clip_seconds: Length of a clip, s.
+
+    Returns:
+        `seconds`, `status`, `seconds_lost`, `genre`, `genres` and, on request, `segments`: for each clip `start`, s,
+        `end`, s, `genre` and `genres`.
+    """
     row: dict[str, Any] = {
         "seconds": round(prediction.seconds, 3),
         **_completeness(prediction),
-        **_rated(prediction.probs, classes, task, top_k),
+        **_genres(prediction.probs, classes, task, top_k),
     }
     if segments:
         row["segments"] = [
-            {"start": start, "end": end, **_rated(probs, classes, task, top_k)}
-            for start, end, probs in segments_of(prediction, clip_seconds)
+            {"start": start, "end": end, **_genres(probs, classes, task, top_k)}
+            for start, end, probs in list_segments(prediction, clip_seconds)
         ]
     return row
 
 
 def _completeness(prediction: SongPrediction) -> dict[str, Any]:
-    """Return how much of a song was decoded."""
+    """Return the columns that describe how much of a song was decoded."""
     return {"status": prediction.status.kind, "seconds_lost": prediction.status.seconds_lost}
 
 
-def _rated(probs: Tensor, classes: Sequence[str], task: Task, top_k: int) -> dict[str, Any]:
-    return {"genre": genres_named(probs, classes, task == "multilabel"), "genres": ranked(probs, classes, top_k)}
+def _genres(probs: Tensor, classes: Sequence[str], task: Task, top_k: int) -> dict[str, Any]:
+    return {"genre": genres_named(probs, classes, task == "multilabel"), "genres": top_genres(probs, classes, top_k)}
 
 
-def segments_of(prediction: SongPrediction, clip_seconds: float) -> list[tuple[float, float, Tensor]]:
-    """Return the clips of a song.
+def list_segments(prediction: SongPrediction, clip_seconds: float) -> list[tuple[float, float, Tensor]]:
+    """Return start, end and probabilities of each clip of a song.
 
     Args:
         prediction: Prediction of the song.
         clip_seconds: Length of a clip, s.
 
     Returns:
-        Start and end of each clip, s, and its probabilities, shape (c,).
+        For each clip its start, s, its end, s, both rounded to milliseconds, and its probabilities, shape (c,).
     """
+    # A song that is shorter than a clip was repeated to fill the clip; it ends earlier.
     ends = (prediction.starts + clip_seconds).clamp(max=prediction.seconds)
     start, end = ([round(value, 3) for value in column.tolist()] for column in (prediction.starts, ends))
     return list(zip(start, end, prediction.clip_probs, strict=True))
 
 
 class CSVWriter(ExitStack):
-    """Writes a CSV: a row for each song with the probability of each genre; the clips are in a second file."""
+    """Writes a CSV with a row for each song, and on request a second CSV with a row for each clip.
+
+    Args:
+        path: The CSV; the second file has the suffix `.segments.csv`.
+        classes: Class names, one column each.
+        task: Task of the model.
+        segments: Whether to write the second file.
+        clip_seconds: Length of a clip, s.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
 
     def __init__(self, path: Path, classes: Sequence[str], task: Task, segments: bool, clip_seconds: float) -> None:
         super().__init__()
@@ -93,33 +114,52 @@ class CSVWriter(ExitStack):
                 columns = ["path", "start", "end", "genre", *classes]
                 self._segments = self._table(path.with_suffix(".segments.csv"), columns)
         except OSError:
+            # If the second file cannot be opened, nobody else closes the first.
             self.close()
             raise
 
     def _table(self, path: Path, columns: list[str]) -> Any:
-        # Bytes of a file name that are not UTF-8 are written as \udcff.
+        # Line buffering (1) keeps all rows if the process is killed. "backslashreplace" writes bytes of a file name
+        # that are not UTF-8 as \udcff.
         file = self.enter_context(path.open("w", 1, newline="", encoding="utf-8", errors="backslashreplace"))
-        # With the default line terminator: only then csv quotes a \r in a name.
+        # With the default line terminator \r\n: only then the csv module quotes a name that contains \r.
         table = csv.writer(file)
         table.writerow(map(spreadsheet_cell, columns))
         return table
 
     def write(self, path: Path, prediction: SongPrediction) -> None:
-        """Write the prediction of a file."""
+        """Write the row of a song, and those of its clips.
+
+        Args:
+            path: Path of the song.
+            prediction: Prediction of the song.
+        """
         name = spreadsheet_cell(str(path))
         completeness = _completeness(prediction).values()
-        self._songs.writerow([name, f"{prediction.seconds:.3f}", *completeness, *self._rated(prediction.probs)])
+        self._songs.writerow([name, f"{prediction.seconds:.3f}", *completeness, *self._genre_columns(prediction.probs)])
         if self._segments:
-            for start, end, probs in segments_of(prediction, self.clip_seconds):
-                self._segments.writerow([name, start, end, *self._rated(probs)])
+            for start, end, probs in list_segments(prediction, self.clip_seconds):
+                self._segments.writerow([name, start, end, *self._genre_columns(probs)])
 
-    def _rated(self, probs: Tensor) -> list[str]:
+    def _genre_columns(self, probs: Tensor) -> list[str]:
         genre = spreadsheet_cell(genres_named(probs, self.classes, self.task == "multilabel"))
         return [genre, *(f"{prob:.6f}" for prob in probs.tolist())]
 
 
 class JSONLinesWriter(ExitStack):
-    """Writes JSON Lines: for each song path, seconds, status, genre, most probable genres and, on request, clips."""
+    """Writes JSON Lines: an object for each song, with its path and the entries of `prediction_as_dict`.
+
+    Args:
+        path: File to write.
+        classes: Class names.
+        task: Task of the model.
+        segments: Whether to write the predictions of the clips.
+        clip_seconds: Length of a clip, s.
+        top_k: Number of genres of the song and of each clip.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
 
     def __init__(
         self, path: Path, classes: Sequence[str], task: Task, segments: bool, clip_seconds: float, top_k: int
@@ -129,7 +169,13 @@ class JSONLinesWriter(ExitStack):
         self._file = self.enter_context(path.open("w", 1, encoding="utf-8"))
 
     def write(self, path: Path, prediction: SongPrediction) -> None:
-        """Write the prediction of a file."""
+        """Write the line of a song.
+
+        Args:
+            path: Path of the song.
+            prediction: Prediction of the song.
+        """
+        # json.dumps escapes bytes of a name that are not UTF-8, so that a reader can restore them.
         self._file.write(json.dumps({"path": str(path), **prediction_as_dict(prediction, *self._arguments)}) + "\n")
 
 
@@ -139,12 +185,18 @@ def open_writer(
     """Open a file in the format of its suffix; each row is written to the disk at once.
 
     Args:
-        path: File that ends in .csv or .jsonl; its folder is made.
+        path: File that ends in .csv or .jsonl; missing folders are created, and an existing file is replaced.
         classes: Class names.
         task: Task of the model.
-        segments: Whether to write the clips, too.
+        segments: Whether to write the predictions of the clips.
         clip_seconds: Length of a clip, s.
         top_k: Number of genres in JSON; a CSV has all.
+
+    Returns:
+        The writer, a context manager that closes the file.
+
+    Raises:
+        OSError: The file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".csv":
@@ -152,64 +204,8 @@ def open_writer(
     return JSONLinesWriter(path, classes, task, segments, clip_seconds, top_k)
 
 
-class EmbeddingsWriter:
-    """Writes arrays of songs: path, (s,), embedding, (s, d), probs, (s, c), classes, (c,), fingerprint of the model.
-
-    The file is replaced at the end, if no error occurred and there is at least one song.
-    """
-
-    def __init__(self, path: Path, model: GenreClassifier) -> None:
-        self._path, self._model = path, model
-        self._part = path.with_name(f"{path.name}.part")
-        self._songs: list[str] = []
-        self._predictions: list[SongPrediction] = []
-
-    def write(self, path: Path, prediction: SongPrediction) -> None:
-        """Add the prediction of a file."""
-        self._songs.append(os.path.abspath(path))
-        self._predictions.append(prediction._replace(clip_probs=torch.empty(0)))  # There may be thousands of clips.
-
-    def __enter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        # Removed first: a file of a killed process, or a link that would be followed.
-        self._part.unlink(missing_ok=True)
-        self._part.touch()  # Fails now, and not after hours of decoding, if the folder is not writable.
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None and self._songs:
-                with self._part.open("wb") as file:
-                    np.savez(
-                        file,
-                        path=np.array(self._songs),
-                        embedding=torch.stack([prediction.embedding for prediction in self._predictions]).numpy(),
-                        probs=torch.stack([prediction.probs for prediction in self._predictions]).numpy(),
-                        classes=np.array(list(self._model.classes)),
-                        model=np.array(fingerprint(self._model)),
-                    )
-                self._part.replace(self._path)
-        finally:
-            self._part.unlink(missing_ok=True)
-
-
-def fingerprint(model: GenreClassifier) -> str:
-    """Return a digest of the weights of a model.
-
-    Args:
-        model: The model.
-
-    Returns:
-        16 hexadecimal digits.
-    """
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-def as_table(rows: Sequence[tuple[Path, SongPrediction]], classes: Sequence[str], top_k: int) -> Table:
-    """Build a table of songs with their most probable genres.
+def prediction_table(rows: Sequence[tuple[Path, SongPrediction]], classes: Sequence[str], top_k: int) -> Table:
+    """Build a table of songs with their lengths and most probable genres.
 
     Args:
         rows: Path and prediction of each song.
@@ -221,17 +217,20 @@ def as_table(rows: Sequence[tuple[Path, SongPrediction]], classes: Sequence[str]
     """
     table = Table(Column("song", overflow="fold"), "length", "genres")
     for path, prediction in rows:
-        genres = ", ".join(f"{name} {prob:.0%}" for name, prob in ranked(prediction.probs, classes, top_k).items())
-        table.add_row(readable(path.name), clock(prediction.seconds), one_line(genres))
+        genres = ", ".join(f"{name} {prob:.0%}" for name, prob in top_genres(prediction.probs, classes, top_k).items())
+        table.add_row(readable(path.name), format_duration(prediction.seconds), one_line(genres))
     return table
 
 
-def clock(seconds: float) -> str:
-    """Format a length of time.
+def format_duration(seconds: float) -> str:
+    """Return a length of time in hours, minutes and seconds.
 
-    >>> clock(4000.4)
+    Args:
+        seconds: The length, s, at least 0.
+
+    >>> format_duration(4000.4)
     '1:06:40'
-    >>> clock(75)
+    >>> format_duration(75)
     '1:15'
     """
     minutes, rest = divmod(round(seconds), 60)

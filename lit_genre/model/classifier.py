@@ -185,9 +185,9 @@ class GenreClassifier(ScoredNetwork):
         if not weights_only:
             raise LitGenreError("weights_only is false, but a checkpoint of lit-genre is read as data alone.")
         # Imported here, as that module imports this one.
-        from lit_genre.inference.load import build_trained
+        from lit_genre.inference.load import build_trained_model
 
-        return build_trained(checkpoint_path, trust).to(map_location)
+        return build_trained_model(checkpoint_path, trust).to(map_location)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimiser, with weight decay on weights of backbone and head only, and the scheduler."""

@@ -1,1 +1,1 @@
-"""A page, and an address for programs, to try a model on."""
+"""A web page and an HTTP interface to try a model."""

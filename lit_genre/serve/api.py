@@ -1,4 +1,4 @@
-"""The HTTP interface: the page by GET, and a file by POST to /classify."""
+"""The HTTP interface: GET returns the page, and POST to /classify predicts the genres of a file."""
 
 import asyncio
 import tempfile
@@ -28,13 +28,16 @@ def build_api(service: InferenceService, uploads: Uploads, host: str, folder: Pa
     """Build the application.
 
     Args:
-        service: The model.
-        uploads: Limits of the requests in flight.
-        host: Address that the server is bound to. If it is this machine's own, requests that name another host are
-            refused: a page of another site can make its name point here (DNS rebinding).
-        folder: For the uploads; each is deleted before its answer is sent.
+        service: Decodes and predicts the uploads.
+        uploads: Receives the uploads within its limits.
+        host: Address that the server is bound to. If it is a loopback address, requests that name another host are
+            refused: a page of another site can make its own name point to this machine (DNS rebinding).
+        folder: Folder of the uploads; each is deleted before its response is sent.
+
+    Returns:
+        The application.
     """
-    # The documentation pages of FastAPI load scripts from elsewhere.
+    # Without openapi_url there are no documentation pages, which would load scripts from other servers.
     app = FastAPI(title="lit-genre", openapi_url=None, redirect_slashes=False)
     if host in LOOPBACK:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"])
@@ -47,6 +50,7 @@ def build_api(service: InferenceService, uploads: Uploads, host: str, folder: Pa
     async def classify(
         request: Request, top_k: int = 3, segments: bool = False, spectrogram: bool = False
     ) -> JSONResponse:
+        # A client can ask for any top_k; `classify` has no use for less than 1, and returns all genres for too many.
         classify_file = partial(service.classify, top_k=max(1, top_k), segments=segments, spectrogram=spectrogram)
         async with uploads.register() as upload:
             with tempfile.TemporaryDirectory(dir=folder) as upload_folder:
@@ -58,7 +62,7 @@ def build_api(service: InferenceService, uploads: Uploads, host: str, folder: Pa
 
 
 async def _run_while_connected(request: Request, function: Callable[[threading.Event], Result]) -> Result:
-    """Call a function in a thread, and set its argument when the client goes away."""
+    """Call a function in a thread, and set the event that is its argument if the client disconnects."""
     cancelled = threading.Event()
 
     async def watch() -> None:
@@ -74,13 +78,15 @@ async def _run_while_connected(request: Request, function: Callable[[threading.E
 
 
 def _add_page(app: FastAPI, page: Page) -> None:
+    """Add the addresses of the page, its scripts and its examples."""
+
     @app.get("/{name}")
     def get_page(name: str) -> Response:
         return _respond(page.find(name))
 
     @app.get("/")
-    def get_start() -> Response:
-        return _respond(page.start)
+    def get_index() -> Response:
+        return _respond(page.index)
 
     @app.get("/examples/{name}")
     def get_example(name: str) -> Response:
@@ -94,11 +100,11 @@ def _respond(resource: Resource | None) -> Response:
 
 
 def _add_error_handlers(app: FastAPI) -> None:
-    """Return every error as JSON that has the reason as `error`."""
+    """Return every error as a JSON object with the reason as `error`."""
 
     @app.exception_handler(RefusedError)
     async def refuse(request: Request, error: RefusedError) -> JSONResponse:
-        # After a time-out the rest of the body must not be taken for the next request.
+        # 408: after a time-out the rest of the body must not be read as the next request. 503: seconds to wait.
         headers = {408: {"Connection": "close"}, 503: {"Retry-After": "5"}}.get(error.status)
         return _error(error.status, f"This file cannot be classified: {error}.", headers)
 
@@ -112,8 +118,9 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def validate(request: Request, error: RequestValidationError) -> JSONResponse:
-        faults = (f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors())
-        return _error(422, f"This request has wrong parameters: {'; '.join(faults)}.")
+        # Only name and reason, not the value: FastAPI's own response would repeat what the client sent.
+        reasons = (f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors())
+        return _error(422, f"This request has wrong parameters: {'; '.join(reasons)}.")
 
     @app.exception_handler(HTTPException)
     async def fail(request: Request, error: HTTPException) -> JSONResponse:
@@ -121,7 +128,7 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def crash(request: Request, error: Exception) -> JSONResponse:
-        # The reason is in the log of the server, and may hold paths of this machine.
+        # Uvicorn logs the traceback. The response must not reveal paths of this machine.
         return _error(500, "The server failed.")
 
 

@@ -1,4 +1,4 @@
-"""The command `serve`: a page on this machine to try a model."""
+"""The command `serve`: run a web server on this machine with a page to try a model."""
 
 import argparse
 import atexit
@@ -27,11 +27,22 @@ if TYPE_CHECKING:
     from lit_genre.serve.server import Server
 
 _EXIT_STATUS: Final = 128 + signal.SIGTERM
+"""Exit status of a process that SIGTERM ends, by the convention of shells."""
+
 _EXIT_SECONDS: Final = 5.0
+"""Time for the server to stop before the process is ended, s."""
 
 
 def run(args: Sequence[str]) -> None:
-    """Run the command until Ctrl-C or SIGTERM."""
+    """Run the command until Ctrl-C or SIGTERM.
+
+    Args:
+        args: Arguments of the command line, without the name of the command.
+
+    Raises:
+        LitGenreError: An argument is wrong, a package is missing, the port is in use, or the model cannot be loaded.
+        SystemExit: The server was ended by a signal.
+    """
     options = _parser().parse_args(args)
     check_at_least(max_megabytes=(options.max_megabytes, 0.001), max_seconds=(options.max_seconds, 1))
     if not 0 <= options.port <= 65535:
@@ -40,20 +51,30 @@ def run(args: Sequence[str]) -> None:
         import fastapi  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
-        raise LitGenreError("To serve a page: pip install 'lit-genre[serve]'.") from error
+        raise LitGenreError("To serve a page, in a clone of the repository: pip install -e '.[serve]'.") from error
     limits = build_limits(options.max_megabytes, options.max_seconds)
-    with _unwind_on_signals(), _bind(options.host, options.port) as listener, start_decoders(limits) as decoders:
+    # The port first: if it is in use, the user gets the error before the model is loaded. The decoders start while the
+    # model is loaded.
+    with _unwind_on_signals(), _bind(options.host, options.port) as server_socket, start_decoders(limits) as decoders:
         device = find_device(options.device)
         model = load_model(options.checkpoint, trust=options.trust, device=device)
         service = InferenceService(model, limits, decoders)
         with _temporary_folder() as folder:
             server = build_server(service, options.host, folder, on_stop=_exit_in_time)
-            _announce(options, listener.getsockname()[1])
-            server.run(sockets=[listener])
+            _announce(options, server_socket.getsockname()[1])
+            server.run(sockets=[server_socket])
 
 
 def build_limits(max_megabytes: float, max_seconds: float) -> Limits:
-    """Derive the limits that follow from those that a user chooses."""
+    """Return the limits of the server, derived from those that a user chooses.
+
+    Args:
+        max_megabytes: Size of the largest file, MB.
+        max_seconds: Length of the longest recording, s.
+
+    Returns:
+        The limits.
+    """
     max_bytes = int(max_megabytes * 1e6)
     # Decoders are some hundred times as fast as real time; 20 times leaves room for a slow and busy machine.
     return Limits(max_bytes, max_seconds, max_total_bytes=4 * max_bytes, decode_seconds=30 + max_seconds / 20)
@@ -65,11 +86,15 @@ def build_server(
     """Build the server of a model.
 
     Args:
-        service: The model.
+        service: Decodes and predicts the uploads.
         host: Address that the server is bound to.
-        folder: For the uploads.
+        folder: Folder of the uploads.
         on_stop: Called when the server begins to stop.
+
+    Returns:
+        The server, which is not yet running.
     """
+    # Imported here, because fastapi and uvicorn are optional: `run` explains how to install them.
     from lit_genre.serve.api import build_api
     from lit_genre.serve.server import Server
     from lit_genre.serve.uploads import Uploads
@@ -86,46 +111,49 @@ def build_server(
 
 @contextmanager
 def _unwind_on_signals() -> Iterator[None]:
-    """Leave all contexts on a signal that otherwise ends the process at once and leaves its temporary files."""
+    """Exit all contexts on SIGTERM and SIGHUP, so that temporary files are deleted and workers are stopped."""
 
-    def leave(number: int, frame: FrameType | None) -> None:
+    def exit_process(number: int, frame: FrameType | None) -> None:
         sys.exit(_EXIT_STATUS)
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        # While the server runs, it handles SIGTERM itself.
+        # As SIGTERM, which uvicorn handles while it runs: it lets the requests in flight end.
         signal.raise_signal(signal.SIGTERM)
 
-    handlers = {signal.SIGTERM: leave}
-    if hasattr(signal, "SIGHUP"):  # The terminal was closed.
+    handlers = {signal.SIGTERM: exit_process}
+    if hasattr(signal, "SIGHUP"):  # The terminal was closed. Windows has no such signal.
         handlers[signal.SIGHUP] = terminate
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     except (SystemExit, KeyboardInterrupt):
-        # The process ends now. Python would search all objects of PyTorch for cycles first, which takes seconds.
+        # At the end of a process, Python searches all objects of PyTorch for cycles, which takes seconds. `freeze`
+        # exempts them.
         gc.freeze()
         raise
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
 def _exit_in_time() -> None:
-    """End the process in some seconds even if the model is still computing, which no thread can interrupt."""
+    """End the process after `_EXIT_SECONDS` even if the model is still computing, which no thread can interrupt."""
 
-    def leave() -> None:
-        # Removes the temporary files, as an ordinary exit does.
+    def exit_process() -> None:
+        # `os._exit` skips the exit functions, which delete the temporary files.
         atexit._run_exitfuncs()
         os._exit(_EXIT_STATUS)
 
-    timer = threading.Timer(_EXIT_SECONDS, leave)
+    timer = threading.Timer(_EXIT_SECONDS, exit_process)
     timer.daemon = True
     timer.start()
 
 
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
+    """Create a folder and delete it at the end of the context, or at the latest when the process exits."""
     folder = tempfile.mkdtemp(prefix="lit-genre-")
+    # For `_exit_in_time`, which does not exit the contexts.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
         yield Path(folder)
@@ -134,20 +162,23 @@ def _temporary_folder() -> Iterator[Path]:
 
 
 def _announce(options: argparse.Namespace, port: int) -> None:
+    """Print the address, and open it in the browser."""
     host = f"[{options.host}]" if ":" in options.host else options.host
     url = f"http://{host}:{port}/"
     console.print(f"Open {url}\nor:  curl --data-binary @song.mp3 {url}classify\nStop with Ctrl-C.", markup=False)
     if not options.no_browser:
+        # After a second: the server starts after this function returns.
         opener = threading.Timer(1, webbrowser.open, [url])
         opener.daemon = True
         opener.start()
 
 
 def _bind(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound to an address; port 0 means any free port."""
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except socket.gaierror as error:
-        raise LitGenreError(f"--host {host} is no address of this machine: {error.strerror}.") from error
+        raise LitGenreError(f"--host {host} is not an address of this machine: {error.strerror}.") from error
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise LitGenreError(f"{host}, port {port} cannot be used: {reason}. Choose another --port.") from error
@@ -156,7 +187,7 @@ def _bind(host: str, port: int) -> socket.socket:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lit-genre serve",
-        description="Open a page in the browser to try a model; it runs on this machine.",
+        description="Run a web server on this machine, and open its page in the browser to try a model.",
         allow_abbrev=False,
     )
     add_model_arguments(parser)

@@ -1,4 +1,4 @@
-"""Decodes an upload; runs in a worker process."""
+"""Decode an upload, in a worker process."""
 
 import shutil
 import tempfile
@@ -14,17 +14,18 @@ def decode_to_file(source: Path, target: Path, sample_rate: int, max_seconds: fl
 
     Args:
         source: A file of any format.
-        target: File to write the samples to: int16 in the order of this machine's bytes, full scale 32768.
+        target: File to write the samples to: int16 in the byte order of this machine, full scale 32768.
         sample_rate: Sample rate of the result, Hz.
         max_seconds: Longest recording to accept, s.
 
     Returns:
-        Number of samples, and how much of the file they are.
+        Number of samples, and how much of the file was decoded.
 
     Raises:
         AudioError: The file holds no usable audio, or more than `max_seconds`.
     """
-    # What a killed process leaves is removed with the folder of the upload.
+    # The temporary files of the decoders are made in the folder of the upload, which the server deletes even if this
+    # process is killed.
     tempfile.tempdir = str(target.parent)
     with quiet_c_stderr(), decode_track(source, sample_rate, max_seconds) as audio, target.open("wb") as file:
         audio.pcm.seek(0)

@@ -1,25 +1,25 @@
-"""Limits of the server: how much one client may send, how long it may take, and how many may ask at once."""
+"""Limits of the server: bytes, seconds and number of requests of its clients."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits that hold for every client.
+    """Limits of all clients together and of each.
 
     Attributes:
-        max_bytes: Size of one upload.
+        max_bytes: Size of one upload, bytes.
         max_seconds: Length of one recording, s.
-        max_total_bytes: Sum of the bytes of all uploads that are stored at one moment.
-        max_requests: Uploads that are received or analysed at one moment.
-        max_connections: Open connections. One more closes the slowest of those that have not sent a whole request.
+        max_total_bytes: Size of all uploads that are stored at the same time, bytes.
+        max_requests: Uploads that are received or analysed at the same time.
+        max_connections: Open connections. Another one closes the slowest of those that have not sent a whole request.
         header_seconds: Time for a connection to send the header of its next request, s.
         body_seconds: Time for the whole body of a request, s.
         idle_seconds: Time between two pieces of a body, s.
-        response_seconds: Time for the client to read an answer, s.
+        response_seconds: Time for the client to read a response, s.
         decode_seconds: Time for decoding one upload, s.
-        decode_bytes: Memory of a process that decodes. The imported libraries need 0.8 GB of it.
-        min_rate: Bytes a second below which an upload must make room for others when all places are taken.
+        decode_bytes: Memory of a process that decodes, bytes. The imported libraries need 0.8 GB of it.
+        min_rate: Rate, bytes/s, below which an upload is refused if another one needs its slot.
     """
 
     max_bytes: int = 100_000_000
@@ -37,5 +37,5 @@ class Limits:
 
     @property
     def too_large(self) -> str:
-        """The reason for refusing an upload that is too large."""
+        """Reason for refusing an upload of more than `max_bytes`."""
         return f"larger than {self.max_bytes / 1e6:g} MB"

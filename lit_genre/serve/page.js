@@ -1,15 +1,15 @@
-// The page: takes a song from a file, the microphone or an example, sends it to the server and shows the answer.
-// Names of files and genres come from anyone, so that they are only ever set as text.
+// The page: sends a song from a file, the microphone or an example to the server, and shows the result.
+// Names of files and genres are not trusted, so they are set only as text (textContent), never as HTML.
 import { Recorder } from "./recorder.js";
 import { hideSong, percent, showSong, clock } from "./timeline.js";
 
-const BARS = 8;
+const MAX_BARS = 8;
 const settings = JSON.parse(document.body.dataset.settings);
 const byId = id => document.getElementById(id);
 let request = new AbortController();
 
 async function classify(song, name) {
-  // The answer to an earlier song must not replace that to this one.
+  // The result of an earlier song must not replace the result of this song.
   request.abort();
   request = new AbortController();
   const { signal } = request;
@@ -17,27 +17,27 @@ async function classify(song, name) {
   if (song.size > settings.maxBytes) return showError(`This file cannot be classified: ${settings.tooLarge}.`);
   showStatus(`Analysing ${name} …`, true);
   try {
-    const answer = await ask(song, signal);
-    showStatus(incomplete(answer));
-    showGenres(answer);
-    showSong(answer, settings.classes, song, name);
+    const result = await post(song, signal);
+    showStatus(describeMissing(result));
+    showGenres(result);
+    showSong(result, settings.classes, song, name);
   } catch (error) {
     if (signal.aborted) return;
     showError(error.message);
   }
 }
 
-async function ask(song, signal) {
+async function post(song, signal) {
   const address = `/classify?top_k=${settings.classes.length}&segments=true&spectrogram=true`;
-  let response, answer;
+  let response, result;
   try {
     response = await fetch(address, { method: "POST", body: song, signal });
-    answer = await response.json();
+    result = await response.json();
   } catch {
-    throw new Error("The server did not answer. Is it still running? Is this a file, and no folder?");
+    throw new Error("The server did not respond. Check that it is still running, and that this is a file, not a folder.");
   }
-  if (!response.ok) throw new Error(answer.error);
-  return answer;
+  if (!response.ok) throw new Error(result.error);
+  return result;
 }
 
 function clear() {
@@ -59,15 +59,16 @@ function showError(text) {
   byId("error").hidden = false;
 }
 
-function incomplete({ status, seconds, seconds_lost: lost }) {
+function describeMissing({ status, seconds, seconds_lost: missing }) {
   if (status === "complete") return "";
-  const where = status === "truncated" ? "Its end is missing" : "The file is damaged";
-  return `${where}: ${lost.toFixed(1)} of ${(seconds + lost).toFixed(1)} s could not be decoded.`;
+  const reason = status === "truncated" ? "The end of the file is missing" : "The file is damaged";
+  return `${reason}: ${missing.toFixed(1)} of ${(seconds + missing).toFixed(1)} s could not be decoded.`;
 }
 
-function showGenres(answer) {
-  byId("genre").textContent = answer.genre;
-  const rows = Object.entries(answer.genres).sort((one, other) => other[1] - one[1]).slice(0, BARS);
+function showGenres(result) {
+  byId("genre").textContent = result.genre;
+  // Sorted again: an object lists names that are numbers, such as a genre "80", first.
+  const rows = Object.entries(result.genres).sort((first, second) => second[1] - first[1]).slice(0, MAX_BARS);
   byId("genres").replaceChildren(...rows.map(([genre, probability]) => {
     const [row, name, value, bar, filled] = ["li", "span", "span", "div", "div"].map(tag => document.createElement(tag));
     name.textContent = genre;
@@ -92,7 +93,7 @@ function addExamples() {
         if (!response.ok) throw new Error();
         classify(await response.blob(), name);
       } catch {
-        showError("The server did not answer. Is it still running?");
+        showError("The server did not respond. Check that it is still running.");
       }
     });
     byId("examples").querySelector(".buttons").append(button);
@@ -104,9 +105,9 @@ function addFiles() {
   byId("file").addEventListener("change", event => {
     const [file] = event.target.files;
     if (file) classify(file, file.name);
-    event.target.value = ""; // The same file can be chosen again.
+    event.target.value = ""; // Otherwise the same file could not be chosen again.
   });
-  // Wherever a file is dropped: elsewhere the browser would leave the page and open it.
+  // On the whole page: the browser opens a file that is dropped outside of such an area, and leaves the page.
   addEventListener("dragover", event => {
     event.preventDefault();
     drop.classList.add("over");
@@ -138,7 +139,7 @@ function addRecorder() {
   button.addEventListener("click", async () => {
     if (recorder) return stop();
     const started = new Recorder(settings.maxSeconds, settings.maxBytes);
-    button.disabled = true; // While the browser asks for permission.
+    button.disabled = true; // While the browser asks the user for permission.
     try {
       await started.start(seconds => {
         if (recorder !== started) return;

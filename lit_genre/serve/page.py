@@ -1,6 +1,6 @@
-"""The page as bytes: HTML with the settings of this server, its style sheet and scripts, and synthetic examples.
+"""Build what GET requests return: the HTML page, its style sheet and scripts, and synthetic examples.
 
-Nothing of it comes from elsewhere, and what a client sends is never served: the browser plays a song from its own copy.
+Nothing comes from other servers, and uploads are never served: the browser plays a song from its own copy.
 """
 
 import html
@@ -19,6 +19,8 @@ from lit_genre.demo.synth import synthesise
 from lit_genre.serve.limits import Limits
 
 _EXAMPLES: Final = ("Rock", "Folk", "Electronic", "Hip-Hop")
+"""Genres of the synthetic examples, which are some of those of the demo data set."""
+
 _EXAMPLE_SECONDS: Final = 12.0
 _STATIC: Final = {
     "page.css": "text/css",
@@ -30,26 +32,31 @@ _STATIC: Final = {
 
 
 class Resource(NamedTuple):
-    """What the server sends for an address."""
+    """Content that the server sends for an address.
+
+    Attributes:
+        content: Body of the response.
+        media_type: Its media type, such as "text/html; charset=utf-8".
+    """
 
     content: bytes
     media_type: str
 
 
 class Page:
-    """All that GET requests can ask for.
+    """Everything that GET requests can return.
 
     Args:
         backbone: Name of the model's backbone.
-        classes: Names of the genres; any text, as data sets and checkpoints choose them.
+        classes: Class names. They come from a checkpoint and are not trusted: they may contain markup.
         limits: Limits of an upload.
 
     Attributes:
-        start: The page itself.
+        index: The HTML page.
     """
 
     def __init__(self, backbone: str, classes: Sequence[str], limits: Limits) -> None:
-        # A model that has learned other classes would name them for the demo's songs, which helps nobody.
+        # A model cannot predict the genre of an example if that is not one of its classes.
         self._examples = {f"{genre.lower()}.mp3": genre for genre in _EXAMPLES if genre in classes}
         self._audio: dict[str, Resource] = {}
         self._lock = threading.Lock()
@@ -68,23 +75,39 @@ class Page:
             settings=html.escape(json.dumps(settings)),
         )
         self._static = {name: Resource(_read(name), f"{kind}; charset=utf-8") for name, kind in _STATIC.items()}
-        self.start = Resource(text.encode(), "text/html; charset=utf-8")
+        self.index = Resource(text.encode(), "text/html; charset=utf-8")
 
     def find(self, name: str) -> Resource | None:
-        """Return a style sheet or a script; None if there is no such part."""
+        """Return a style sheet or a script.
+
+        Args:
+            name: Name of the file, from the address.
+
+        Returns:
+            The file, or None if there is none of this name.
+        """
         return self._static.get(name)
 
     def find_example(self, name: str) -> Resource | None:
-        """Return a synthetic song, which is composed when it is first asked for; None if there is no such song."""
+        """Return a synthetic song, as MP3.
+
+        Args:
+            name: Name of the song, from the address, such as "rock.mp3".
+
+        Returns:
+            The song, or None if there is none of this name.
+        """
         if name not in self._examples:
             return None
+        # Synthesised at the first request, since it takes seconds; the lock keeps other threads from doing it too.
         with self._lock:
             if name not in self._audio:
-                self._audio[name] = Resource(_compose(self._examples[name]), "audio/mpeg")
+                self._audio[name] = Resource(_synthesise_mp3(self._examples[name]), "audio/mpeg")
             return self._audio[name]
 
 
-def _compose(genre: str) -> bytes:
+def _synthesise_mp3(genre: str) -> bytes:
+    # Artists and tracks that the demo data set, with its default size, does not contain.
     number = _EXAMPLES.index(genre)
     file = io.BytesIO()
     song = synthesise(genre, artist=90 + number, track=900 + number, seconds=_EXAMPLE_SECONDS, seed=0)

@@ -1,4 +1,4 @@
-"""Encodes a spectrogram as a picture that is part of the answer."""
+"""Encode a spectrogram as a PNG inside a data URL."""
 
 import base64
 import io
@@ -11,10 +11,10 @@ def encode_png_url(spectrogram: NDArray[np.float32]) -> str:
     """Encode a spectrogram as a data URL of a PNG.
 
     Args:
-        spectrogram: Shape (m, columns), 0 to 1, low bands first.
+        spectrogram: Values 0 to 1, float32, shape (m, columns), low bands first.
 
     Returns:
-        The URL; the picture has low bands at the bottom.
+        The URL. The picture has a pixel for each value, with low bands at the bottom.
     """
     from matplotlib.image import imsave
 

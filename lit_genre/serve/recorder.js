@@ -1,4 +1,4 @@
-// Records the microphone as 16-bit WAV, which every decoder reads; what browsers record by themselves needs FFmpeg.
+// Records the microphone as 16-bit WAV, which every decoder reads. MediaRecorder's formats would need FFmpeg.
 
 const HEADER_BYTES = 44;
 const SAMPLE_BYTES = 2;
@@ -11,9 +11,9 @@ export class Recorder {
     this.length = 0;
   }
 
-  // Call onTime(seconds) again and again.
+  // Start recording, and call onTime(seconds) after every block of samples.
   async start(onTime) {
-    // What makes speech clearer distorts music.
+    // These filters make speech clearer, but distort music.
     const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
     this.stream = await navigator.mediaDevices.getUserMedia({ audio });
     try {
@@ -38,12 +38,14 @@ export class Recorder {
     return this.length / this.context.sampleRate;
   }
 
+  // Whether another block would exceed the limits of the server.
   get full() {
     const block = this.blocks.length ? this.blocks[0].length : 0;
     const next = this.length + block;
     return next / this.context.sampleRate > this.maxSeconds || HEADER_BYTES + next * SAMPLE_BYTES > this.maxBytes;
   }
 
+  // Stop recording, and return the WAV file.
   async stop() {
     const rate = this.context.sampleRate;
     this.release();
@@ -58,12 +60,12 @@ export class Recorder {
 
 function wavHeader(rate, length) {
   const view = new DataView(new ArrayBuffer(HEADER_BYTES));
-  const text = (offset, letters) => [...letters].forEach((letter, at) => view.setUint8(offset + at, letter.charCodeAt(0)));
+  const text = (offset, letters) => [...letters].forEach((letter, i) => view.setUint8(offset + i, letter.charCodeAt(0)));
   const bytes = length * SAMPLE_BYTES;
   text(0, "RIFF");
   view.setUint32(4, HEADER_BYTES - 8 + bytes, true);
   text(8, "WAVEfmt ");
-  view.setUint32(16, 16, true); // Length of the format's description
+  view.setUint32(16, 16, true); // Length of the format chunk
   view.setUint16(20, 1, true); // PCM
   view.setUint16(22, 1, true); // Channels
   view.setUint32(24, rate, true);

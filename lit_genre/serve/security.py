@@ -1,4 +1,4 @@
-"""Keeps pages of other sites from using the server, and this page from loading anything that is not its own."""
+"""Refuse requests of pages of other sites, and allow this page to load only files of this server."""
 
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,7 +16,7 @@ _POLICY: Final = "; ".join(
         "script-src 'self'",
         "style-src 'self'",
         "connect-src 'self'",
-        "img-src 'self' data:",  # The picture of the spectrogram is part of the answer.
+        "img-src 'self' data:",  # The picture of the spectrogram is a data URL.
         "media-src blob:",  # The browser's own copy of a song.
         "base-uri 'none'",
         "form-action 'none'",
@@ -31,19 +31,29 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # An answer is about a file that nobody else may see.
+    # A response describes a private file, so no cache on the way may store it.
     "Cache-Control": "no-store",
 }
 
 
 class SecurityMiddleware:
-    """Refuses requests of other origins, and adds the security headers to every answer."""
+    """Refuses requests of other origins, and adds the security headers to every response.
+
+    Args:
+        app: The application.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
+        """Handle one request.
+
+        Args:
+            scope: Description of the request, by the ASGI specification.
+            receive: Returns the next event of the request.
+            send: Sends an event of the response.
+        """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -60,9 +70,16 @@ class SecurityMiddleware:
 
 
 def is_same_origin(headers: Headers) -> bool:
-    """Check that a request comes from the page of this server, or from a program that is no browser.
+    """Check that a request comes from the page of this server, or from a program that is not a browser.
 
-    Browsers send `Origin` with every POST, and a page cannot change it; programs such as curl send neither header.
+    Browsers send `Origin` with every POST, and a page cannot change it. Programs such as curl send neither `Origin` nor
+    `Sec-Fetch-Site`.
+
+    Args:
+        headers: Headers of the request.
+
+    Returns:
+        Whether the request is allowed.
     """
     if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
         return False
@@ -70,12 +87,12 @@ def is_same_origin(headers: Headers) -> bool:
     if not origins:
         return True
     host = headers.get("host", "")
-    # A proxy may add TLS, so that the page has another scheme than the request that arrives here.
+    # Only host and port are compared: behind a proxy that adds TLS, the page has the scheme https and the request http.
     return len(origins) == 1 and bool(host) and _host_of(origins[0]) == host.lower()
 
 
 def _host_of(origin: str) -> str:
-    """Return host and port of an origin as they are in a `Host` header; "" if it is no web page's."""
+    """Return host and port of an origin as in a `Host` header; "" if the origin is not that of a web page."""
     try:
         parts = urlsplit(origin)
     except ValueError:

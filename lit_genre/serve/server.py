@@ -1,4 +1,4 @@
-"""Uvicorn with what it lacks: time limits for the header of a request, and an end that nothing delays."""
+"""Extend Uvicorn by time limits for reading requests and writing responses, and by a prompt shutdown."""
 
 import asyncio
 import socket
@@ -15,16 +15,23 @@ _GRACE_SECONDS: Final = 1.0
 
 
 class TimedProtocol(H11Protocol):
-    """HTTP/1.1 on one connection, which is closed unless a request arrives in time and its answer is read in time.
+    """HTTP/1.1 on one connection, which is closed if a request does not arrive, or its response is not read, in time.
 
-    Uvicorn closes a connection that is idle after an answer, but any byte stops that timer, and before the first
-    request there is none: half-sent headers keep a connection open for ever (Slowloris).
+    Uvicorn closes a connection that is idle after a response, but any byte stops that timer, and there is none before
+    the first request. Half-sent headers would keep a connection open for ever (the Slowloris attack).
+
+    Attributes:
+        limits: Limits of the server.
     """
 
     limits = Limits()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the time limit of the first request."""
+        """Start the time limit of the first request.
+
+        Args:
+            transport: The connection.
+        """
         super().connection_made(transport)
         self._timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
@@ -33,40 +40,48 @@ class TimedProtocol(H11Protocol):
         self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        """Stop the time limit once the header of a request is complete; no earlier, however many bytes arrive."""
+        """Stop the time limit if the header of a request is complete; other bytes do not extend it.
+
+        Args:
+            data: Bytes that arrived.
+        """
         self._n_bytes += len(data)
         super().data_received(data)
         self._watch()
 
     def on_response_complete(self) -> None:
-        """Start the time limit of the next request. The rest of a refused body arrives within it or not at all."""
+        """Start the time limit of the next request, within which the rest of a refused body must arrive, too."""
         self._since, self._n_bytes = self.loop.time(), 0
         super().on_response_complete()
         self._watch()
 
     def pause_writing(self) -> None:
-        """Start the time limit for reading an answer: the client has left much of it unread."""
+        """Start the time limit for reading a response: the client has left much of it unread."""
         super().pause_writing()
         self._write_timer = self.loop.call_later(self.limits.response_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Stop the time limit for reading an answer."""
+        """Stop the time limit for reading a response."""
         super().resume_writing()
         self._stop_write_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop all time limits."""
+        """Stop all time limits.
+
+        Args:
+            exc: Reason for the end of the connection; None if it was closed.
+        """
         self._stop_timer()
         self._stop_write_timer()
         super().connection_lost(exc)
 
     @property
-    def waits(self) -> bool:
+    def awaits_header(self) -> bool:
         """Whether the header of the next request has not arrived yet."""
         return self.cycle is None or self.cycle.response_complete
 
     def _watch(self) -> None:
-        if not self.waits:
+        if not self.awaits_header:
             self._stop_timer()
         elif self._timer is None and self in self.connections:
             self._timer = self.loop.call_later(self.limits.header_seconds, self._expire)
@@ -82,6 +97,7 @@ class TimedProtocol(H11Protocol):
             self._write_timer = None
 
     def _expire(self) -> None:
+        """Close a connection whose time limit is over, unless it still has time to read a response."""
         self._timer = None
         unread = self.transport.get_write_buffer_size()
         if not unread:
@@ -89,30 +105,31 @@ class TimedProtocol(H11Protocol):
         elif self.loop.time() - self._since < self.limits.response_seconds:
             self._watch()
         else:
-            # `close` would wait until the client has read everything.
+            # `close` would first wait until the client has read everything.
             self.transport.abort()
 
     def _make_room(self) -> None:
-        # A closed connection stays in the set until the event loop's next turn, in which many may arrive.
+        """Close the slowest connection without a complete request if there are too many."""
+        # A closed connection stays in the set until the next turn of the event loop, in which many may arrive.
         connections = (other for other in self.connections if isinstance(other, TimedProtocol))
         others = [other for other in connections if other is not self and not other.transport.is_closing()]
-        incomplete = [other for other in others if other.waits or other.cycle.more_body]
+        incomplete = [other for other in others if other.awaits_header or other.cycle.more_body]
         if len(others) >= self.limits.max_connections and incomplete:
             min(incomplete, key=TimedProtocol._rate).transport.abort()
 
     def _rate(self) -> tuple[bool, float]:
-        """Order connections: first those that had time to send something, by bytes a second, then by age."""
+        """Return a sort key: first connections that had time to send something, by bytes a second, then by age."""
         seconds = self.loop.time() - self._since
         return (False, self._n_bytes / seconds) if seconds > _GRACE_SECONDS else (True, -seconds)
 
 
 class Server(uvicorn.Server):
-    """A server that calls `stop` before it waits for its requests to end.
+    """A server that calls `stop` before it waits for the requests in flight.
 
     Args:
         app: The application.
-        limits: Limits of its connections.
-        stop: Makes all requests in flight end; called from the event loop.
+        limits: Limits of the connections.
+        stop: Ends all requests in flight; called in the event loop.
     """
 
     def __init__(self, app: Any, limits: Limits, stop: Callable[[], None]) -> None:
@@ -124,19 +141,23 @@ class Server(uvicorn.Server):
                 loop="asyncio",
                 ws="none",
                 lifespan="off",
-                # Every client can cause warnings, about requests that are not HTTP.
+                # Any client can cause warnings, by requests that are not HTTP.
                 log_level="error",
                 access_log=False,
                 server_header=False,
-                # Nobody but a proxy, of which there is none, may tell the address of a client.
+                # Headers with the address of a client are trustworthy only from a proxy, and there is none.
                 proxy_headers=False,
-                # Seconds for the requests that `stop` ends to send their answers.
+                # Seconds in which the requests that `stop` ended may send their responses.
                 timeout_graceful_shutdown=2,
             )
         )
         self._stop = stop
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the requests in flight, then the server."""
+        """End the requests in flight, then the server.
+
+        Args:
+            sockets: Sockets of the server.
+        """
         self._stop()
         await super().shutdown(sockets)

@@ -1,4 +1,4 @@
-"""One model that predictions many requests: decodes in worker processes, predicts in this one."""
+"""Classify uploads with one model: decode in worker processes, predict in this process."""
 
 import os
 import threading
@@ -16,8 +16,7 @@ from lit_genre.data.decoding.errors import AudioError
 from lit_genre.data.decoding.pcm import INT16_SCALE
 from lit_genre.data.decoding.track_audio import TrackAudio
 from lit_genre.data.loading.samplers import window_starts
-from lit_genre.inference.classify import batch_size_of
-from lit_genre.inference.predictor import SongPrediction, predict_songs
+from lit_genre.inference.predictor import SongPrediction, default_batch_size, predict_songs
 from lit_genre.inference.writers import prediction_as_dict
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.frontend import SILENCE, LogMel
@@ -28,10 +27,16 @@ from lit_genre.serve.worker_pool import PoolClosedError, WorkerPool
 from lit_genre.serve.worker_process import WorkerError
 
 _MAX_COLUMNS: Final = 1200
-"""Width of the picture of a spectrogram, at most."""
+"""Largest width of the picture of a spectrogram, pixels: a little more than the page is wide."""
 
-_FRAMES_AT_ONCE: Final = 1000
+_MIN_DECIBELS: Final = -80
+"""Level of the darkest colour relative to the loudest value, dB."""
+
+_CHUNK_FRAMES: Final = 1000
+"""Frames of a spectrogram that are computed at once; between chunks a request can be cancelled."""
+
 _MAX_DECODERS: Final = 8
+"""Largest number of worker processes; each may need `Limits.decode_bytes` of memory."""
 
 
 class StoppedError(Exception):
@@ -39,7 +44,7 @@ class StoppedError(Exception):
 
 
 class InferenceService:
-    """Decodes and analyses uploads: as many as there are cores are decoded at once, one is analysed.
+    """Decodes and analyses uploads: decodes as many at the same time as there are workers, and analyses one.
 
     Args:
         model: On its device, in evaluation mode.
@@ -50,33 +55,35 @@ class InferenceService:
     def __init__(self, model: GenreClassifier, limits: Limits, decoders: WorkerPool | None = None) -> None:
         self.model, self.limits = model, limits
         self.decoders = decoders or start_decoders(limits)
-        # Decoded songs are large: a megabyte of MP3 may be an hour. One is analysed while others are decoded.
-        self._places = threading.Semaphore(self.decoders.size + 1)
-        self._model_free = threading.Lock()
+        # Limits the decoded songs, which are large: a megabyte of MP3 may be an hour. One more than there are decoders,
+        # so that all can work while one song is analysed.
+        self._song_slots = threading.Semaphore(self.decoders.size + 1)
+        # torch uses all cores for one prediction; two at the same time would only need more memory.
+        self._model_lock = threading.Lock()
         self._closed = threading.Event()
 
     @property
     def clip_seconds(self) -> float:
-        """Length of the clips that the model takes, s."""
+        """Length of the model's clips, s."""
         return self.model.clip_samples / self.model.sample_rate
 
     def classify(
         self, path: Path, cancelled: threading.Event, *, top_k: int, segments: bool, spectrogram: bool
     ) -> dict[str, Any]:
-        """Decode a file and describe its genres.
+        """Decode a file and predict its genres.
 
         Args:
             path: The file, in a folder of its own.
             cancelled: Set when the client has disconnected.
             top_k: Number of genres to return.
-            segments: Include the genres of each clip.
-            spectrogram: Include a picture of the mel spectrogram, as a data URL.
+            segments: Whether to include the genres of each clip.
+            spectrogram: Whether to include a picture of the mel spectrogram, as a data URL.
 
         Returns:
-            Plain data, as `prediction_as_dict` returns it, and `spectrogram` if asked for.
+            Data for JSON: the entries of `prediction_as_dict` and, on request, `spectrogram`.
 
         Raises:
-            AudioError: The file is too long, is no audio, or could not be decoded within the limits.
+            AudioError: The file is too long, contains no audio, or could not be decoded within the limits.
             StoppedError: The service was closed, or the request was cancelled.
         """
         with self.decode(path, cancelled) as song:
@@ -89,18 +96,21 @@ class InferenceService:
 
     @contextmanager
     def decode(self, path: Path, cancelled: threading.Event) -> Iterator[TrackAudio]:
-        """Decode a file; the samples are in a file next to it.
+        """Decode a file to samples, which are written to a file next to it.
 
         Args:
             path: The file, in a folder of its own.
             cancelled: Set when the client has disconnected.
 
+        Yields:
+            The decoded audio, int16 at the sample rate of the model.
+
         Raises:
-            AudioError: The file is too long, is no audio, or could not be decoded within the limits.
+            AudioError: The file is too long, contains no audio, or could not be decoded within the limits.
             StoppedError: The service was closed, or the request was cancelled.
         """
         target = path.with_name("samples")
-        with self._places:
+        with self._song_slots:
             self._check(cancelled)
             try:
                 n_samples, status = self.decoders.run(
@@ -114,38 +124,52 @@ class InferenceService:
                 yield TrackAudio(pcm, n_samples, status)
 
     def predict(self, song: TrackAudio, cancelled: threading.Event) -> SongPrediction:
-        """Predict the genres of a song, and of each clip of it.
+        """Predict the genres of a song and of each of its clips.
+
+        Args:
+            song: The decoded song, from `decode`.
+            cancelled: Set when the client has disconnected.
+
+        Returns:
+            The prediction.
 
         Raises:
             StoppedError: The service was closed, or the request was cancelled.
         """
-        with self._model_free:
+        with self._model_lock:
             seconds = song.n_samples / self.model.sample_rate
             (prediction,) = predict_songs(self.model, self._clips(song, cancelled), {0: seconds}, {0: song.status})
         return prediction
 
     def compute_spectrogram(self, song: TrackAudio, cancelled: threading.Event) -> NDArray[np.float32]:
-        """Compute the mel spectrogram of a whole song as a picture.
+        """Compute the mel spectrogram of a whole song for a picture.
+
+        Args:
+            song: The decoded song, from `decode`.
+            cancelled: Set when the client has disconnected.
 
         Returns:
-            Shape (m, columns), 0 for 80 dB below the loudest value and less, 1 for the loudest; low bands first.
+            Levels, float32, shape (m, columns), low bands first. The loudest value is 1; 80 dB below it and less is 0.
 
         Raises:
             StoppedError: The service was closed, or the request was cancelled.
         """
+        # Not the front-end of the model, which may be a plugin's and need not return a mel spectrogram.
         frontend = LogMel(self.model.sample_rate)
-        piece = np.empty(frontend.hop_length * _FRAMES_AT_ONCE, dtype=np.int16)
-        powers = []
-        for start in range(0, song.n_samples, len(piece)):
+        buffer = np.empty(frontend.hop_length * _CHUNK_FRAMES, dtype=np.int16)
+        chunks = []
+        for start in range(0, song.n_samples, len(buffer)):
             self._check(cancelled)
-            part = piece[: min(len(piece), song.n_samples - start)]
-            song.read(start, part)
+            samples = buffer[: min(len(buffer), song.n_samples - start)]
+            song.read(start, samples)
             with torch.inference_mode():
-                powers.append(frontend.power(torch.from_numpy(part / np.float32(INT16_SCALE))[None])[0])
-        power = torch.cat(powers, dim=1)
+                chunks.append(frontend.power(torch.from_numpy(samples / np.float32(INT16_SCALE))[None])[0])
+        power = torch.cat(chunks, dim=1)
+        # The mean of power, not of decibels, so that a short loud sound remains visible.
         power = torch.nn.functional.adaptive_avg_pool1d(power, min(_MAX_COLUMNS, power.shape[1]))
-        decibels = 10 * torch.log10((power / power.max().clamp(min=SILENCE)).clamp(min=1e-8))
-        return np.asarray((decibels / 80 + 1).numpy(), dtype=np.float32)
+        relative_power = power / power.max().clamp(min=SILENCE)
+        decibels = 10 * torch.log10(relative_power.clamp(min=10 ** (_MIN_DECIBELS / 10)))
+        return np.asarray((1 - decibels / _MIN_DECIBELS).numpy(), dtype=np.float32)
 
     def close(self) -> None:
         """Stop the decoders; requests in flight raise StoppedError before their next batch."""
@@ -153,17 +177,18 @@ class InferenceService:
         self.decoders.close()
 
     def _clips(self, song: TrackAudio, cancelled: threading.Event) -> Iterator[Batch]:
-        """Read batches of clips that cover a song evenly, as those of a test do."""
+        """Yield batches of clips on the grid that evaluation uses, so that `serve` and `classify` agree."""
         starts = window_starts(song.n_samples, self.model.clip_samples)
-        batch_size = batch_size_of(self.model)
+        batch_size = default_batch_size(self.model)
         for first in range(0, len(starts), batch_size):
             self._check(cancelled)
-            some = starts[first : first + batch_size]
-            clips = np.empty((len(some), self.model.clip_samples), dtype=np.int16)
-            for start, clip in zip(some.tolist(), clips, strict=True):
+            batch_starts = starts[first : first + batch_size]
+            clips = np.empty((len(batch_starts), self.model.clip_samples), dtype=np.int16)
+            for start, clip in zip(batch_starts.tolist(), clips, strict=True):
                 song.read_clip(start, clip)
-            ids = torch.zeros(len(some), dtype=torch.int64)
-            yield Batch(torch.from_numpy(clips), label=ids - 1, track_id=ids, start=torch.from_numpy(some))
+            # All clips are of the one song, at position 0; the label -1 means unknown.
+            ids = torch.zeros(len(batch_starts), dtype=torch.int64)
+            yield Batch(torch.from_numpy(clips), label=ids - 1, track_id=ids, start=torch.from_numpy(batch_starts))
 
     def _check(self, cancelled: threading.Event) -> None:
         if self._closed.is_set() or cancelled.is_set():
@@ -171,6 +196,15 @@ class InferenceService:
 
 
 def start_decoders(limits: Limits) -> WorkerPool:
-    """Start the processes that decode. They import their libraries, which takes seconds, while the caller goes on."""
+    """Start the worker processes that decode, one for each core, at most 8.
+
+    They import their libraries, which takes seconds, while the caller continues.
+
+    Args:
+        limits: Limits of decoding.
+
+    Returns:
+        The pool, which the caller closes.
+    """
     size = min(_MAX_DECODERS, os.cpu_count() or 1)
     return WorkerPool(size, limits.decode_seconds, limits.decode_bytes, "decoder", ("lit_genre.serve.decoding",))

@@ -1,16 +1,16 @@
-// One song: player, spectrogram and genres over time on one axis, with a cursor that follows the player.
+// Shows one song: player, spectrogram and genres over time on one axis, with a cursor that follows the player.
 
 const SVG = "http://www.w3.org/2000/svg";
 const COLORS = [
   "#4c78c8", "#f2902f", "#4fa35a", "#dd5555", "#a678b8", "#e8c440", "#55b6b0", "#f59ab5", "#9a7356", "#9ccf6a",
 ];
 const OTHERS = "#8b919b";
-const KEY_SECONDS = 5;
+const KEY_SECONDS = 5; // The step of the arrow keys, s.
 
 const byId = id => document.getElementById(id);
 const player = byId("player"), axis = byId("axis");
 let song = null; // { seconds, segments } of the song that is shown.
-let position = 0; // s; that of the player, if the browser can play the song.
+let position = 0; // Position of the cursor, s. The player has the same position if the browser can play the song.
 
 export const percent = probability => `${Math.round(100 * probability)}%`;
 
@@ -21,17 +21,17 @@ export function clock(seconds) {
   return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
 }
 
-export function showSong(answer, classes, blob, name) {
-  song = { seconds: answer.seconds, segments: answer.segments };
+export function showSong(result, classes, blob, name) {
+  song = { seconds: result.seconds, segments: result.segments };
   byId("name").textContent = name;
-  byId("spectrogram").src = answer.spectrogram;
-  byId("end").textContent = clock(answer.seconds);
+  byId("spectrogram").src = result.spectrogram;
+  byId("end").textContent = clock(result.seconds);
   byId("unplayable").hidden = true;
-  axis.setAttribute("aria-valuemax", answer.seconds);
-  const layers = chooseLayers(answer.genres, classes);
+  axis.setAttribute("aria-valuemax", result.seconds);
+  const layers = chooseLayers(result.genres, classes);
   drawChart(layers);
   drawLegend(layers);
-  // The browser's own copy: the server does not give back what it was sent.
+  // The browser plays its own copy, because the server never sends an upload back.
   player.hidden = false;
   player.src = URL.createObjectURL(blob);
   byId("song").hidden = false;
@@ -48,23 +48,23 @@ export function hideSong() {
   }
 }
 
-// The most probable genres have a colour each; the others share one.
+// The most probable genres have one colour each; the other genres share one.
 function chooseLayers(genres, classes) {
-  const order = [...classes].sort((one, other) => genres[other] - genres[one]);
-  const few = order.length <= COLORS.length ? order : order.slice(0, COLORS.length - 1);
-  const layers = few.map((genre, number) => ({ name: genre, color: COLORS[number], genres: [genre] }));
-  const others = order.slice(few.length);
+  const order = [...classes].sort((first, second) => genres[second] - genres[first]);
+  const shown = order.length <= COLORS.length ? order : order.slice(0, COLORS.length - 1);
+  const layers = shown.map((genre, number) => ({ name: genre, color: COLORS[number], genres: [genre] }));
+  const others = order.slice(shown.length);
   if (others.length) layers.push({ name: `${others.length} others`, color: OTHERS, genres: others });
   return layers;
 }
 
-// Stack the probabilities, those of a segment from its start to the start of the next.
+// Stack the probabilities. Each segment is drawn from its start to the start of the next.
 function drawChart(layers) {
   const { seconds, segments } = song;
   const edges = [...segments.map(segment => segment.start), seconds];
   const stacks = segments.map(({ genres }) => {
     const values = layers.map(layer => layer.genres.reduce((sum, genre) => sum + genres[genre], 0));
-    // Where a song may have several genres, their probabilities do not sum to 1.
+    // In the multilabel task the probabilities do not sum to 1.
     const total = values.reduce((sum, value) => sum + value, 0) || 1;
     let below = 1;
     return [1, ...values.map(value => (below -= value / total))];
@@ -110,7 +110,7 @@ function seek(seconds) {
 
 function follow() {
   moveTo(player.currentTime);
-  // Smoother than `timeupdate`, which comes four times a second.
+  // At every frame: `timeupdate` is sent only about four times a second.
   if (!player.paused) requestAnimationFrame(follow);
 }
 

@@ -1,4 +1,4 @@
-"""Worker processes for work that may crash or never end, such as decoding a damaged file.
+"""Run functions that may crash or never end, such as decoding a damaged file, in worker processes.
 
 A thread cannot be stopped from outside; a process can. A worker that exceeds the time limit, crashes or needs too much
 memory is killed with all processes that it started, and the next call starts another.
@@ -13,7 +13,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, Final, NamedTuple, ParamSpec, Self, TypeVar
 
-from lit_genre.serve.worker_process import WorkerError, work
+from lit_genre.serve.worker_process import WorkerError, run_calls
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -24,16 +24,16 @@ _METHOD: Final = "forkserver" if "forkserver" in multiprocessing.get_all_start_m
 
 
 class PoolClosedError(WorkerError):
-    """The pool was closed before the worker had a result."""
+    """The pool was closed before the worker returned a result."""
 
 
 class _Worker(NamedTuple):
-    process: Any  # The contexts of multiprocessing have a class of process each.
+    process: Any  # Each start method of multiprocessing has its own class of process.
     connection: Connection
 
 
-_UNREAD: Final = (ConnectionResetError, BrokenPipeError)
-"""What the connection raises where the other process ended before it had read all that was sent."""
+_DISCONNECTED: Final = (ConnectionResetError, BrokenPipeError)
+"""Errors of a connection whose other process ended before it read everything that was sent."""
 
 
 class WorkerPool:
@@ -42,12 +42,12 @@ class WorkerPool:
     Processes are started when they are first needed. Any thread may call `run`, and any thread may call `close`.
 
     Args:
-        size: Processes at once.
+        size: Largest number of processes at the same time.
         seconds: Time limit of a call, s.
-        max_bytes: Memory that a worker may allocate, the imported libraries included; None for no limit. Has no effect
-            where the operating system has no such limit.
-        name: What messages call a worker, such as "decoder".
-        preload: Modules to import once for all workers.
+        max_bytes: Memory that a worker may allocate, bytes, including the imported libraries; None for no limit. It is
+            ignored if the operating system has no such limit.
+        name: Name of a worker in messages, such as "decoder".
+        preload: Modules that are imported once for all workers.
     """
 
     def __init__(
@@ -70,32 +70,32 @@ class WorkerPool:
             from multiprocessing import forkserver
 
             self._context.set_forkserver_preload(list(preload))
-            # The imports take seconds; what the caller does next runs meanwhile.
+            # Started now, because the imports take seconds, in which the caller can do something else.
             forkserver.ensure_running()
 
     def run(self, function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         """Call a function in a worker process, and wait for its result.
 
         Args:
-            function: A function of a module; it is found by its name in the other process.
+            function: A function at the top level of a module, since the other process finds it by its name.
             args: Positional arguments, which can be pickled.
             kwargs: Named arguments, which can be pickled.
 
         Returns:
-            What the function returns.
+            Result of the function.
 
         Raises:
             WorkerError: The call exceeded the time or memory limit, or the process crashed.
             PoolClosedError: The pool was closed.
-            Exception: Whatever the function raises.
+            Exception: Any exception of the function.
         """
         for is_last in (False, True):
             worker = self._take()
             try:
                 succeeded, value = self._call(worker, (function, args, kwargs))
                 break
-            except _UNREAD as error:
-                # The process had died while it was idle, and has not begun with the call: another one takes it.
+            except _DISCONNECTED as error:
+                # The process died while it was idle and has not started the call, so another one may make it.
                 self._discard(worker)
                 self._check_open()
                 if is_last:
@@ -127,7 +127,7 @@ class WorkerPool:
         self.close()
 
     def _take(self) -> _Worker:
-        """Wait for an idle worker, or start one where there are fewer than there may be."""
+        """Return an idle worker; wait for one, or start one if there are fewer than `size`."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closed or self._idle or self._n_started < self.size)
@@ -136,57 +136,60 @@ class WorkerPool:
                     self._n_started += 1
                     break
                 worker = self._idle.pop()
-            # The system may kill a process that does nothing, to regain its memory. The end of its connection can be
-            # read at once; that the process has ended is known later, by way of the fork server.
+            # The operating system may kill an idle process to regain its memory. The connection shows its end at once;
+            # `is_alive` is delayed, because the fork server reports it.
             if worker.process.is_alive() and not worker.connection.poll():
                 return worker
             self._discard(worker)
-        # Outside of the lock, so that `close` need not wait for it.
+        # Outside of the lock, so that `close` does not wait for it.
         return self._start()
 
     def _start(self) -> _Worker:
         try:
             connection, other_end = self._context.Pipe()
-            process = self._context.Process(target=work, args=(other_end, self.name, self._max_bytes), daemon=True)
+            process = self._context.Process(target=run_calls, args=(other_end, self.name, self._max_bytes), daemon=True)
             process.start()
         except BaseException as error:
-            self._forget(None)
+            self._remove(None)
             if isinstance(error, OSError | EOFError):
                 raise WorkerError(f"no {self.name} could be started: {error}") from error
             raise
-        # Only the worker has this end now: when it dies, reading from ours ends.
+        # Now only the worker has this end: when it dies, reading from our end raises EOFError.
         other_end.close()
         worker = _Worker(process, connection)
         with self._changed:
             self._workers.add(worker)
             closed = self._closed
+        # `close` ran while the process was starting, and could not kill it.
         if closed:
             self._discard(worker)
             self._check_open()
         return worker
 
     def _call(self, worker: _Worker, call: object) -> tuple[bool, Any]:
+        """Return whether a call succeeded, and its result or exception."""
         try:
             worker.connection.send(call)
             if not worker.connection.poll(self.seconds):
                 raise WorkerError(f"the {self.name} was stopped after {self.seconds:g} s")
-            answer: tuple[bool, Any] = worker.connection.recv()
+            outcome: tuple[bool, Any] = worker.connection.recv()
         except EOFError as error:
             self._check_open()
             raise WorkerError(f"the {self.name} crashed") from error
-        return answer
+        return outcome
 
     def _check_open(self) -> None:
         if self._closed:
             raise PoolClosedError(f"the {self.name} was stopped")
 
     def _discard(self, worker: _Worker) -> None:
+        """Kill a worker and remove it from the pool."""
         _kill(worker)
         worker.process.join()
         worker.connection.close()
-        self._forget(worker)
+        self._remove(worker)
 
-    def _forget(self, worker: _Worker | None) -> None:
+    def _remove(self, worker: _Worker | None) -> None:
         with self._changed:
             self._n_started -= 1
             self._workers -= {worker}
@@ -198,5 +201,5 @@ def _kill(worker: _Worker) -> None:
     with suppress(ProcessLookupError, PermissionError):
         if hasattr(os, "killpg"):
             os.killpg(worker.process.pid, signal.SIGKILL)
-    # Where it has not come so far as to have a group.
+    # If it was killed before it created its process group.
     worker.process.kill()

@@ -1,4 +1,4 @@
-"""What runs in a worker process of `WorkerPool`: one call after another, within a memory limit."""
+"""Make calls in a worker process of `WorkerPool`, one after another, within a memory limit."""
 
 import multiprocessing
 import os
@@ -13,16 +13,16 @@ from typing import Any
 
 
 class WorkerError(Exception):
-    """A worker process returned nothing; the text is the reason."""
+    """A worker process did not return a result; the text is the reason."""
 
 
-def work(connection: Connection, name: str, max_bytes: int | None) -> None:
+def run_calls(connection: Connection, name: str, max_bytes: int | None) -> None:
     """Make one call after another, until the other process closes the connection.
 
     Args:
         connection: Receives (function, args, kwargs); sends (True, result) or (False, exception), pickled.
-        name: What messages call this process.
-        max_bytes: Memory limit; None for none.
+        name: Name of this process in messages.
+        max_bytes: Memory limit, bytes; None for no limit.
     """
     if hasattr(os, "setsid"):
         # A process group, which can be killed as a whole; Ctrl-C in a terminal no longer reaches it.
@@ -38,12 +38,13 @@ def work(connection: Connection, name: str, max_bytes: int | None) -> None:
 
 
 def _call(function: Callable[..., Any], args: Any, kwargs: Any, name: str) -> bytes:
-    """Call a function; return whether it succeeded and what it returned or raised, pickled."""
+    """Return a pickled pair: whether a function succeeded, and its result or exception."""
     try:
         return pickle.dumps((True, function(*args, **kwargs)))
     except MemoryError:
         return pickle.dumps((False, WorkerError(f"the {name} needed too much memory")))
     except Exception as error:
+        # Pickling loses the traceback, which a log should show.
         error.add_note(f"In the {name} process:\n{traceback.format_exc()}")
         return _pickle_error(error, name)
 
@@ -51,7 +52,7 @@ def _call(function: Callable[..., Any], args: Any, kwargs: Any, name: str) -> by
 def _pickle_error(error: Exception, name: str) -> bytes:
     try:
         pickled = pickle.dumps((False, error))
-        # An exception whose constructor takes other arguments than it stores can be written, but not read.
+        # If the constructor of an exception takes other arguments than it stores, it can be pickled but not unpickled.
         pickle.loads(pickled)
     except Exception:
         return pickle.dumps((False, WorkerError(f"the {name} failed: {type(error).__name__}: {error}")))
@@ -59,7 +60,7 @@ def _pickle_error(error: Exception, name: str) -> bytes:
 
 
 def _end_with_parent() -> None:
-    """Kill this process and those that it started when the parent is gone, however it ended."""
+    """Kill this process and the processes that it started when the parent has ended, for whatever reason."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
@@ -69,13 +70,15 @@ def _end_with_parent() -> None:
 
 
 def _limit_memory(max_bytes: int | None) -> None:
+    """Limit the memory that this process may allocate; Windows has no such limit."""
     if sys.platform == "win32":
         return
     import resource
 
-    # A crash leaves no copy of the memory, which holds a user's file, in the working directory.
+    # No core dumps: a crash must not leave a copy of the memory, which contains a user's file, on the disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if max_bytes is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         limit = max_bytes if hard == resource.RLIM_INFINITY else min(max_bytes, hard)
+        # RLIMIT_DATA, not RLIMIT_AS: libraries reserve far more addresses than they use memory.
         resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))

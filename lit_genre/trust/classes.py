@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from lit_genre.backbones.registry import backbones
+from lit_genre.data.datamodules.registry import datamodules
 from lit_genre.errors import LitGenreError
 from lit_genre.model.augment import Augmentation
 from lit_genre.model.backbone import Backbone
@@ -86,11 +87,12 @@ def _lightning_packages() -> tuple[str, ...]:
 
 @cache
 def _plugin_modules() -> frozenset[str]:
-    return frozenset(plugin.backbone.__module__ for plugin in backbones().values() if plugin.backbone is not None)
+    plugins = (*backbones().values(), *datamodules().values())
+    return frozenset(plugin.loaded.__module__ for plugin in plugins if plugin.loaded is not None)
 
 
 def _is_backbone(found: Any) -> bool:
-    return any(plugin.backbone is found for plugin in backbones().values()) and issubclass(found, Backbone)
+    return any(plugin.loaded is found for plugin in backbones().values()) and issubclass(found, Backbone)
 
 
 def _is_frontend(found: Any) -> bool:

@@ -158,7 +158,7 @@ def test_a_model_that_cannot_be_had_is_said(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ValueError, match="the model nobody/nothing cannot be loaded: .*Use a folder"):
         TransformersBackbone(SECOND, model="nobody/nothing")
-    with pytest.raises(ValueError, match="cannot be had"):
+    with pytest.raises(ValueError, match="cannot be loaded"):
         TransformersBackbone(SECOND, model=str(tmp_path))
     with pytest.raises(ValueError, match="there is no folder ./absent"):
         TransformersBackbone(SECOND, model="./absent")

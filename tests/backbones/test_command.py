@@ -60,7 +60,7 @@ def test_a_broken_one_is_a_line_with_its_error(
 ) -> None:
     points = [EntryPoint("Broken", "[no]such_module:Broken", plugins.GROUP)]
     points += [EntryPoint("Unbuildable", "tests.backbones.test_command:Unbuildable", plugins.GROUP)]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+    monkeypatch.setattr("lit_genre.entry_points.entry_points", lambda group: points)
     plugins.backbones.cache_clear()
     try:
         entries = listed(run, capsys, "--json")

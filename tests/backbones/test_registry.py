@@ -15,7 +15,7 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Declare]:
 
     def replace(*points: tuple[str, str]) -> None:
         found = [EntryPoint(name, value, plugins.GROUP) for name, value in points]
-        monkeypatch.setattr(plugins, "entry_points", lambda group: found)
+        monkeypatch.setattr("lit_genre.entry_points.entry_points", lambda group: found)
         plugins.backbones.cache_clear()
 
     yield replace
@@ -25,7 +25,7 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Declare]:
 def test_ours_are_found_as_anyones_are() -> None:
     plugins.backbones.cache_clear()
     found = plugins.backbones()["CRNN"]
-    assert found.backbone is CRNN
+    assert found.loaded is CRNN
     assert found.package == "lit-genre"
 
 
@@ -55,8 +55,8 @@ def test_a_faulty_one_costs_a_warning_and_not_the_others(
         found = plugins.backbones()
     assert len(warnings) == 1
     assert points[0][0] in str(warnings[0].message)
-    assert found[points[0][0]].backbone is None
-    assert not good or found["CRNN"].backbone is CRNN
+    assert found[points[0][0]].loaded is None
+    assert not good or found["CRNN"].loaded is CRNN
     known, _, left_out = plugins.known_backbones().partition("Left out:")
     assert points[0][0] + " " not in known
     assert said in left_out

@@ -51,13 +51,40 @@ def test_print_config_is_whole_and_can_be_read_back(run: Run, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--model.backbone=CRNM"], ["CRNM", "Known backbones", "CRNN  (lit-genre"]),
-        ([*SMALL, "--trainer.max_epoch=3"], ["trainer.max_epoch", "Did you mean trainer.max_epochs"]),
-        ([*SMALL, "--model.backbone.filterz=3"], ["filterz", "Did you mean filters"]),
-        ([*SMALL, "--data.batch_sizes=3"], ["batch_sizes", "Did you mean batch_size"]),
+        (
+            ["--model.backbone=CRNM"],
+            ["--model.backbone=CRNM: there is no such class. Did you mean CRNN", "CRNN  (lit-genre"],
+        ),
+        (
+            [*SMALL, "--trainer.max_epoch=3"],
+            ["--trainer.max_epoch: there is no such option. Did you mean trainer.max_epochs"],
+        ),
+        (
+            [*SMALL, "--model.backbone.filterz=3"],
+            ["--model.backbone.filterz: CRNN has no such argument. Did you mean filters?"],
+        ),
+        (
+            [*SMALL, "--data.batch_sizes=3"],
+            ["--data.batch_sizes: FMADataModule has no such argument. Did you mean batch_size"],
+        ),
         ([*SMALL, "--config=typo.yaml"], ["modle.clip_seconds", "Did you mean model.clip_seconds"]),
-        ([*SMALL, "--model.clip_seconds=long"], ["model.clip_seconds", "long"]),
-        ([*SMALL, "--config=absent.yaml"], ["absent.yaml"]),
+        ([*SMALL, "--model.clip_seconds=long"], ["--model.clip_seconds=long: must be a number or null."]),
+        (
+            [*SMALL, "--config=absent.yaml"],
+            ["absent.yaml: there is no such file", "crnn, crnn_stacked", "recipes/modern"],
+        ),
+        ([*SMALL, "--data.subset=smal"], ["--data.subset=smal: must be small, medium, large or full."]),
+        ([*SMALL, "--data.batch_size=many"], ["--data.batch_size=many: must be a whole number."]),
+        ([*SMALL, "--model.backbone.filters=wide"], ["--model.backbone.filters=wide: must be a list, such as [1,2]."]),
+        ([*SMALL, "--model.optimizer.lr=fast"], ["--model.optimizer.lr=fast: must be a number."]),
+        ([*SMALL, "--model.optimizer=SDG"], ["--model.optimizer=SDG: there is no such class. Use the class path"]),
+        ([*SMALL, "--trainer.precision=17"], ["--trainer.precision=17: must be 64, 32, 16, ", "bf16-mixed"]),
+        ([*SMALL, "--data=FolderDataModul"], ["Did you mean FolderDataModule", "GTZANDataModule"]),
+        (
+            [*SMALL, "--data=nowhere.Data"],
+            ["--data=nowhere.Data: the class cannot be imported: No module named 'nowhere'."],
+        ),
+        ([*SMALL, "loose"], ["loose: unexpected argument"]),
         ([], ["model.backbone", "Known backbones"]),
     ],
 )
@@ -69,6 +96,8 @@ def test_a_wrong_command_line_is_told_in_one_screen(
         run("fit", *words)
     error = capsys.readouterr().err
     assert all(part in error for part in said)
+    assert error.startswith("lit-genre fit: ")
+    assert "Parser key" not in error
     assert len(error.splitlines()) < 24
     assert "Traceback" not in error
 
@@ -223,3 +252,29 @@ def test_unknown_commands_are_answered_by_the_known(run: Run, capsys: pytest.Cap
         run("train")
     said = capsys.readouterr().err
     assert all(name in said for name in ("fit", "test", "predict", "demo"))
+
+
+@pytest.mark.parametrize("name", ["crnn", "configs/crnn.yaml", "crnn.yaml"])
+def test_shipped_configurations_are_found_by_name_from_any_folder(
+    run: Run, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        run("fit", "--config", name, "--config=recipes/modern", "--print_config")
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert config["model"]["backbone"]["class_path"].endswith("CRNN")
+    assert config["model"]["label_smoothing"] == 0.1
+
+
+def test_a_file_of_the_user_comes_before_a_shipped_configuration(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("configs").mkdir()
+    Path("configs/crnn.yaml").write_text("model:\n  backbone: RNN\n")
+    with pytest.raises(SystemExit, match="0"):
+        run("fit", "--config", "configs/crnn.yaml", "--print_config")
+    assert yaml.safe_load(capsys.readouterr().out)["model"]["backbone"]["class_path"].endswith("RNN")
+
+
+def test_a_data_module_is_found_by_its_short_name(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        run("fit", *SMALL, "--data=FolderDataModule", "--data.path=music", "--print_config")
+    data = yaml.safe_load(capsys.readouterr().out)["data"]
+    assert (data["class_path"].rpartition(".")[2], data["init_args"]["path"]) == ("FolderDataModule", "music")

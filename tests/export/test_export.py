@@ -15,8 +15,8 @@ from torch import Tensor
 from lit_genre import Backbone, GenreClassifier, LitGenreError, load_model
 from lit_genre.backbones.registry import backbones
 from lit_genre.batch import Task
-from lit_genre.export.card import _data
-from lit_genre.export.check import TOLERANCE, check_same
+from lit_genre.export.card import _describe_training_data
+from lit_genre.export.check import TOLERANCE, check_probabilities
 from lit_genre.export.command import export
 from lit_genre.export.to_onnx import run_onnx
 from lit_genre.export.to_torch import read_metadata, run_program
@@ -37,8 +37,10 @@ def model_of(backbone: Any, task: Task = "multiclass", **options: Any) -> GenreC
 
 @pytest.mark.parametrize("format", FILES)
 @pytest.mark.parametrize("name", SHIPPED)
-def test_each_that_ships_says_the_same_at_any_length_and_batch(tmp_path: Path, name: str, format: str) -> None:
-    model = model_of(backbones()[name].backbone, mean_normalized_channels=name == "CNN1DAttention")
+def test_exported_baselines_have_equal_probabilities_at_any_length_and_batch_size(
+    tmp_path: Path, name: str, format: str
+) -> None:
+    model = model_of(backbones()[name].loaded, mean_normalized_channels=name == "CNN1DAttention")
     suffix, run = FILES[format]
     path = tmp_path / f"model{suffix}"
     export(model, format, path, songs=[])
@@ -50,7 +52,7 @@ def test_each_that_ships_says_the_same_at_any_length_and_batch(tmp_path: Path, n
 
 
 class GRUNet(Backbone):
-    """What a plugin may be: a GRU of two layers and two directions."""
+    """A plugin with a bidirectional GRU of two layers."""
 
     def __init__(self, input_shape: InputShape) -> None:
         super().__init__()
@@ -63,17 +65,17 @@ class GRUNet(Backbone):
 
 
 @pytest.mark.parametrize("format", FILES)
-def test_a_gru_of_a_plugin_too(tmp_path: Path, format: str) -> None:
+def test_exported_gru_of_a_plugin_has_equal_probabilities(tmp_path: Path, format: str) -> None:
     suffix, run = FILES[format]
     model = model_of(GRUNet, task="multilabel")
     export(model, format, tmp_path / f"model{suffix}", songs=[])
     waveform = torch.rand(2, 2 * model.clip_samples) - 0.5
-    found = run(tmp_path / f"model{suffix}", waveform.numpy())
-    assert found == pytest.approx(model.predict_with_embedding(waveform)[0].numpy(), abs=TOLERANCE)
+    probs = run(tmp_path / f"model{suffix}", waveform.numpy())
+    assert probs == pytest.approx(model.predict_with_embedding(waveform)[0].numpy(), abs=TOLERANCE)
 
 
-class Eigenvalues(Backbone):
-    """What ONNX has no operator for."""
+class EigenvalueNet(Backbone):
+    """A backbone with an operator that ONNX lacks."""
 
     embedding_dim = 4
 
@@ -86,13 +88,13 @@ class Eigenvalues(Backbone):
 
 
 def test_an_operator_that_onnx_lacks_is_named_and_nothing_is_written(tmp_path: Path) -> None:
-    with pytest.raises(LitGenreError, match="Eigenvalues cannot be exported because it uses the operator aten.*eigh"):
-        export(model_of(Eigenvalues), "onnx", tmp_path / "model.onnx", songs=[])
+    with pytest.raises(LitGenreError, match="EigenvalueNet cannot be exported because it uses the operator aten.*eigh"):
+        export(model_of(EigenvalueNet), "onnx", tmp_path / "model.onnx", songs=[])
     assert not list(tmp_path.iterdir())
 
 
-class Choosy(Backbone):
-    """What no graph can hold: a branch that depends on the sound."""
+class BranchingNet(Backbone):
+    """A backbone with a branch that depends on the input, which no graph can represent."""
 
     embedding_dim = 128
 
@@ -103,27 +105,27 @@ class Choosy(Backbone):
         return mel.mean(2) if mel.mean() > 0 else mel.amax(2)
 
 
-def test_what_cannot_be_captured_says_so(tmp_path: Path) -> None:
-    with pytest.raises(LitGenreError, match="Choosy cannot be exported.*code that torch cannot capture"):
-        export(model_of(Choosy), "torch_export", tmp_path / "model.pt2", songs=[])
+def test_a_model_that_torch_cannot_capture_raises_an_error(tmp_path: Path) -> None:
+    with pytest.raises(LitGenreError, match="BranchingNet cannot be exported.*code that torch cannot capture"):
+        export(model_of(BranchingNet), "torch_export", tmp_path / "model.pt2", songs=[])
 
 
-def test_a_song_to_check_on_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_song_for_the_comparison_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.mp3").touch()
     with pytest.raises(LitGenreError, match="--check .*empty.mp3: an empty file"):
-        export(model_of(backbones()["CNN1DShallow"].backbone), "hub", tmp_path / "hub", [tmp_path / "empty.mp3"])
+        export(model_of(backbones()["CNN1DShallow"].loaded), "hub", tmp_path / "hub", [tmp_path / "empty.mp3"])
     assert not (tmp_path / "hub").exists()
 
 
-def test_a_file_that_says_something_else_is_found_out() -> None:
-    model = model_of(partial(backbones()["CNN1DShallow"].backbone))  # type: ignore[arg-type]
-    check_same(model, lambda waveform: model.predict_with_embedding(torch.from_numpy(waveform))[0].numpy(), [])
+def test_an_exported_model_with_other_probabilities_is_refused() -> None:
+    model = model_of(partial(backbones()["CNN1DShallow"].loaded))
+    check_probabilities(model, lambda waveform: model.predict_with_embedding(torch.from_numpy(waveform))[0].numpy(), [])
     with pytest.raises(LitGenreError, match="Nothing was written: the exported model differs"):
-        check_same(
+        check_probabilities(
             model, lambda waveform: model.predict_with_embedding(torch.from_numpy(waveform))[0].numpy() + 2e-4, []
         )
     with pytest.raises(LitGenreError, match="differs"):
-        check_same(model, lambda waveform: np.full((len(waveform), 3), np.nan, dtype=np.float32), [])
+        check_probabilities(model, lambda waveform: np.full((len(waveform), 3), np.nan, dtype=np.float32), [])
 
 
 def test_the_command_writes_each_format_with_its_metadata(run: Run, trained: Path) -> None:
@@ -131,26 +133,26 @@ def test_the_command_writes_each_format_with_its_metadata(run: Run, trained: Pat
     for format in ("onnx", "torch_export"):
         run("export", trained, "--format", format, "--check", "song.wav")
     model = load_model(trained)
-    found = {prop.key: prop.value for prop in onnx.load("CRNN.onnx").metadata_props}
+    properties = {prop.key: prop.value for prop in onnx.load("CRNN.onnx").metadata_props}
     expected = read_metadata(Path("CRNN.pt2"))
-    assert expected["labels"] == json.loads(found["labels"]) == model.classes
-    assert expected["sample_rate"] == int(found["sample_rate"]) == 22050
-    assert expected["clip_samples"] == int(found["clip_samples"]) == 22050
-    assert expected["task"] == found["task"] == "multiclass"
+    assert expected["labels"] == json.loads(properties["labels"]) == model.classes
+    assert expected["sample_rate"] == int(properties["sample_rate"]) == 22050
+    assert expected["clip_samples"] == int(properties["clip_samples"]) == 22050
+    assert expected["task"] == properties["task"] == "multiclass"
     onnx.checker.check_model("CRNN.onnx")
     session = onnxruntime.InferenceSession("CRNN.onnx")
     assert session.get_inputs()[0].name == "waveform"
-    with pytest.raises(SystemExit, match="CRNN.onnx is there already"):
+    with pytest.raises(SystemExit, match="CRNN.onnx exists already"):
         run("export", trained)
 
 
-def test_the_hub_s_folder_loads_back_to_the_same_weights_and_has_a_card(run: Run, trained: Path) -> None:
+def test_the_hub_folder_restores_the_same_weights_and_has_a_model_card(run: Run, trained: Path) -> None:
     run("export", trained, "folder", "--format", "hub", "--license", "cc-by-nc-4.0")
-    model, again = load_model(trained), load_model("folder")
-    expected, found = model.state_dict(), again.state_dict()
-    assert expected.keys() == found.keys()
-    assert all(expected[name].equal(found[name]) for name in expected)
-    assert again.classes == model.classes
+    model, reloaded = load_model(trained), load_model("folder")
+    expected, restored = model.state_dict(), reloaded.state_dict()
+    assert expected.keys() == restored.keys()
+    assert all(expected[name].equal(restored[name]) for name in expected)
+    assert reloaded.classes == model.classes
     config = json.loads(Path("folder/config.json").read_text())
     assert config["id2label"]["7"] == "Rock"
     card = Path("folder/README.md").read_text()
@@ -167,7 +169,7 @@ def test_the_hub_s_folder_loads_back_to_the_same_weights_and_has_a_card(run: Run
 
 
 @pytest.mark.parametrize(
-    ("module", "said"),
+    ("module", "text"),
     [
         ("lit_genre.FMADataModule", "FMA medium, or data in its layout"),
         ("lit_genre.data.datamodules.fma.FMADataModule", "FMA medium, or data in its layout"),
@@ -176,30 +178,30 @@ def test_the_hub_s_folder_loads_back_to_the_same_weights_and_has_a_card(run: Run
         ("my_data.Songs", "Songs."),
     ],
 )
-def test_the_card_names_the_data_of_the_run(tmp_path: Path, module: str, said: str) -> None:
-    recipe = {"data": {"class_path": module, "init_args": {"subset": "medium"}}}
-    (tmp_path / "config.yaml").write_text(json.dumps(recipe))
-    assert said in _data(RunFolder(tmp_path))
+def test_the_card_names_the_training_data_of_the_run(tmp_path: Path, module: str, text: str) -> None:
+    config = {"data": {"class_path": module, "init_args": {"subset": "medium"}}}
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    assert text in _describe_training_data(RunFolder(tmp_path))
 
 
-def test_the_card_of_a_probe_names_what_each_part_heard(tmp_path: Path) -> None:
+def test_the_card_of_a_probe_names_the_training_data_of_head_and_backbone(tmp_path: Path) -> None:
     folder = {"class_path": "lit_genre.FolderDataModule", "init_args": {"path": "songs"}}
     (tmp_path / "config.yaml").write_text(json.dumps({"data": folder}))
     origin = {"class_path": "lit_genre.FMADataModule", "init_args": {"root": str(tmp_path), "subset": "large"}}
-    for known, said in (
+    for backbone_data, expected in (
         (origin, "frozen: FMA large, or data in"),
-        (None, "frozen: the weights that its class comes with"),
+        (None, "frozen: the pretrained weights of its class"),
     ):
-        summary = {"parameters": 1, "regularization": 0.1, "backbone_data": known}
+        summary = {"parameters": 1, "regularization": 0.1, "backbone_data": backbone_data}
         (tmp_path / "summary.json").write_text(json.dumps(summary))
-        text = _data(RunFolder(tmp_path))
+        text = _describe_training_data(RunFolder(tmp_path))
         assert text.startswith("The head: A collection of the author of the model")
-        assert said in text
+        assert expected in text
 
 
-def test_the_card_shows_no_test_of_another_checkpoint(run: Run, trained: Path) -> None:
+def test_the_card_has_no_scores_of_another_checkpoint(run: Run, trained: Path) -> None:
     run("export", trained.with_name("last.ckpt"), "folder", "--format", "hub")
-    assert "Not known: no test of it" in Path("folder/README.md").read_text()
+    assert "Not known: the run folder contains no test" in Path("folder/README.md").read_text()
 
 
 def _song() -> Path:

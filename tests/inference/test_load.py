@@ -9,7 +9,7 @@ from lit_genre import GenreClassifier, LitGenreError, load_model
 Run = Callable[..., None]
 
 
-def test_it_answers_as_lightning_s_own_loading_does(trained: Path) -> None:
+def test_load_model_equals_load_from_checkpoint(trained: Path) -> None:
     model = load_model(trained)
     expected = GenreClassifier.load_from_checkpoint(trained, map_location="cpu").eval()
     waveform = torch.rand(2, model.clip_samples, generator=torch.Generator().manual_seed(0)) - 0.5
@@ -19,7 +19,7 @@ def test_it_answers_as_lightning_s_own_loading_does(trained: Path) -> None:
     assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
-def test_a_plugin_s_class_under_any_of_its_names_is_known(trained: Path, tmp_path: Path) -> None:
+def test_a_backbone_is_found_by_each_of_its_class_paths(trained: Path, tmp_path: Path) -> None:
     backbone = torch.load(trained, weights_only=True)["hyper_parameters"]["backbone"]
     for class_path in ("lit_genre.CRNN", "lit_genre.backbones.crnn.CRNN"):
         load_model(changed(trained, tmp_path / "named.ckpt", backbone={**backbone, "class_path": class_path}))
@@ -38,14 +38,14 @@ def test_a_plugin_s_class_under_any_of_its_names_is_known(trained: Path, tmp_pat
         {"augment": ["os.getcwd"]},
     ],
 )
-def test_neither_does_it_call_anything_but_the_backbone_and_the_front_end(
+def test_hyperparameters_may_name_no_class_but_backbone_and_front_end(
     trained: Path, tmp_path: Path, hyperparameters: dict[str, object]
 ) -> None:
     with pytest.raises(LitGenreError, match="asks to import|more than plain data|which no checkpoint of lit-genre has"):
         load_model(changed(trained, tmp_path / "evil.ckpt", **hyperparameters))
 
 
-def test_a_checkpoint_without_weights_says_so(trained: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_without_weights_is_refused(trained: Path, tmp_path: Path) -> None:
     content = torch.load(trained, weights_only=True)
     del content["state_dict"]
     torch.save(content, tmp_path / "empty.ckpt")
@@ -61,7 +61,7 @@ def changed(trained: Path, path: Path, **hyperparameters: object) -> Path:
 
 
 @pytest.mark.parametrize("part", ["backbone", "frontend"])
-def test_a_checkpoint_imports_nothing_that_is_not_installed_for_it(
+def test_a_checkpoint_imports_only_installed_plugins(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     code = f"open({str(tmp_path / 'was_here')!r}, 'w').close()\nclass Net: pass\n"
@@ -76,7 +76,9 @@ def test_a_checkpoint_imports_nothing_that_is_not_installed_for_it(
     assert (tmp_path / "was_here").exists()
 
 
-def test_nor_by_the_ways_that_lightning_has(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lightning_s_instantiator_of_a_checkpoint_is_ignored(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "evil2.py").write_text(f"open({str(tmp_path / 'was_here')!r}, 'w').close()\ndef make(*_): ...\n")
     monkeypatch.syspath_prepend(tmp_path)
     path = changed(trained, tmp_path / "evil.ckpt", _instantiator="evil2.make", _class_path="evil2.make")
@@ -84,7 +86,7 @@ def test_nor_by_the_ways_that_lightning_has(trained: Path, tmp_path: Path, monke
     assert not (tmp_path / "was_here").exists()
 
 
-def test_what_is_no_model_says_so(tmp_path: Path) -> None:
+def test_files_and_folders_that_are_not_models_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.ckpt").write_text("text")
     with pytest.raises(LitGenreError, match="is no checkpoint of lit-genre"):
         load_model(tmp_path / "text.ckpt")
@@ -94,7 +96,7 @@ def test_what_is_no_model_says_so(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
-def test_a_backbone_that_has_changed_is_named(trained: Path, tmp_path: Path) -> None:
+def test_weights_that_do_not_fit_the_backbone_are_reported(trained: Path, tmp_path: Path) -> None:
     backbone = torch.load(trained, weights_only=True)["hyper_parameters"]["backbone"]
     wrong = {**backbone, "init_args": {**backbone["init_args"], "lstm_dim": 9}}
     with pytest.raises(LitGenreError, match="cannot be restored.*Is the package of its backbone installed"):

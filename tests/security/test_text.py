@@ -22,7 +22,7 @@ from lit_genre.console import console, progress
 from lit_genre.data.datamodules.missing import report_missing_tracks
 from lit_genre.data.metadata.exclusions import read_exclusions
 from lit_genre.inference.predictor import SongPrediction
-from lit_genre.inference.writers import CSVWriter, as_table
+from lit_genre.inference.writers import CSVWriter, prediction_table
 from lit_genre.prepare.command import _table
 from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.reader import read_run
@@ -108,7 +108,7 @@ def test_what_classify_shows_and_writes(tmp_path: Path, capsys: pytest.CaptureFi
         SongPrediction(i, 1.0, row, torch.zeros(1), row[None], torch.empty(0)) for i, row in enumerate(scores().probs)
     ]
     files = [Path(folder_name(f"{name}.mp3")) for name in NAMES]
-    console.print(as_table(list(zip(files, answers, strict=True)), CLASSES, top_k=1))
+    console.print(prediction_table(list(zip(files, answers, strict=True)), CLASSES, top_k=1))
     assert_shown(capsys.readouterr().out)
     with CSVWriter(tmp_path / "genres.csv", CLASSES, "multiclass", segments=True, clip_seconds=1) as writer:
         for file, answer in zip(files, answers, strict=True):
@@ -150,7 +150,7 @@ def test_the_catalogue_the_tracks_and_what_is_lost(capsys: pytest.CaptureFixture
 
 def test_a_plugin_that_fails_with_a_hostile_text(monkeypatch: pytest.MonkeyPatch) -> None:
     points = [EntryPoint(name, "tests.security.test_text:absent\x1b[2J", plugins.GROUP) for name in ("A", "\x1b[31m")]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+    monkeypatch.setattr("lit_genre.entry_points.entry_points", lambda group: points)
     plugins.backbones.cache_clear()
     try:
         with pytest.warns(UserWarning, match="is left out") as caught:

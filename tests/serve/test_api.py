@@ -1,4 +1,4 @@
-"""What a well-meaning client gets, and how mistakes are explained."""
+"""Responses to valid requests, and messages for invalid ones."""
 
 import json
 import threading
@@ -48,21 +48,21 @@ def post(url: str, content: object, **options: object) -> requests.Response:
     return requests.post(f"{url}classify", data=content, timeout=PATIENCE, **options)  # type: ignore[arg-type]
 
 
-def test_it_answers_as_classify_does(url: str, song: bytes, trained: Path, fma: Path, run: Run) -> None:
+def test_the_result_equals_that_of_classify(url: str, song: bytes, trained: Path, fma: Path, run: Run) -> None:
     run("classify", trained, fma / "fma_small" / "000" / "000001.mp3", "--output", "one.jsonl", "--segments")
-    answer = post(url, song, params={"segments": "true"})
-    assert answer.status_code == 200
+    response = post(url, song, params={"segments": "true"})
+    assert response.status_code == 200
     expected = json.loads(Path("one.jsonl").read_text())
     del expected["path"]
-    assert answer.json() == expected
+    assert response.json() == expected
     assert len(post(url, song, params={"top_k": 5}).json()["genres"]) == 5
 
 
 def test_the_page_gets_a_picture_and_all_segments(url: str, song: bytes) -> None:
-    answer = post(url, song, params={"top_k": 1000, "segments": "true", "spectrogram": "true"}).json()
-    assert answer["spectrogram"].startswith("data:image/png;base64,iVBOR")
-    assert len(answer["segments"]) == 2
-    assert all(len(segment["genres"]) == 8 for segment in answer["segments"])
+    response = post(url, song, params={"top_k": 1000, "segments": "true", "spectrogram": "true"}).json()
+    assert response["spectrogram"].startswith("data:image/png;base64,iVBOR")
+    assert len(response["segments"]) == 2
+    assert all(len(segment["genres"]) == 8 for segment in response["segments"])
 
 
 def test_the_spectrogram_shows_a_tone_in_its_band_and_when_it_begins(service: InferenceService, tmp_path: Path) -> None:
@@ -91,46 +91,46 @@ def test_the_spectrogram_shows_a_tone_in_its_band_and_when_it_begins(service: In
         (iter([bytes(600_000)] * 2), 413, "larger than 1 MB"),  # in chunks, so that no length is announced
     ],
 )
-def test_what_it_cannot_answer_it_explains(url: str, content: object, status: int, reason: str) -> None:
-    answer = post(url, content)
-    assert answer.status_code == status
-    assert reason in answer.json()["error"]
+def test_a_file_that_cannot_be_classified_gets_status_and_reason(
+    url: str, content: object, status: int, reason: str
+) -> None:
+    response = post(url, content)
+    assert response.status_code == status
+    assert reason in response.json()["error"]
 
 
 @pytest.mark.parametrize(
     ("parameters", "reason"), [({"top_k": "many"}, "top_k: "), ({"segments": "[<b>]"}, "segments: ")]
 )
-def test_wrong_parameters_are_explained(url: str, song: bytes, parameters: dict[str, str], reason: str) -> None:
-    answer = post(url, song, params=parameters)
-    assert answer.status_code == 422
-    assert reason in answer.json()["error"]
-    assert "<b>" not in answer.text
+def test_wrong_parameters_are_named(url: str, song: bytes, parameters: dict[str, str], reason: str) -> None:
+    response = post(url, song, params=parameters)
+    assert response.status_code == 422
+    assert reason in response.json()["error"]
+    assert "<b>" not in response.text
 
 
-def test_too_long_a_song_is_refused(url: str, tmp_path: Path) -> None:
+def test_a_song_that_is_too_long_is_refused(url: str, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "long.flac", np.tile(np.arange(-99, 99, dtype=np.int16), 5000), 22050)
-    answer = post(url, (tmp_path / "long.flac").read_bytes())
-    assert answer.status_code == 422
-    assert "longer than 20 s" in answer.json()["error"]
+    response = post(url, (tmp_path / "long.flac").read_bytes())
+    assert response.status_code == 422
+    assert "longer than 20 s" in response.json()["error"]
 
 
-def test_chunked_bodies_are_files_too(url: str, song: bytes) -> None:
+def test_a_chunked_body_gets_the_same_result(url: str, song: bytes) -> None:
     whole = post(url, song).json()
     assert post(url, (song[start : start + 999] for start in range(0, len(song), 999))).json() == whole
 
 
-def test_many_at_once_lose_nothing_and_leave_nothing(url: str, song: bytes, folder: Path) -> None:
+def test_concurrent_uploads_all_get_results_and_are_deleted(url: str, song: bytes, folder: Path) -> None:
     bodies = [b"kein Lied" if number % 10 == 3 else song for number in range(40)]
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda body: post(url, body), bodies))
-    assert [answer.status_code for answer in answers] == [422 if body == b"kein Lied" else 200 for body in bodies]
-    assert len({answer.text for answer in answers if answer.status_code == 200}) == 1
+        responses = list(pool.map(lambda body: post(url, body), bodies))
+    assert [response.status_code for response in responses] == [422 if body == b"kein Lied" else 200 for body in bodies]
+    assert len({response.text for response in responses if response.status_code == 200}) == 1
     assert not list(folder.iterdir())
 
 
-def test_a_request_that_nobody_waits_for_is_not_computed(
-    service: InferenceService, song: bytes, tmp_path: Path
-) -> None:
+def test_a_cancelled_request_is_not_computed(service: InferenceService, song: bytes, tmp_path: Path) -> None:
     path = tmp_path / "upload"
     path.write_bytes(song)
     cancelled = threading.Event()
@@ -144,20 +144,20 @@ def test_a_request_that_nobody_waits_for_is_not_computed(
         pass
 
 
-def test_a_reason_survives_the_way_from_the_decoder(service: InferenceService, tmp_path: Path) -> None:
+def test_the_reason_of_a_decoding_error_is_kept(service: InferenceService, tmp_path: Path) -> None:
     (tmp_path / "upload").touch()
     with pytest.raises(AudioError, match="an empty file"), service.decode(tmp_path / "upload", threading.Event()):
         pass
 
 
-def test_examples_are_those_that_the_model_has_genres_for(url: str) -> None:
-    answer = requests.get(f"{url}examples/hip-hop.mp3", timeout=PATIENCE)
-    assert answer.headers["Content-Type"] == "audio/mpeg"
-    assert post(url, answer.content).status_code == 200
+def test_examples_are_offered_only_for_genres_of_the_model(url: str) -> None:
+    response = requests.get(f"{url}examples/hip-hop.mp3", timeout=PATIENCE)
+    assert response.headers["Content-Type"] == "audio/mpeg"
+    assert post(url, response.content).status_code == 200
     page = Page("CRNN", ("Rock", "<b>Folk</b>", "blues"), Limits())
     assert page.find_example("rock.mp3")
     assert page.find_example("folk.mp3") is None
-    html = page.start.content.decode()
+    html = page.index.content.decode()
     assert "rock.mp3" in html
     assert "<b>" not in html
-    assert b"mp3" not in Page("CRNN", ("blues",), Limits()).start.content
+    assert b"mp3" not in Page("CRNN", ("blues",), Limits()).index.content

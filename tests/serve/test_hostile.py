@@ -1,4 +1,4 @@
-"""Requests that mean harm, sent byte by byte where no client library would."""
+"""Hostile requests, sent as bytes where a client library would refuse to send them."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from lit_genre.serve import service as service_module
 from lit_genre.serve.limits import Limits
 from lit_genre.serve.service import InferenceService
 from tests.helpers.serving.servers import HOST, PATIENCE, connected, post_header, read_all, serve
-from tests.helpers.serving.workload import hang_beside
+from tests.helpers.serving.workload import mark_and_hang
 
 LIMITS = Limits(max_bytes=1_000_000, max_seconds=20)
 SOON = 0.5
@@ -52,8 +52,8 @@ def exchange(port: int, content: bytes) -> bytes:
         return read_all(connection)
 
 
-def error_of(answer: bytes) -> str:
-    return str(json.loads(answer.partition(b"\r\n\r\n")[2])["error"])
+def error_of(response: bytes) -> str:
+    return str(json.loads(response.partition(b"\r\n\r\n")[2])["error"])
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,12 @@ def error_of(answer: bytes) -> str:
         "/examples/..%2f..%2fcommand.py", "/examples/%00", "/command.py", "/page.html", "/classify/",
     ],
 )  # fmt: skip
-def test_there_is_nothing_else(port: int, path: str) -> None:
+def test_other_addresses_do_not_exist(port: int, path: str) -> None:
     for method in ("GET", "POST"):
         request = f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        answer = exchange(port, request.encode())
-        assert answer.split()[1] in (b"404", b"405"), answer
-        assert error_of(answer)
+        response = exchange(port, request.encode())
+        assert response.split()[1] in (b"404", b"405"), response
+        assert error_of(response)
 
 
 def test_no_file_of_the_server_is_read(port: int, service: InferenceService, tmp_path: Path, song: bytes) -> None:
@@ -79,9 +79,9 @@ def test_no_file_of_the_server_is_read(port: int, service: InferenceService, tmp
         data = {"path": path, "meta": {"_type": "gradio.FileData"}}
         body = {"data": [data], "fn_index": 0, "session_hash": "any"}
         for address in ("classify", f"classify?path={path}", f"classify?url=file://{path}"):
-            answer = requests.post(f"http://{HOST}:{port}/{address}", json=body, timeout=PATIENCE)
-            assert answer.status_code == 422
-            assert "no audio that can be decoded" in answer.json()["error"]
+            response = requests.post(f"http://{HOST}:{port}/{address}", json=body, timeout=PATIENCE)
+            assert response.status_code == 422
+            assert "no audio that can be decoded" in response.json()["error"]
         body_as_list = f"#EXTM3U\n{path}\n".encode()
         assert post(port, body_as_list).status_code == 422
 
@@ -111,13 +111,13 @@ def test_other_names_of_this_machine_are_refused(port: int, song: bytes) -> None
 )
 def test_pages_of_other_sites_are_refused(port: int, song: bytes, headers: dict[str, str], status: int) -> None:
     host = f"{HOST}:{port}"
-    answer = post(port, song, **{name: value.format(host=host) for name, value in headers.items()})
-    assert answer.status_code == status
-    assert ("error" in answer.json()) == (status == 403)
+    response = post(port, song, **{name: value.format(host=host) for name, value in headers.items()})
+    assert response.status_code == status
+    assert ("error" in response.json()) == (status == 403)
 
 
 @pytest.mark.parametrize("path", ["", "page.js", "examples/rock.mp3", "nothing"])
-def test_browsers_are_told_to_load_nothing_else(port: int, path: str) -> None:
+def test_security_headers_forbid_to_load_anything_else(port: int, path: str) -> None:
     headers = requests.get(f"http://{HOST}:{port}/{path}", timeout=PATIENCE).headers
     policy = headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
@@ -145,14 +145,14 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("request_bytes", MALFORMED.values(), ids=MALFORMED)
-def test_what_is_not_http_ends_its_connection_only(port: int, request_bytes: bytes, song: bytes) -> None:
-    answer = exchange(port, request_bytes)
-    # What is longer than announced gets an answer to the announced part, and another to the rest.
-    assert re.findall(rb"HTTP/1.1 (\d+)", answer)[-1:] in ([b"400"], [b"501"], []), answer
+def test_malformed_http_ends_only_its_own_connection(port: int, request_bytes: bytes, song: bytes) -> None:
+    response = exchange(port, request_bytes)
+    # A body that is longer than announced gets a response to the announced part, and another to the rest.
+    assert re.findall(rb"HTTP/1.1 (\d+)", response)[-1:] in ([b"400"], [b"501"], []), response
     assert post(port, song).status_code == 200
 
 
-def test_a_body_that_breaks_off_ends_its_connection_only(port: int, song: bytes) -> None:
+def test_an_incomplete_body_ends_only_its_own_connection(port: int, song: bytes) -> None:
     for length in (1, 1000, 900_000):
         with connected(port, post_header(len(song) + length) + song):
             pass
@@ -161,26 +161,28 @@ def test_a_body_that_breaks_off_ends_its_connection_only(port: int, song: bytes)
 
 def test_announcing_too_much_is_refused_before_it_arrives(port: int) -> None:
     with connected(port, post_header(10**15, "Expect: 100-continue", "Connection: close")) as connection:
-        answer = read_all(connection)
-    assert answer.startswith(b"HTTP/1.1 413")
-    assert "larger than 1 MB" in error_of(answer)
+        response = read_all(connection)
+    assert response.startswith(b"HTTP/1.1 413")
+    assert "larger than 1 MB" in error_of(response)
 
 
-def test_half_sent_requests_are_closed_and_stop_nobody(service: InferenceService, tmp_path: Path, song: bytes) -> None:
+def test_half_sent_requests_are_closed_and_do_not_block_others(
+    service: InferenceService, tmp_path: Path, song: bytes
+) -> None:
     limits = replace(LIMITS, header_seconds=SOON, idle_seconds=SOON)
     halves = (b"", b"POST /classify HTTP/1.1\r\nX-Slow: a", post_header(1000) + b"half")
     with serve(service, tmp_path, limits) as port, ExitStack() as stack:
         connections = [stack.enter_context(connected(port, halves[number % 3])) for number in range(500)]
-        answer = post(port, song)
-        assert answer.status_code == 200, answer.text
-        answers = [read_all(connection) for connection in connections]
-        # Bodies are told; those above the limit of requests, or of connections, at once.
-        assert {answer.split()[1] for answer in answers if answer} <= {b"408", b"503"}
-        assert any(answer.startswith(b"HTTP/1.1 408") for answer in answers)
+        response = post(port, song)
+        assert response.status_code == 200, response.text
+        responses = [read_all(connection) for connection in connections]
+        # Connections with a half-sent body get a response; those above a limit get it at once.
+        assert {response.split()[1] for response in responses if response} <= {b"408", b"503"}
+        assert any(response.startswith(b"HTTP/1.1 408") for response in responses)
     assert not list(tmp_path.iterdir())
 
 
-def test_bytes_that_drip_do_not_extend_the_time(service: InferenceService, tmp_path: Path) -> None:
+def test_single_bytes_do_not_extend_the_time_limit(service: InferenceService, tmp_path: Path) -> None:
     limits = replace(LIMITS, header_seconds=SOON, body_seconds=SOON)
     with serve(service, tmp_path, limits) as port:
         for start, drop in ((b"GET / HTTP/1.1\r\nX-Slow: ", b"a"), (post_header(10_000), b"a")):
@@ -202,17 +204,17 @@ def test_a_second_request_has_no_more_time_than_the_first(service: InferenceServ
             assert read_all(connection).count(b"HTTP/1.1 200") == 2
 
 
-def test_who_does_not_read_is_cut_off(service: InferenceService, tmp_path: Path) -> None:
-    # So many answers that no buffer holds them.
+def test_a_client_that_does_not_read_is_disconnected(service: InferenceService, tmp_path: Path) -> None:
+    # More responses than the buffers of both ends can store.
     requests_sent = f"GET /examples/rock.mp3 HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode() * 200
     with serve(service, tmp_path, replace(LIMITS, response_seconds=SOON)) as port:
         with connected(port, requests_sent) as connection:
             time.sleep(6 * SOON)
-            answers = read_all(connection)
-        assert 0 < answers.count(b"HTTP/1.1 200") < 200
+            responses = read_all(connection)
+        assert 0 < responses.count(b"HTTP/1.1 200") < 200
 
 
-def test_connections_are_limited_and_the_oldest_makes_room(
+def test_above_the_limit_the_oldest_connection_is_closed(
     service: InferenceService, tmp_path: Path, song: bytes
 ) -> None:
     limits = replace(LIMITS, max_connections=5, header_seconds=10 * PATIENCE)
@@ -227,18 +229,18 @@ def test_a_decoder_that_hangs_is_stopped(
 ) -> None:
     with serve(service, tmp_path, replace(LIMITS, decode_seconds=SOON)) as port:
         with monkeypatch.context() as patch:
-            patch.setattr(service_module, "decode_to_file", hang_beside)
-            answer = post(port, song)
-        assert answer.status_code == 422
-        assert "the decoder was stopped after 0.5 s" in answer.json()["error"]
+            patch.setattr(service_module, "decode_to_file", mark_and_hang)
+            response = post(port, song)
+        assert response.status_code == 422
+        assert "the decoder was stopped after 0.5 s" in response.json()["error"]
     with serve(service, tmp_path, LIMITS) as port:
         assert post(port, song).status_code == 200
 
 
-def test_too_many_at_once_are_told_to_come_back(
+def test_requests_above_the_limit_are_refused_with_retry_after(
     service: InferenceService, tmp_path: Path, song: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_module, "decode_to_file", hang_beside)
+    monkeypatch.setattr(service_module, "decode_to_file", mark_and_hang)
     with ThreadPoolExecutor() as pool, serve(service, tmp_path, replace(LIMITS, max_requests=3)) as port:
         waiting = [pool.submit(post, port, song) for _ in range(3)]
         while len(list(tmp_path.glob("*/upload"))) < 3:
@@ -253,8 +255,10 @@ def test_too_many_at_once_are_told_to_come_back(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_slow_upload_makes_room_for_others(service: InferenceService, tmp_path: Path, song: bytes) -> None:
-    slow = post_header(900_000) + bytes(100_000)  # enough to take the only place
+def test_a_slow_upload_is_refused_when_others_need_its_slot(
+    service: InferenceService, tmp_path: Path, song: bytes
+) -> None:
+    slow = post_header(900_000) + bytes(100_000)  # enough to take the only slot
     with (
         serve(service, tmp_path, replace(LIMITS, max_requests=1, min_rate=1e9)) as port,
         connected(port, slow) as connection,
@@ -269,6 +273,6 @@ def test_the_sum_of_all_uploads_is_limited(service: InferenceService, tmp_path: 
         with connected(port, post_header(1_000_000) + bytes(999_999)):
             while sum(path.stat().st_size for path in tmp_path.glob("*/upload")) < 900_000:
                 time.sleep(0.01)
-            answer = post(port, bytes(900_000))
-        assert answer.status_code == 503
-        assert "too many uploads" in answer.json()["error"]
+            response = post(port, bytes(900_000))
+        assert response.status_code == 503
+        assert "too many uploads" in response.json()["error"]

@@ -1,4 +1,4 @@
-"""The page in a real browser: songs, mistakes, hostile names, and nothing from elsewhere."""
+"""The page in a real browser: results, messages, hostile names, and no requests to other servers."""
 
 import base64
 import json
@@ -55,7 +55,7 @@ def browser() -> Iterator[webdriver.Chrome]:
     options.binary_location = str(BROWSER)
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
         options.add_argument(argument)
-    # A microphone that beeps, and that nobody is asked about.
+    # A fake microphone that beeps, without a question for permission.
     for argument in ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"):
         options.add_argument(argument)
     options.add_argument("--autoplay-policy=no-user-gesture-required")
@@ -85,7 +85,7 @@ def choose(browser: webdriver.Chrome, url: str, path: Path, shown: str = "song")
 
 
 def position(browser: webdriver.Chrome) -> float:
-    """Read the cursor's place, 0 to 100."""
+    """Return the position of the cursor, 0 to 100."""
     return float(browser.execute_script("return parseFloat(document.getElementById('cursor').style.left)"))
 
 
@@ -94,15 +94,15 @@ def wait_for_position(browser: webdriver.Chrome, expected: float) -> None:
 
 
 def test_a_song_gets_bars_and_a_cursor_that_follows_the_player(browser: webdriver.Chrome, url: str, song: Path) -> None:
-    answer = requests.post(f"{url}classify?top_k=8", data=song.read_bytes(), timeout=PATIENCE).json()
+    result = requests.post(f"{url}classify?top_k=8", data=song.read_bytes(), timeout=PATIENCE).json()
     choose(browser, url, song)
-    assert find(browser, "genre").text == answer["genre"]
+    assert find(browser, "genre").text == result["genre"]
     rows = browser.find_elements(By.CSS_SELECTOR, "#genres li")
-    assert [row.text.split("\n")[0] for row in rows] == list(answer["genres"])
+    assert [row.text.split("\n")[0] for row in rows] == list(result["genres"])
     assert find(browser, "spectrogram").size["width"] > 300
     assert browser.execute_script("return document.getElementById('spectrogram').naturalWidth") == 44  # frames in 2 s
     assert len(browser.find_elements(By.CSS_SELECTOR, "#chart polygon")) == 8
-    assert {entry.text for entry in browser.find_elements(By.CSS_SELECTOR, "#legend li")} == set(answer["genres"])
+    assert {entry.text for entry in browser.find_elements(By.CSS_SELECTOR, "#legend li")} == set(result["genres"])
     browser.execute_script("document.getElementById('player').currentTime = 1")
     wait_for_position(browser, 50)
     assert find(browser, "now").text.startswith("0:01 – 0:02: ")
@@ -124,10 +124,10 @@ def test_a_click_or_a_key_moves_the_player(browser: webdriver.Chrome, url: str, 
 
 
 def test_the_chart_shows_the_probabilities_of_each_segment(browser: webdriver.Chrome, url: str, song: Path) -> None:
-    answer = requests.post(f"{url}classify?top_k=8&segments=true", data=song.read_bytes(), timeout=PATIENCE).json()
+    result = requests.post(f"{url}classify?top_k=8&segments=true", data=song.read_bytes(), timeout=PATIENCE).json()
     choose(browser, url, song)
-    genre = next(iter(answer["genres"]))
-    shares = [segment["genres"][genre] / sum(segment["genres"].values()) for segment in answer["segments"]]
+    genre = next(iter(result["genres"]))
+    shares = [segment["genres"][genre] / sum(segment["genres"].values()) for segment in result["segments"]]
     area = browser.find_elements(By.CSS_SELECTOR, "#chart polygon")[0]
     points = [tuple(map(float, point.split(","))) for point in str(area.get_attribute("points")).split(" ")]
     # The most probable genre lies at the bottom, which is 1 in an SVG: once along it, and back along its upper edge.
@@ -150,16 +150,14 @@ def test_a_dropped_file_is_classified(browser: webdriver.Chrome, url: str, song:
     assert find(browser, "name").text == "dropped.mp3"
 
 
-def test_text_that_is_called_mp3_gets_a_message(
-    browser: webdriver.Chrome, url: str, song: Path, tmp_path: Path
-) -> None:
+def test_a_text_file_named_mp3_gets_a_message(browser: webdriver.Chrome, url: str, song: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.mp3"
     text.write_text("dies ist kein Lied")
     message = choose(browser, url, text, "error")
     assert message.get_attribute("role") == "alert"
     assert "cannot be classified: no audio" in message.text
     assert not find(browser, "song").is_displayed()
-    # A song afterwards removes the message.
+    # Choosing a song removes the message.
     find(browser, "file").send_keys(str(song))
     wait_for(browser, "song")
     assert not message.is_displayed()
@@ -172,7 +170,7 @@ def test_a_file_that_is_too_large_is_not_sent(browser: webdriver.Chrome, url: st
     assert not any(address.endswith("/classify") for address in requested(browser))
 
 
-def test_what_the_browser_cannot_play_is_shown_all_the_same(
+def test_a_file_that_the_browser_cannot_play_is_still_shown(
     browser: webdriver.Chrome, url: str, tmp_path: Path
 ) -> None:
     soundfile.write(tmp_path / "song.aiff", tone(440, 2), 22050)
@@ -183,7 +181,7 @@ def test_what_the_browser_cannot_play_is_shown_all_the_same(
     wait_for_position(browser, 100)
 
 
-def test_an_example_is_ready_to_click(browser: webdriver.Chrome, url: str) -> None:
+def test_an_example_can_be_classified(browser: webdriver.Chrome, url: str) -> None:
     browser.get(url)
     wait = WebDriverWait(browser, PATIENCE)
     wait.until(lambda page: page.find_elements(By.XPATH, "//button[contains(., 'rock.mp3')]"))[0].click()
@@ -223,28 +221,28 @@ def test_names_with_markup_are_shown_as_text(
 
 
 def requested(browser: webdriver.Chrome) -> set[str]:
-    """List the addresses that were asked for since the last call, without parameters."""
+    """Return the addresses that were requested since the last call, without parameters."""
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     sent = (message["params"] for message in messages if message["method"] == "Network.requestWillBeSent")
     return {parameters["request"]["url"].partition("?")[0] for parameters in sent}
 
 
-def test_nothing_is_fetched_from_elsewhere_and_nothing_is_blocked(
+def test_nothing_is_loaded_from_other_servers_and_nothing_is_blocked(
     browser: webdriver.Chrome, url: str, song: Path
 ) -> None:
     browser.get_log("performance")
     browser.get_log("browser")
     choose(browser, url, song)
     wait_for(browser, "player")
-    asked = requested(browser)
-    assert f"{url}classify" in asked
-    assert {address for address in asked if not address.startswith((url, "data:", "blob:", "chrome:"))} == set()
+    addresses = requested(browser)
+    assert f"{url}classify" in addresses
+    assert {address for address in addresses if not address.startswith((url, "data:", "blob:", "chrome:"))} == set()
     # A violation of the Content-Security-Policy would be reported here.
     assert browser.get_log("browser") == []
 
 
 @pytest.mark.parametrize("width", [340, 1200])
-def test_it_fits_the_window(browser: webdriver.Chrome, url: str, song: Path, width: int) -> None:
+def test_the_page_fits_the_window(browser: webdriver.Chrome, url: str, song: Path, width: int) -> None:
     metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     choose(browser, url, song)

@@ -1,4 +1,4 @@
-"""The server ends when it is told to, whatever it is doing, and leaves no temporary file."""
+"""A signal stops the server, whatever it is doing, and it leaves neither processes nor temporary files."""
 
 import os
 import signal
@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from lit_genre.__main__ import main
-from tests.helpers.serving.servers import HOST, PATIENCE, connected, post_header, read_all, serve_elsewhere
+from tests.helpers.serving.servers import HOST, PATIENCE, connected, post_header, read_all, serve_in_process
 
-OURS = ("lit-genre-", "pymp-")
-"""How the names of the server's temporary folders begin; libraries leave files of their own when they are imported."""
+PREFIXES = ("lit-genre-", "pymp-")
+"""Prefixes of the server's temporary folders; libraries create other files when they are imported."""
 
 
 def wait_for(temporary: Path, pattern: str, count: int) -> None:
@@ -30,18 +30,18 @@ def descendants(process_id: int) -> set[int]:
     for line in listing.splitlines():
         child, parent = map(int, line.split())
         children.setdefault(parent, []).append(child)
-    found, waiting = set[int](), [process_id]
-    while waiting:
-        new = children.get(waiting.pop(), [])
-        found.update(new)
-        waiting += new
-    return found
+    descendant_ids, pending = set[int](), [process_id]
+    while pending:
+        child_ids = children.get(pending.pop(), [])
+        descendant_ids.update(child_ids)
+        pending += child_ids
+    return descendant_ids
 
 
 def wait_until_gone(process_ids: set[int]) -> None:
     end = time.monotonic() + PATIENCE
     while living := {process_id for process_id in process_ids if Path(f"/proc/{process_id}/cmdline").exists()}:
-        # A process that has ended may wait for ever for its parent, where that is no init.
+        # A process that has ended stays a zombie, without a command line, if its parent does not wait for it.
         living = {process_id for process_id in living if Path(f"/proc/{process_id}/cmdline").read_bytes()}
         if not living:
             return
@@ -50,12 +50,12 @@ def wait_until_gone(process_ids: set[int]) -> None:
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 1), (signal.SIGHUP, 143)])
-def test_a_signal_amid_uploads_ends_it_and_leaves_nothing(
+def test_a_signal_during_uploads_stops_the_server_and_leaves_nothing(
     trained: Path, fma: Path, tmp_path: Path, number: int, status: int
 ) -> None:
     song = (fma / "fma_small" / "000" / "000001.mp3").read_bytes()
-    with serve_elsewhere(trained, tmp_path) as (process, port), ExitStack() as stack:
-        before = {path for path in tmp_path.iterdir() if not path.name.startswith(OURS)}
+    with serve_in_process(trained, tmp_path) as (process, port), ExitStack() as stack:
+        before = {path for path in tmp_path.iterdir() if not path.name.startswith(PREFIXES)}
         with connected(port, post_header(len(song), "Connection: close") + song) as connection:
             assert read_all(connection).startswith(b"HTTP/1.1 200")
         uploads = [stack.enter_context(connected(port, post_header(10**6) + bytes(500_000))) for _ in range(5)]
@@ -63,44 +63,44 @@ def test_a_signal_amid_uploads_ends_it_and_leaves_nothing(
         wait_for(tmp_path, "lit-genre-*/*/upload", 5)
         others = descendants(process.pid)
         process.send_signal(number)
-        answers = [read_all(connection) for connection in uploads]
+        responses = [read_all(connection) for connection in uploads]
         assert process.wait(PATIENCE) == status
-    assert all(answer.startswith(b"HTTP/1.1 503") for answer in answers)
-    assert all(b"the server is stopping" in answer for answer in answers)
+    assert all(response.startswith(b"HTTP/1.1 503") for response in responses)
+    assert all(b"the server is stopping" in response for response in responses)
     assert set(tmp_path.iterdir()) == before
     assert len(others) >= 2
     wait_until_gone(others)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_decoder_that_hangs_delays_nothing(trained: Path, tmp_path: Path, number: int) -> None:
+def test_a_hanging_decoder_does_not_delay_the_stop(trained: Path, tmp_path: Path, number: int) -> None:
     stuck = ("tests.helpers.serving.stuck_server", "decoder")
-    with serve_elsewhere(trained, tmp_path, *stuck) as (process, port), ExitStack() as stack:
+    with serve_in_process(trained, tmp_path, *stuck) as (process, port), ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(connected(port, post_header(4) + b"song"))
         wait_for(tmp_path, "lit-genre-*/*/hanging", min(3, os.cpu_count() or 1))
         others = descendants(process.pid)
         process.send_signal(number)
         process.wait(PATIENCE)
-    # However the server ended: no process is left behind.
+    # Even after SIGKILL, no other process continues.
     assert len(others) >= 3
     wait_until_gone(others)
     if number != signal.SIGKILL:
-        assert not [path for path in tmp_path.iterdir() if path.name.startswith(OURS)]
+        assert not [path for path in tmp_path.iterdir() if path.name.startswith(PREFIXES)]
 
 
-def test_a_model_that_computes_for_long_delays_nothing(trained: Path, fma: Path, tmp_path: Path) -> None:
+def test_a_slow_model_does_not_delay_the_stop(trained: Path, fma: Path, tmp_path: Path) -> None:
     song = (fma / "fma_small" / "000" / "000001.mp3").read_bytes()
     stuck = ("tests.helpers.serving.stuck_server", "model")
-    with serve_elsewhere(trained, tmp_path, *stuck) as (process, port), ExitStack() as stack:
+    with serve_in_process(trained, tmp_path, *stuck) as (process, port), ExitStack() as stack:
         stack.enter_context(connected(port, post_header(len(song)) + song))
         wait_for(tmp_path, "lit-genre-*/*/samples", 1)
         process.terminate()
         assert process.wait(PATIENCE) == 143
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith(OURS)]
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(PREFIXES)]
 
 
-def test_a_port_that_is_taken_is_reported_without_a_traceback(trained: Path) -> None:
-    with socket.create_server((HOST, 0)) as listener, pytest.raises(SystemExit) as raised:
-        main(["serve", str(trained), "--port", str(listener.getsockname()[1]), "--no_browser"])
+def test_a_port_in_use_is_reported_without_a_traceback(trained: Path) -> None:
+    with socket.create_server((HOST, 0)) as server_socket, pytest.raises(SystemExit) as raised:
+        main(["serve", str(trained), "--port", str(server_socket.getsockname()[1]), "--no_browser"])
     assert "cannot be used: Address already in use. Choose another --port." in str(raised.value)

@@ -14,7 +14,7 @@ from lit_genre.serve.worker_process import WorkerError
 from tests.helpers.serving import workload
 from tests.helpers.serving.servers import PATIENCE
 
-BOUND = 0.5  # s
+TIME_LIMIT = 0.5  # s
 
 
 @pytest.fixture
@@ -24,12 +24,12 @@ def pool() -> Iterator[WorkerPool]:
 
 
 @pytest.fixture
-def hasty() -> Iterator[WorkerPool]:
-    with WorkerPool(1, BOUND, name="decoder") as pool:
+def impatient_pool() -> Iterator[WorkerPool]:
+    with WorkerPool(1, TIME_LIMIT, name="decoder") as pool:
         # Starting the first process takes longer.
         pool.seconds = PATIENCE
         pool.run(workload.square, 1)
-        pool.seconds = BOUND
+        pool.seconds = TIME_LIMIT
         yield pool
 
 
@@ -38,7 +38,7 @@ def is_alive(process_id: int) -> bool:
         os.kill(process_id, 0)
     except ProcessLookupError:
         return False
-    # Ended, and not yet noticed by the process that inherits it.
+    # A zombie has ended; its parent has not waited for it yet.
     return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
@@ -49,7 +49,7 @@ def wait_until_gone(process_id: int) -> None:
         time.sleep(0.01)
 
 
-def test_more_calls_than_workers_all_get_their_own_result(pool: WorkerPool) -> None:
+def test_each_of_many_calls_gets_its_own_result(pool: WorkerPool) -> None:
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(lambda number: pool.run(workload.square, number), range(50))) == [
             number**2 for number in range(50)
@@ -59,44 +59,44 @@ def test_more_calls_than_workers_all_get_their_own_result(pool: WorkerPool) -> N
     assert os.getpid() not in workers
 
 
-def test_an_exception_keeps_its_type_and_spares_the_worker(pool: WorkerPool) -> None:
+def test_an_exception_keeps_its_type_and_the_worker_continues(pool: WorkerPool) -> None:
     worker = pool.run(workload.process_id)
     with pytest.raises(AudioError, match="an empty file") as raised:
-        pool.run(workload.refuse, "an empty file")
+        pool.run(workload.raise_audio_error, "an empty file")
     assert "workload.py" in raised.value.__notes__[0]
     with pytest.raises(WorkerError, match="FussyError: reason 5"):
-        pool.run(workload.refuse_fussily)
+        pool.run(workload.raise_fussy_error)
     assert pool.run(workload.process_id) == worker
 
 
-def test_a_call_that_does_not_end_is_stopped(hasty: WorkerPool) -> None:
-    worker = hasty.run(workload.process_id)
+def test_a_call_that_does_not_end_is_stopped(impatient_pool: WorkerPool) -> None:
+    worker = impatient_pool.run(workload.process_id)
     with pytest.raises(WorkerError, match=r"^the decoder was stopped after 0.5 s$"):
-        hasty.run(workload.hang)
+        impatient_pool.run(workload.hang)
     assert not is_alive(worker)
-    assert hasty.run(workload.process_id) != worker
+    assert impatient_pool.run(workload.process_id) != worker
 
 
-def test_what_a_stopped_worker_started_is_stopped_too(hasty: WorkerPool, tmp_path: Path) -> None:
-    note = tmp_path / "child"
-    hasty.seconds = 5.0
+def test_child_processes_of_a_stopped_worker_are_stopped(impatient_pool: WorkerPool, tmp_path: Path) -> None:
+    pid_file = tmp_path / "child"
+    impatient_pool.seconds = 5.0
     with pytest.raises(WorkerError, match="stopped"):
-        hasty.run(workload.hang_with_child, note)
-    wait_until_gone(int(note.read_text()))
+        impatient_pool.run(workload.hang_with_child, pid_file)
+    wait_until_gone(int(pid_file.read_text()))
 
 
-def test_a_crash_costs_one_call(pool: WorkerPool) -> None:
+def test_a_crash_fails_only_its_own_call(pool: WorkerPool) -> None:
     with pytest.raises(WorkerError, match=r"^the worker crashed$"):
         pool.run(workload.crash)
     assert pool.run(workload.square, 3) == 9
 
 
-def test_a_worker_that_dies_while_it_is_idle_costs_no_call(hasty: WorkerPool) -> None:
-    worker = hasty.run(workload.process_id)
+def test_a_worker_that_dies_while_idle_fails_no_call(impatient_pool: WorkerPool) -> None:
+    worker = impatient_pool.run(workload.process_id)
     os.kill(worker, signal.SIGKILL)
     wait_until_gone(worker)
-    hasty.seconds = PATIENCE
-    assert hasty.run(workload.square, 3) == 9
+    impatient_pool.seconds = PATIENCE
+    assert impatient_pool.run(workload.square, 3) == 9
 
 
 def test_memory_is_limited(pool: WorkerPool) -> None:
@@ -106,7 +106,7 @@ def test_memory_is_limited(pool: WorkerPool) -> None:
     assert pool.run(workload.square, 3) == 9
 
 
-def test_closing_ends_the_calls_that_run_and_those_that_wait() -> None:
+def test_closing_ends_running_and_waiting_calls() -> None:
     pool = WorkerPool(1, PATIENCE)
     worker = pool.run(workload.process_id)
     errors: list[BaseException] = []

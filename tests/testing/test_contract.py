@@ -17,7 +17,7 @@ SHIPPED = ("CNN1DAttention", "CNN1DDeep", "CNN1DShallow", "CNN2DDeep", "CNN2DSha
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_what_ships_keeps_it(name: str) -> None:
-    backbone = backbones()[name].backbone
+    backbone = backbones()[name].loaded
     assert backbone is not None
     check_backbone(backbone)
 

@@ -1,4 +1,4 @@
-"""Servers to try: one in a thread of this process, one in a process of its own."""
+"""Start a server for a test, in a thread of this process or in another process."""
 
 import os
 import socket
@@ -16,20 +16,20 @@ from lit_genre.serve.service import InferenceService
 from tests.helpers.runs import ROOT
 
 PATIENCE = 60
-"""Seconds after which a test gives up, on a machine that does much else."""
+"""Time limit of a test, s, long enough for a busy machine."""
 
 HOST = "127.0.0.1"
 
 
 @contextmanager
 def serve(service: InferenceService, folder: Path, limits: Limits | None = None) -> Iterator[int]:
-    """Serve in a thread; yields the port. `limits` stand in for those of the service."""
+    """Run a server in a thread, and yield its port; `limits` replaces the limits of the service."""
     if limits is not None:
         service = InferenceService(service.model, limits)
     server = build_server(service, HOST, folder)
-    with socket.create_server((HOST, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        thread = threading.Thread(target=server.run, args=([listener],))
+    with socket.create_server((HOST, 0)) as server_socket:
+        port: int = server_socket.getsockname()[1]
+        thread = threading.Thread(target=server.run, args=([server_socket],))
         thread.start()
         try:
             while not server.started:
@@ -41,13 +41,13 @@ def serve(service: InferenceService, folder: Path, limits: Limits | None = None)
 
 
 @contextmanager
-def serve_elsewhere(checkpoint: Path, temporary: Path, *program: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
-    """Serve in a process of its own; yields it, once it is ready, and its port.
+def serve_in_process(checkpoint: Path, temporary: Path, *program: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
+    """Run a server in another process; yield the process, once it is ready, and its port.
 
     Args:
-        checkpoint: The model.
-        temporary: Folder for its temporary files.
-        program: Module to run in the place of `lit_genre`, and its first arguments.
+        checkpoint: Checkpoint of the model.
+        temporary: Folder of the temporary files.
+        program: Module to run instead of `lit_genre`, and its first arguments.
     """
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
     options = ("--port", "0", "--no_browser", "--device", "cpu")
@@ -80,6 +80,6 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def post_header(length: int | None = None, *lines: str) -> bytes:
-    """Write the header of a request to /classify."""
+    """Return the header of a POST request to /classify."""
     announced = [] if length is None else [f"Content-Length: {length}"]
     return "\r\n".join(["POST /classify HTTP/1.1", f"Host: {HOST}", *announced, *lines, "", ""]).encode()

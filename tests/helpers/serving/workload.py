@@ -1,4 +1,4 @@
-"""Functions that a worker process is given: it finds them by the name of this module."""
+"""Functions that tests run in worker processes, which find them by the name of this module."""
 
 import os
 import signal
@@ -18,18 +18,18 @@ def process_id() -> int:
     return os.getpid()
 
 
-def refuse(reason: str) -> NoReturn:
+def raise_audio_error(reason: str) -> NoReturn:
     raise AudioError(reason)
 
 
 class FussyError(Exception):
-    """Can be pickled, but not unpickled: its constructor needs two arguments and hands one on."""
+    """Can be pickled but not unpickled: its constructor needs two arguments and stores one."""
 
     def __init__(self, reason: str, number: int) -> None:
         super().__init__(f"{reason} {number}")
 
 
-def refuse_fussily() -> NoReturn:
+def raise_fussy_error() -> NoReturn:
     raise FussyError("reason", 5)
 
 
@@ -46,15 +46,15 @@ def hang(*_: object) -> NoReturn:
         time.sleep(3600)
 
 
-def hang_with_child(note: Path) -> None:
-    """Start another process, as a decoder starts FFmpeg, write down its id and never return."""
+def hang_with_child(pid_file: Path) -> None:
+    """Start another process, as a decoder starts FFmpeg, write its id to a file and never return."""
     with subprocess.Popen(["sleep", "3600"]) as child:
-        note.with_suffix(".part").write_text(str(child.pid))
-        note.with_suffix(".part").rename(note)
+        pid_file.with_suffix(".part").write_text(str(child.pid))
+        pid_file.with_suffix(".part").rename(pid_file)
         hang()
 
 
-def hang_beside(source: Path, *_: object) -> NoReturn:
-    """Leave a sign next to a file, and never return."""
+def mark_and_hang(source: Path, *_: object) -> NoReturn:
+    """Create a file `hanging` next to the source, and never return."""
     source.with_name("hanging").touch()
     hang()
