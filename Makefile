@@ -4,7 +4,7 @@ BIN := .venv/bin
 PLUGINS := $(wildcard plugins/*)
 DEMO := --config configs/crnn.yaml --config configs/data/demo.yaml
 
-.PHONY: install demo test lint clean
+.PHONY: install demo test check lint clean
 
 install: .venv/installed
 
@@ -19,6 +19,10 @@ demo: .venv/installed
 
 test: .venv/installed-test lint
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
+
+# The tests that take less than a second each, in about a minute.
+check: .venv/installed-test lint
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 -m "not slow and not browser" -q
 
 lint: .venv/installed-test
 	$(BIN)/ruff check

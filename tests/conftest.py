@@ -22,6 +22,28 @@ for variable in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
     os.environ.pop(variable, None)
 
 
+SLOW = (
+    *("callbacks/test_dashboard", "callbacks/test_other_loggers", "cli/", "compare/test_compare", "compare/test_times"),
+    *("audit/test_audit", "baseline/", "configs/", "data/decoding/", "data/datamodules/test_folder", "export/"),
+    *("inference/test_classify", "model/test_finite", "model/test_losses", "model/test_schedule", "plugins/"),
+    *("backbones/test_command", "probe/", "runs/test_locate", "scaffold/", "security/", "serve/", "testing/"),
+    *("prepare/", "demo/", "data/store/", "test_readme", "model/test_classifier", "model/test_precision"),
+)
+"""Files whose tests train, serve, export or decode for seconds, relative to tests/."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests as slow or browser by their file, as nearly all tests of these files are."""
+    folder = Path(__file__).parent
+    for item in items:
+        inside = item.path.relative_to(folder).as_posix() if item.path.is_relative_to(folder) else ""
+        is_plugin = "plugins" in item.path.relative_to(folder.parent).parts[:1]
+        if inside.startswith(SLOW) or is_plugin:
+            item.add_marker(pytest.mark.slow)
+        if inside == "serve/test_page.py":
+            item.add_marker(pytest.mark.browser)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _state_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the key that signs configurations out of the home folder."""
