@@ -1,4 +1,4 @@
-"""The course of a run over its epochs: which epoch was chosen, how far training ran ahead, and the picture of it."""
+"""Select the epoch of a run, and draw its learning curves."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +11,11 @@ Row = dict[str, float]
 
 
 class SelectedEpoch(NamedTuple):
-    """The epoch that best.ckpt is of.
+    """The epoch of best.ckpt.
 
     Attributes:
         row: Its row of metrics.csv.
-        by: What it was chosen by, in words.
+        by: Why it was selected, in words.
     """
 
     row: Row
@@ -23,7 +23,16 @@ class SelectedEpoch(NamedTuple):
 
 
 def select_epoch(rows: list[Row], monitor: str | None, mode: str) -> SelectedEpoch | None:
-    """Find the epoch that a checkpoint with this monitor and mode is of; None where none has been scored by it."""
+    """Return the epoch of a checkpoint.
+
+    Args:
+        rows: Rows of metrics.csv.
+        monitor: Metric that the checkpoint monitors; None for the last epoch.
+        mode: "max" or "min".
+
+    Returns:
+        The epoch; None if no row has the metric.
+    """
     if monitor is None:
         return SelectedEpoch(rows[-1], "the last") if rows else None
     scored = [row for row in rows if monitor in row]
@@ -34,13 +43,13 @@ def select_epoch(rows: list[Row], monitor: str | None, mode: str) -> SelectedEpo
 
 
 def draw_curves(rows: list[Row], path: Path, chosen: SelectedEpoch | None = None, augmented: bool = False) -> None:
-    """Plot loss and accuracy, or what stands in its place, of training and validation, and the gap between the two.
+    """Draw loss and primary metric of training and validation, and the gap between both.
 
     Args:
-        rows: One row an epoch, with `epoch` and `train/` and `val/` of loss and accuracy.
+        rows: Rows of metrics.csv, one for each epoch.
         path: PNG to write.
         chosen: The epoch to mark.
-        augmented: Whether the clips that training is scored on are augmented, which makes the gap look small.
+        augmented: Whether the training scores are of augmented clips, which makes the gap look small.
     """
     primary_metric = primary_metric_of(rows)
     gap = [gap_of(row) for row in rows]
@@ -60,6 +69,7 @@ def draw_curves(rows: list[Row], path: Path, chosen: SelectedEpoch | None = None
 def _draw_splits(axes: Any, rows: list[Row], quantity: str, augmented: bool) -> None:
     for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
         values = [row.get(f"{split}/{quantity}", float("nan")) for row in rows]
+        # NaN is not equal to itself: a split without any value gets no line.
         if any(value == value for value in values):
             name = "train, on augmented clips" if split == "train" and augmented else split
             axes.plot(_epochs(rows), values, color=colour, label=name, marker=_marker(rows))
@@ -77,7 +87,7 @@ def _finish(axes: Any, chosen: SelectedEpoch | None) -> None:
 
     if chosen is not None:
         number = int(chosen.row["epoch"]) + 1
-        # The metric may have the name of a genre in it.
+        # Shortened: the metric may contain the name of a genre.
         text = f"chosen: epoch {number}, {shorten(chosen.by, 32)}"
         axes.axvline(number, color="grey", linestyle=":", label=text)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -91,22 +101,23 @@ def _epochs(rows: list[Row]) -> list[float]:
 
 
 def _marker(rows: list[Row]) -> str | None:
+    # Markers show single epochs; over many they would hide the line.
     return "." if len(rows) < 40 else None
 
 
 def gap_of(row: Row) -> float | None:
-    """Return how much greater the training score of an epoch is than its validation score, -1 to 1; None if unknown."""
+    """Return the training score of an epoch minus its validation score, -1 to 1; None if one is unknown."""
     primary_metric = primary_metric_of([row])
     train, val = row.get(f"train/{primary_metric}"), row.get(f"val/{primary_metric}")
     return None if train is None or val is None else train - val
 
 
 def primary_metric_of(rows: list[Row]) -> str:
-    """Return the metric, without its split, by which a run with these rows chooses its best epoch."""
+    """Return the primary metric of a run with these rows, without its split."""
     names = {name for row in rows for name in row}
     return next((name for name in PRIMARY_METRIC.values() if f"val/{name}" in names), "accuracy")
 
 
 def in_words(name: str) -> str:
-    """Write the name of a metric for people."""
+    """Return the name of a metric in words."""
     return name.replace("_", " ").replace("/", " ")

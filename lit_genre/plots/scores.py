@@ -1,4 +1,4 @@
-"""The pictures of a test: confusion of genres, precision over recall, and how far probabilities can be trusted."""
+"""Draw the plots of a test: confusion matrix, precision-recall curves, average precision and reliability diagram."""
 
 from pathlib import Path
 
@@ -20,17 +20,24 @@ from lit_genre.plots.figure import figure, label
 
 
 def draw_confusion(scores: TrackScores, classes: list[str], title: str, path: Path) -> None:
-    """Plot how often each genre (row) was taken for each (column), as share and number of its tracks."""
+    """Draw the confusion matrix, as share and number of the tracks of each genre (row).
+
+    Args:
+        scores: Scores of a multiclass test.
+        classes: Class names in the order of the labels.
+        title: Title of the plot.
+        path: PNG to write.
+    """
     counts = multiclass_confusion_matrix(scores.probs, scores.label, len(classes))
     shares = counts / counts.sum(1, keepdim=True).clamp(min=1)
-    names, places = [label(name) for name in classes], range(len(classes))
-    # Long names need room beside the matrix.
+    names, ticks = [label(name) for name in classes], range(len(classes))
+    # Long names need room next to the matrix.
     side = 2.5 + 0.6 * len(classes) + 0.1 * max(0, max(map(len, names)) - len("Experimental"))
     with figure(path, side + 1, side) as drawn:
         axes = drawn.subplots()
         picture = axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
-        axes.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_yticks(places, names)
+        axes.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(ticks, names)
         axes.set(xlabel="predicted", ylabel="genre", title=title)
         for row, column in torch.nonzero(counts).tolist():
             colour = "white" if shares[row, column] > 0.5 else "black"
@@ -39,39 +46,59 @@ def draw_confusion(scores: TrackScores, classes: list[str], title: str, path: Pa
 
 
 def precision_recall(scores: TrackScores, classes: list[str]) -> dict[str, tuple[list[float], list[float], float]]:
-    """Compute recall, precision and average precision for each genre that the tracks have."""
+    """Compute precision-recall curves.
+
+    Args:
+        scores: Scores of a multiclass test.
+        classes: Class names.
+
+    Returns:
+        For each genre with a track: recall and precision, 0 to 1, and average precision.
+    """
     precision, recall, _ = multiclass_precision_recall_curve(scores.probs, scores.label, len(classes))
     average = multiclass_average_precision(scores.probs, scores.label, len(classes), average="none")
     present = set(scores.label.tolist())
     return {
-        name: (recall[place].tolist(), precision[place].tolist(), float(average[place]))
-        for place, name in enumerate(classes)
-        if place in present
+        name: (recall[index].tolist(), precision[index].tolist(), float(average[index]))
+        for index, name in enumerate(classes)
+        if index in present
     }
 
 
 def draw_precision_recall(scores: TrackScores, classes: list[str], path: Path) -> None:
-    """Plot precision over recall for each genre."""
+    """Draw the precision-recall curve of each genre.
+
+    Args:
+        scores: Scores of a multiclass test.
+        classes: Class names.
+        path: PNG to write.
+    """
     from matplotlib import colormaps
 
     with figure(path, 8, 5.5) as drawn:
         axes = drawn.subplots()
-        for place, (name, (recall, precision, average)) in enumerate(precision_recall(scores, classes).items()):
+        for index, (name, (recall, precision, average)) in enumerate(precision_recall(scores, classes).items()):
             text = f"{label(name)}, average {average:.2f}"
-            axes.plot(recall, precision, color=colormaps["tab20"](place % 20), label=text)
+            axes.plot(recall, precision, color=colormaps["tab20"](index % 20), label=text)
         axes.set(xlabel="recall", ylabel="precision", title="precision over recall", xlim=(0, 1.02), ylim=(0, 1.02))
         axes.grid(alpha=0.3)
         drawn.legend(loc="outside right upper", frameon=False)
 
 
 def draw_average_precision(scores: TrackScores, classes: list[str], path: Path) -> None:
-    """Plot the average precision of each genre that the tracks have, where they may have several, best above."""
+    """Draw the average precision of each genre of a multilabel test, the best at the top.
+
+    Args:
+        scores: Scores of a multilabel test.
+        classes: Class names.
+        path: PNG to write.
+    """
     average = average_precision_of(scores)
-    # What a guess would have: the share of the tracks that have the genre.
+    # The average precision of a random order: the share of the tracks with the genre.
     chance = scores.label.float().mean(0)
     order = [index for index in average.argsort().tolist() if not average[index].isnan()]
     names = [f"{label(classes[index])} ({int(scores.label[:, index].sum())})" for index in order]
-    # Two names may be the same once they are cut: each bar has its number.
+    # Bars by number: two shortened names may be equal.
     rows = range(len(order))
     with figure(path, 8, 1.5 + 0.2 * len(order)) as drawn:
         axes = drawn.subplots()
@@ -84,7 +111,13 @@ def draw_average_precision(scores: TrackScores, classes: list[str], path: Path) 
 
 
 def draw_reliability(scores: TrackScores, classes: list[str], path: Path) -> None:
-    """Plot the accuracy of predictions over the probability they were made with, and how many there are of each."""
+    """Draw the reliability diagram: accuracy over probability, and the number of tracks in each bin.
+
+    Args:
+        scores: Scores of a multiclass test.
+        classes: Class names.
+        path: PNG to write.
+    """
     confidence, predicted = scores.probs.max(1)
     right = (predicted == scores.label).float()
     bins = (confidence * BINS).long().clamp(max=BINS - 1)

@@ -23,8 +23,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         if not isinstance(content, dict) or "state_dict" not in content:
-            raise KeyError("it holds no weights")
+            raise KeyError("it has no weights")
     except Exception as error:  # torch.load raises half a dozen types for a file that is no checkpoint.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise LitGenreError(f"{path} is no checkpoint of lit-genre: {reason}") from error
+        raise LitGenreError(f"{path} is not a checkpoint of lit-genre: {reason}") from error
     return content

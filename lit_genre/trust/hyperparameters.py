@@ -1,4 +1,4 @@
-"""Checks what a checkpoint, or a folder in the Hub's format, stores about its model: arguments and weights."""
+"""Check the arguments and the weights of a model in a checkpoint, or in a folder in the Hub's format."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,49 +20,57 @@ _RECIPE: Final = frozenset(
 """Arguments that belong to the training: a run's configuration has them, a checkpoint does not."""
 
 _LONGEST_NAME: Final = 1000
+"""Longest name of a class, characters: a longer one would only fill screens and tables."""
+
 _SAMPLE_RATES: Final = (100, 1_000_000)
+"""Range of sample rates, Hz: outside it, sizes of the front-end overflow or are 0."""
 _LONGEST_CLIP: Final = 86_400.0
-"""Seconds, a day: a longer clip would only fill the memory."""
+"""Longest clip, s: one of more than a day would only fill the memory."""
 
 
 def read_hyperparameters(path: Path, content: Any) -> dict[str, Any]:
-    """Return the arguments of the model that a file stores, as far as they are well formed; names are not checked yet.
+    """Return the arguments of the model in a file; `check_hyperparameters` checks the names in them.
 
     Args:
         path: The file, for messages.
-        content: What the file stores under `hyper_parameters`.
+        content: Value of `hyper_parameters` in the file.
+
+    Returns:
+        The arguments, well formed, by name.
 
     Raises:
         LitGenreError: It is not the description of a GenreClassifier.
     """
     if content is None:
-        raise LitGenreError(f"{path} is no checkpoint of lit-genre: it stores no arguments of a model.")
-    place = f"The description of the model in {path}"
-    hyperparameters = {name: value for name, value in mapping(content, place).items() if not str(name).startswith("_")}
+        raise LitGenreError(f"{path} is not a checkpoint of lit-genre: it has no arguments of a model.")
+    subject = f"The description of the model in {path}"
+    hyperparameters = {
+        name: value for name, value in mapping(content, subject).items() if not str(name).startswith("_")
+    }
     if missing := {"backbone", "classes"} - hyperparameters.keys():
-        raise LitGenreError(f"{path} is no checkpoint of lit-genre: it does not name {', '.join(sorted(missing))}.")
-    _check_classes(hyperparameters, place)
-    _check_numbers(hyperparameters, place)
+        raise LitGenreError(f"{path} is not a checkpoint of lit-genre: it does not name {', '.join(sorted(missing))}.")
+    _check_classes(hyperparameters, subject)
+    _check_numbers(hyperparameters, subject)
     return hyperparameters
 
 
 def check_hyperparameters(
     hyperparameters: Mapping[str, Any], source: Source, model_class: type[GenreClassifier] = GenreClassifier
 ) -> None:
-    """Refuse what a file may not name.
+    """Refuse classes and arguments that a file may not name.
 
     Args:
         hyperparameters: As `read_hyperparameters` returns them.
         source: The file.
-        model_class: The class that they are arguments of.
+        model_class: Class of the model.
 
     Raises:
         LitGenreError: The backbone or the front-end is not installed for lit-genre, or gets more than plain data.
     """
     if strange := hyperparameters.keys() - (parameters_of(model_class).keys() - _RECIPE):
         raise LitGenreError(
-            f"{source.path} asks for {', '.join(sorted(map(str, strange)))}, which no checkpoint of lit-genre has. "
-            "If you trust whoever made the file, add --trust (in Python: trust=True)."
+            f"{source.path} sets {', '.join(sorted(map(str, strange)))}, which no checkpoint of lit-genre has. If you "
+            "trust the author of the file, add --trust (in Python: trust=True)."
         )
     for part in ("backbone", "frontend"):
         if part in hyperparameters:
@@ -70,20 +78,26 @@ def check_hyperparameters(
 
 
 def check_weights(weights: Any, path: Path) -> dict[str, Tensor]:
-    """Return the weights of a checkpoint: finite tensors, by name.
+    """Return the weights of a checkpoint after checking them.
+
+    Args:
+        weights: Value of `state_dict` in the file.
+        path: The file, for messages.
+
+    Returns:
+        Finite, dense tensors by name.
 
     Raises:
-        LitGenreError: They are something else.
+        LitGenreError: A value is not a finite, dense tensor.
     """
     if not isinstance(weights, dict) or not weights:
-        raise LitGenreError(f"{path} is no checkpoint of lit-genre: it holds no weights.")
+        raise LitGenreError(f"{path} is not a checkpoint of lit-genre: it has no weights.")
+    # Before torch loads them: a sparse or quantised tensor would raise a different error in each layer.
     for name, tensor in weights.items():
         if not (isinstance(name, str) and isinstance(tensor, Tensor)):
-            raise LitGenreError(f"The model in {path} cannot be brought back: {name!r} holds no weights.")
+            raise LitGenreError(f"The model in {path} cannot be restored: {name!r} is not a tensor.")
         if tensor.layout != torch.strided or tensor.is_quantized:
-            raise LitGenreError(
-                f"The model in {path} cannot be brought back: the weights {name} are not dense numbers."
-            )
+            raise LitGenreError(f"The model in {path} cannot be restored: the weights {name} are not dense numbers.")
         if not tensor.isfinite().all():
             raise LitGenreError(
                 f"The weights {name} in {path} are not finite numbers: the training that wrote it has diverged. Use an "
@@ -92,37 +106,40 @@ def check_weights(weights: Any, path: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _check_classes(hyperparameters: Mapping[str, Any], place: str) -> None:
+def _check_classes(hyperparameters: Mapping[str, Any], subject: str) -> None:
     classes, task = hyperparameters["classes"], hyperparameters.get("task", "multiclass")
     if not isinstance(classes, list | tuple) or not classes:
-        raise LitGenreError(f"{place} is damaged: classes is {classes!r}, not a list of names.")
+        raise LitGenreError(f"{subject} is damaged: classes is {classes!r}, not a list of names.")
     for name in classes:
         if not (isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME):
-            raise LitGenreError(f"{place} is damaged: {name!r} among the classes is not a name.")
+            raise LitGenreError(f"{subject} is damaged: {name!r} among the classes is not a name.")
     if len(set(classes)) < len(classes):
         twice = next(name for name in classes if list(classes).count(name) > 1)
-        raise LitGenreError(f"{place} is damaged: {twice!r} stands twice among the classes.")
+        raise LitGenreError(f"{subject} is damaged: {twice!r} is twice among the classes.")
     if task not in get_args(Task):
-        raise LitGenreError(f"{place} is damaged: task is {task!r}, but must be {' or '.join(get_args(Task))}.")
+        raise LitGenreError(f"{subject} is damaged: task is {task!r}, but must be {' or '.join(get_args(Task))}.")
     counts = hyperparameters.get("class_counts")
     if counts is not None and not (
         isinstance(counts, list | tuple)
         and len(counts) == len(classes)
         and all(type(count) is int and count >= 0 for count in counts)
     ):
-        raise LitGenreError(f"{place} is damaged: class_counts is {counts!r}, not a number of tracks for each class.")
+        raise LitGenreError(f"{subject} is damaged: class_counts is {counts!r}, not a number of tracks for each class.")
 
 
-def _check_numbers(hyperparameters: Mapping[str, Any], place: str) -> None:
+def _check_numbers(hyperparameters: Mapping[str, Any], subject: str) -> None:
     rate, seconds = hyperparameters.get("sample_rate", 22050), hyperparameters.get("clip_seconds")
     least, most = _SAMPLE_RATES
+    # type() and not isinstance(), which would accept True as a number.
     if type(rate) is not int or not least <= rate <= most:
-        raise LitGenreError(f"{place} is damaged: sample_rate is {rate!r}, but must be {least:,} to {most:,} Hz.")
+        raise LitGenreError(f"{subject} is damaged: sample_rate is {rate!r}, but must be {least:,} to {most:,} Hz.")
     if seconds is not None and not (is_finite_number(seconds) and 0 < seconds <= _LONGEST_CLIP):
-        raise LitGenreError(f"{place} is damaged: clip_seconds is {seconds!r}, but must be a length in seconds.")
+        raise LitGenreError(f"{subject} is damaged: clip_seconds is {seconds!r}, but must be a length in seconds.")
     dim = hyperparameters.get("head_dim")
     if dim is not None and (type(dim) is not int or dim < 1):
-        raise LitGenreError(f"{place} is damaged: head_dim is {dim!r}, but must be a whole number, at least 1.")
-    for name in ("class_weights", "changes"):
+        raise LitGenreError(f"{subject} is damaged: head_dim is {dim!r}, but must be a whole number, at least 1.")
+    for name in ("class_weights", "mean_normalized_channels"):
         if not isinstance(hyperparameters.get(name, False), bool):
-            raise LitGenreError(f"{place} is damaged: {name} is {hyperparameters[name]!r}, but must be true or false.")
+            raise LitGenreError(
+                f"{subject} is damaged: {name} is {hyperparameters[name]!r}, but must be true or false."
+            )

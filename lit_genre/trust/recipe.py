@@ -1,4 +1,4 @@
-"""Checks the configuration of a run folder that may come from a stranger: classes, values and places in it."""
+"""Check the configuration of a run folder that may come from a stranger: its classes, values and paths."""
 
 import re
 from collections.abc import Mapping
@@ -9,16 +9,16 @@ from lit_genre.errors import LitGenreError
 from lit_genre.trust.arguments import check_description, places
 from lit_genre.trust.classes import Source, find_class
 
-UNNAMED: Final = "<a place that only the file names>"
-"""Stands for a place that the user has to name: where it is left over, the user did not."""
+UNNAMED: Final = "<a path that only the file names>"
+"""Replaces a path that the user has to pass as an option."""
 
 SECTIONS: Final = ("seed_everything", "trainer", "model", "data", "select_by", "without_callbacks")
-"""What may be taken from a configuration. The rest, such as weights_only, is not for a file to set."""
+"""Sections that may be used. Others, such as weights_only, must not be set by a file."""
 
 _LISTS: Final = ("callbacks", "logger", "plugins")
 _ONE: Final = ("strategy", "profiler")
 _WORD: Final = re.compile(r"[\w:,+-]*")
-"""Such as bf16-mixed, 0,1 or 00:12:00:00; a dot could name a class, a slash a file."""
+"""Text such as bf16-mixed, 0,1 or 00:12:00:00: without dots, which class paths have, and slashes, which files have."""
 
 _NOT_TAKEN: Final = frozenset(("default_root_dir", "model_registry"))
 _MODEL_PARTS: Final = ("backbone", "frontend", "loss", "optimizer", "scheduler")
@@ -27,15 +27,15 @@ _MODEL_PARTS: Final = ("backbone", "frontend", "loss", "optimizer", "scheduler")
 def check_recipe(recipe: Mapping[str, Any], source: Source) -> dict[str, Any]:
     """Return the part of a run's configuration that a file may set.
 
-    Places of the data (`root`, `csv`, `store_root`, `exclude`, ...) are replaced by `UNNAMED` unless this account wrote
-    the configuration, or the user has named the same in this call.
+    Paths of the data (`root`, `csv`, `store_root`, `exclude`, ...) are replaced by `UNNAMED` unless this account wrote
+    the configuration, or the user has passed the same path in this call.
 
     Args:
-        recipe: The sections of config.yaml that are to be taken: plain data.
+        recipe: Sections of config.yaml, plain data.
         source: The file.
 
     Raises:
-        LitGenreError: It names a class or a value that a file may not name, or is damaged.
+        LitGenreError: The file names a class or a value that a file may not name, or is damaged.
     """
     taken = {name: value for name, value in recipe.items() if name in SECTIONS}
     for name, check in {"model": _check_model, "data": _check_data, "trainer": _check_trainer}.items():
@@ -51,7 +51,7 @@ def check_recipe(recipe: Mapping[str, Any], source: Source) -> dict[str, Any]:
 
 
 def unnamed_places(arguments: Mapping[str, Any]) -> list[str]:
-    """List the arguments of the data that still stand for a place that only the file names."""
+    """Return the names of the arguments whose path the user has not passed."""
     return [
         name for name, value in arguments.items() if UNNAMED in map(str, value if isinstance(value, list) else [value])
     ]
@@ -84,6 +84,7 @@ def _check_data(data: dict[str, Any], source: Source) -> dict[str, Any]:
             if not all(isinstance(text, str) and text in accepted for text in texts):
                 arguments = {**arguments, name: [UNNAMED] if isinstance(value, list) else UNNAMED}
     described = {**data, "init_args": arguments}
+    # UNNAMED is accepted here; `check_places` asks the user for the path.
     return check_description(described, "data", replace(source, own=source.own | {UNNAMED}))
 
 
@@ -101,7 +102,7 @@ def _check_trainer(trainer: dict[str, Any], source: Source) -> dict[str, Any]:
 
 
 def _check_value(name: str, value: Any, source: Source) -> None:
-    """Refuse what is more than a number, a word or a list of them: jsonargparse reads files and classes from text."""
+    """Refuse values other than numbers, words and lists of them: jsonargparse reads files and classes from text."""
     if isinstance(value, list):
         for item in value:
             _check_value(name, item, source)
@@ -109,6 +110,6 @@ def _check_value(name: str, value: Any, source: Source) -> None:
         isinstance(value, str) and (name == "model.classes" or _WORD.fullmatch(value))
     ):
         raise LitGenreError(
-            f"{source.path} sets {name} to {value!r}, which a file may not. If you trust whoever made the file, add "
-            "--trust."
+            f"{source.path} sets {name} to {value!r}, which a file may not. If you trust the author of the file, "
+            "add --trust."
         )

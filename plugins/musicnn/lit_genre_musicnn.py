@@ -135,7 +135,7 @@ class MusiCNN(Backbone):
                 tensor.copy_(torch.from_numpy(value.copy()))
 
     def _tensors(self) -> dict[str, Tensor]:
-        """Tell the tensors by the names that they have in the checkpoint, where each kind is counted."""
+        """Return the tensors by their names in the checkpoint, which numbers the layers of each kind."""
         blocks: list[Any] = [*self.filters, *self.layers]
         norms = [self.input_norm, *(block.norm for block in blocks), self.pooled_norm, self.norm]
         tensors: dict[str, Tensor] = {}

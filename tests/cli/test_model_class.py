@@ -94,7 +94,7 @@ def test_any_lightning_module_is_trained_and_tested_on_the_data(run: Run, fma: P
     last = fit(run, fma, "--model=my_models.Plain", "--model.hidden=3", "--data.clip_seconds=1")
     run("test", "--model=my_models.Plain", "--model.hidden=3", "--ckpt_path", last)
     assert (Path("own") / "metrics.csv").exists()
-    with pytest.raises(SystemExit, match="is no checkpoint of lit-genre: it stores no arguments"):
+    with pytest.raises(SystemExit, match="is not a checkpoint of lit-genre: it has no arguments"):
         run("classify", last, fma)
 
 

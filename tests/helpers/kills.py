@@ -197,7 +197,7 @@ def _has_come(moment: Moment, folder: Path, phase: str, parts: set[int]) -> bool
 
 
 def _parts(folder: Path) -> set[int]:
-    """Tell when checkpoints that are not whole were written; a killed run leaves its own."""
+    """Return when checkpoints that are not whole were written; a killed run leaves its own."""
     found = set()
     for path in (folder / "checkpoints").glob("*.part"):
         with suppress(FileNotFoundError):

@@ -49,7 +49,7 @@ def test_a_checkpoint_without_weights_is_refused(trained: Path, tmp_path: Path) 
     content = torch.load(trained, weights_only=True)
     del content["state_dict"]
     torch.save(content, tmp_path / "empty.ckpt")
-    with pytest.raises(LitGenreError, match="is no checkpoint of lit-genre.*holds no weights"):
+    with pytest.raises(LitGenreError, match="is not a checkpoint of lit-genre.*has no weights"):
         load_model(tmp_path / "empty.ckpt")
 
 
@@ -88,7 +88,7 @@ def test_lightning_s_instantiator_of_a_checkpoint_is_ignored(
 
 def test_files_and_folders_that_are_not_models_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.ckpt").write_text("text")
-    with pytest.raises(LitGenreError, match="is no checkpoint of lit-genre"):
+    with pytest.raises(LitGenreError, match="is not a checkpoint of lit-genre"):
         load_model(tmp_path / "text.ckpt")
     with pytest.raises(LitGenreError, match="There is no checkpoint"):
         load_model(tmp_path / "nothing.ckpt")
@@ -101,3 +101,22 @@ def test_weights_that_do_not_fit_the_backbone_are_reported(trained: Path, tmp_pa
     wrong = {**backbone, "init_args": {**backbone["init_args"], "lstm_dim": 9}}
     with pytest.raises(LitGenreError, match="cannot be restored.*Is the package of its backbone installed"):
         load_model(changed(trained, tmp_path / "other.ckpt", backbone=wrong))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("mean_normalized_channels", "yes", "mean_normalized_channels is 'yes', but must be true or false"),
+        ("class_weights", 1, "class_weights is 1, but must be true or false"),
+        ("sample_rate", True, "sample_rate is True, but must be 100 to 1,000,000 Hz"),
+        ("clip_seconds", float("inf"), "clip_seconds is inf"),
+        ("head_dim", 0, "head_dim is 0"),
+        ("classes", ["Rock", "Rock"], "'Rock' is twice among the classes"),
+        ("task", "several", "task is 'several'"),
+    ],
+)
+def test_damaged_arguments_of_a_model_are_named(
+    trained: Path, tmp_path: Path, name: str, value: object, reason: str
+) -> None:
+    with pytest.raises(LitGenreError, match=reason):
+        load_model(changed(trained, tmp_path / "damaged.ckpt", **{name: value}))
