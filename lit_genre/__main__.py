@@ -44,6 +44,7 @@ COMMANDS = {
     "compare": Command("lit_genre.compare.command:compare", "train configurations over several seeds and compare them"),
     "baseline": Command("lit_genre.baseline.command:run", "train and test the MFCC baseline on the data of a fit"),
     "probe": Command("lit_genre.probe.command:run", "train a head on the embeddings of a frozen backbone"),
+    "runs": Command("lit_genre.runs.command:run", "list the runs with their scores"),
     "backbones": Command(
         "lit_genre.backbones.command:list_backbones", "list the installed backbones with size and speed"
     ),

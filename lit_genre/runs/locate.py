@@ -65,23 +65,37 @@ def last_checkpoint(folder: str | None) -> Path | None:
 
 
 def find_checkpoint(name: str) -> Path:
-    """Find a checkpoint by its path, or by "best" or "last" that of the newest run.
+    """Find a checkpoint.
+
+    Args:
+        name: Path of the checkpoint; "best" for that of the newest finished run; or "last" for that of the newest run.
+
+    Returns:
+        Path of an existing file.
 
     Raises:
-        LitGenreError: There is none.
+        LitGenreError: There is no such checkpoint.
     """
-    path = Path(name).expanduser()
-    if name in (BEST, LAST):
-        newest_first = _newest_first(RUNS.glob(str(_EVERY_RUN.checkpoints)))
-        if not newest_first:
-            raise LitGenreError(f"--ckpt_path {name}: no run in {RUNS.resolve()} has a checkpoint yet.")
-        path = RunFolder(newest_first[0].parent).checkpoint(name)
-        console.print(f"Checkpoint: {path}")
+    path = _newest_checkpoint(name) if name in (BEST, LAST) else Path(name).expanduser()
     if not path.is_file():
         newest = _newest_first(RUNS.glob(str(_EVERY_RUN.checkpoint("*"))))[:5]
         lines = "".join(f"\n  {checkpoint}" for checkpoint in newest)
         raise LitGenreError(f"There is no checkpoint {path}. The newest in {RUNS.resolve()}:{lines or ' none.'}")
     return path
+
+
+def _newest_checkpoint(name: str) -> Path:
+    """Return "best" of the newest finished run, or of the newest run if none is finished; "last" of the newest run."""
+    runs = [RunFolder(path.parent) for path in _newest_first(RUNS.glob(str(_EVERY_RUN.checkpoints)))]
+    if not runs:
+        raise LitGenreError(f"--ckpt_path {name}: no run in {RUNS.resolve()} has a checkpoint yet.")
+    # A test of a run that is still training would be of a model that changes.
+    finished = [run for run in runs if run.summary.is_file()] if name == BEST else []
+    run = (finished or runs)[0]
+    kind = "newest finished run" if finished else "newest run"
+    skipped = f"; {runs[0].path} is not finished" if finished and run is not runs[0] else ""
+    console.print(f"Checkpoint: {run.checkpoint(name)} ({kind}{skipped})")
+    return run.checkpoint(name)
 
 
 def _newest_first(paths: Iterable[Path]) -> list[Path]:

@@ -225,14 +225,23 @@ def test_fast_dev_run_leaves_nothing(run: Run, fma: Path) -> None:
     assert not Path("runs").exists()
 
 
-def test_best_is_of_the_newest_run_or_none(run: Run, fma: Path) -> None:
+def test_best_is_of_the_newest_finished_run_and_last_of_the_newest(
+    run: Run, fma: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run("fit", *SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1")
+    finished = folder()
     newer = Path("runs/newer/checkpoints")
     newer.mkdir(parents=True)
+    run("test", QUIET, f"--data.root={fma}", "--ckpt_path=best")
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"Checkpoint: {finished}/checkpoints/best.ckpt (newest finished run; runs/newer is not finished)" in said
     with pytest.raises(SystemExit) as error:
+        run("test", QUIET, f"--data.root={fma}", "--ckpt_path=last")
+    assert f"no checkpoint {newer}/last.ckpt" in str(error.value)
+    assert str(finished) in str(error.value)
+    (finished / "summary.json").unlink()
+    with pytest.raises(SystemExit, match=rf"no checkpoint {newer}/best\.ckpt"):
         run("test", QUIET, f"--data.root={fma}", "--ckpt_path=best")
-    assert f"no checkpoint {newer}/best.ckpt" in str(error.value)
-    assert str(Path("runs") / "CRNN") in str(error.value)
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(run: Run, fma: Path) -> None:
