@@ -66,11 +66,13 @@ def main(args: Sequence[str] | None = None) -> None:
         args: Arguments after `lit-genre`; None for those of the process.
     """
     args = list(sys.argv[1:] if args is None else args)
+    # Only the first argument: the parser of a command is built when its module is imported.
     name = _parser().parse_args(args[:1]).command
     module, function = COMMANDS[name].target.split(":")
     try:
         target = getattr(import_module(module), function)
         if module == "lit_genre.cli.training":
+            # One function for four commands: it needs the name.
             target(args)
         elif function == "run":
             target(args[1:])
@@ -98,6 +100,7 @@ def _find_configs(words: list[str]) -> list[str]:
 def _spell_out_flags(function: Callable[..., object], words: list[str]) -> list[str]:
     """Replace --flag by --flag=true: jsonargparse needs a value."""
     flags = {f"--{name}" for name, kind in function.__annotations__.items() if kind is bool}
+    # The word after a flag may be its value: --json true.
     return [
         f"{word}=true" if word in flags and following not in ("true", "false") else word
         for word, following in pairwise([*words, ""])

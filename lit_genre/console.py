@@ -29,6 +29,7 @@ class _PlainConsole(Console):
     """A console that shows a str as it is: no markup, no emoji codes, and no control character reaches the terminal."""
 
     def __init__(self) -> None:
+        # soft_wrap: paths can be copied from the terminal in one piece.
         super().__init__(markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def render_str(self, text: str, **options: Any) -> Text:
@@ -41,11 +42,13 @@ class _PlainConsole(Console):
             yield segment if segment.control else segment._replace(text=printable(segment.text))
 
 
+# One console for messages and progress bars: two would overwrite each other's lines.
 console = _PlainConsole()
 
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
+        # The mean over the task when it is finished, the current speed before.
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:.1f} {task.fields['unit']}/s")
 
@@ -116,6 +119,7 @@ def quiet_c_stderr() -> AbstractContextManager[None]:
 @contextmanager
 def _c_stderr_discarded() -> Iterator[None]:
     sys.stderr.flush()
+    # File descriptor 2 is what C libraries write to; Python's stderr gets a copy of the original.
     saved, python_stderr = os.dup(2), sys.stderr
     discard = os.open(os.devnull, os.O_WRONLY)
     try:

@@ -47,6 +47,7 @@ def load_plugins(group: str, base: type, base_name: str, kind: str) -> dict[str,
         Plugins by name, also the broken ones.
     """
     declared: dict[str, list[EntryPoint]] = defaultdict(list)
+    # Sorted, so that lists and warnings have the same order on every machine.
     for point in sorted(entry_points(group=group), key=lambda point: point.name):
         declared[point.name].append(point)
     plugins = {name: _load(points, base, base_name) for name, points in declared.items()}
@@ -82,6 +83,7 @@ def _load(points: list[EntryPoint], base: type, base_name: str) -> Plugin:
         return failed(f"importing {point.value} failed: {type(error).__name__}: {error}")
     if not (isinstance(found, type) and issubclass(found, base)):
         return failed(f"{point.value} is not a subclass of {base_name}")
+    # jsonargparse finds a class by the name of the class, not of the entry point.
     if found.__name__ != point.name:
         return failed(f"the class is called {found.__name__}: give both one name")
     return Plugin(point.name, package, version, found)

@@ -18,6 +18,9 @@ def atomic_write(path: Path, durable: bool = True) -> Iterator[IO[bytes]]:
         path: The file to write or to replace.
         durable: Whether the content is on the disk before it replaces the old one, so that a power cut loses neither.
 
+    Yields:
+        The new file, open for writing bytes.
+
     Raises:
         OSError: The file cannot be written; the old one is as it was.
     """
@@ -35,6 +38,10 @@ def atomic_write(path: Path, durable: bool = True) -> Iterator[IO[bytes]]:
 
 
 def sync(file: IO[bytes]) -> None:
-    """Write what is buffered to the disk."""
+    """Force the buffered content of a file to the disk.
+
+    Args:
+        file: The file, open for writing.
+    """
     file.flush()
     os.fsync(file.fileno())

@@ -73,7 +73,14 @@ def incomplete(index: Index, sample_rate: int) -> pd.DataFrame:
 
 
 def undecodable(missing: dict[int, str]) -> pd.DataFrame:
-    """Return a table of the tracks without usable audio, with the reason, indexed by `track_id`."""
+    """Return a table of the tracks without usable audio.
+
+    Args:
+        missing: Reason by track id.
+
+    Returns:
+        A column `reason`, indexed by `track_id`.
+    """
     return pd.DataFrame(sorted(missing.items()), columns=["track_id", "reason"]).set_index("track_id")
 
 

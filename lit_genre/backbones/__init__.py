@@ -1,1 +1,1 @@
-"""The networks that ship, each found by its entry point, as a user's own is."""
+"""The backbones of this package. Each is found by its entry point, as the backbones of other packages are."""

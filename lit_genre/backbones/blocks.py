@@ -12,14 +12,14 @@ class ConvBlocks(nn.Sequential):
     """Blocks of convolution, batch norm, max-pool, ReLU and dropout.
 
     ReLU after the max-pool gives the same values as before it, with fewer operations. The convolutions have no bias,
-    which batch normalisation would cancel. Maps have the memory format channels_last, with which a CPU needs two
-    thirds of the time.
+    because batch normalisation would cancel it. Feature maps have the memory format channels_last, which takes two
+    thirds of the time on a CPU.
 
     Args:
         channels: Channels of the input, then of each block.
         kernel_size: Rows and columns of each kernel, odd.
         pool: Rows and columns of each pooling window; an incomplete window at the end is kept.
-        dropout: Probability, 0 to 1.
+        dropout: Probability, 0 to 1, after each block.
 
     Shape:
         - maps: (b, channels[0], rows, columns)
@@ -47,11 +47,12 @@ class ConvBlocks(nn.Sequential):
         """Compute feature maps.
 
         Args:
-            maps: Shape (b, channels[0], rows, columns).
+            maps: Feature maps, shape (b, channels[0], rows, columns).
 
         Returns:
-            Shape (b, channels[-1], rows / pool[0] ** blocks, columns / pool[1] ** blocks), rounded up.
+            Feature maps, shape (b, channels[-1], rows / pool[0] ** blocks, columns / pool[1] ** blocks), rounded up.
         """
+        # The convolutions keep the memory format of their input, so that one conversion suffices.
         maps = maps.contiguous(memory_format=torch.channels_last)
         for block in self:
             maps = block(maps)
@@ -61,26 +62,43 @@ class ConvBlocks(nn.Sequential):
 class Dropout(nn.Dropout):
     """torch's dropout, with a faster mask on a CPU.
 
-    On a CPU other than Intel's, torch draws the mask one number at a time, in double precision: a sixth of a training
-    step. Here one random int64 gives four numbers. Probabilities are rounded down to a multiple of 2⁻¹⁶.
+    On a CPU other than Intel's, torch draws the numbers of the mask one by one, in double precision. That takes a sixth
+    of a training step. Here one random int64 gives four 16-bit numbers. The probability is rounded down to a multiple
+    of 2⁻¹⁶.
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """Set random values to 0 and scale the others in training; any shape."""
+        """Set random values to 0 and scale the others, in training only.
+
+        Args:
+            input: Any shape, floating point.
+
+        Returns:
+            The same shape and dtype.
+        """
         if not self.training or input.device.type != "cpu" or self.p in (0, 1):
             return super().forward(input)
         drawn = torch.empty((input.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-        # In the memory format of the input: another would make the product slow.
+        # The strides of the input, which may be channels_last: a product of two memory formats is slow.
         drawn = drawn.as_strided(input.shape, torch.empty_like(input, device="meta").stride())
+        # int16 numbers are -2¹⁵ .. 2¹⁵ - 1, so a part p of them is below p · 2¹⁶ - 2¹⁵.
         kept = drawn >= int(self.p * 2**16) - 2**15
         return input * (kept.to(input.dtype) * (1 / (1 - self.p)))
 
 
 class LSTM(nn.LSTM):
-    """torch's LSTM in float32 under autocast on a CPU: without AVX-512 there is no bfloat16 LSTM."""
+    """torch's LSTM, in float32 under autocast on a CPU: without AVX-512, torch has no bfloat16 LSTM."""
 
     def forward(self, input: Tensor, hx: Any = None) -> Any:  # type: ignore[override]
-        """Compute the states, shape (b, f, d), and the last state, as torch.nn.LSTM does; input (b, f, c)."""
+        """Compute the states, as torch.nn.LSTM does.
+
+        Args:
+            input: Sequences, shape (b, f, c), with `batch_first`.
+            hx: First states, as torch.nn.LSTM takes them; None for zeros.
+
+        Returns:
+            The states, shape (b, f, d), and a pair of the last hidden and cell states.
+        """
         if input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
             return super().forward(input, hx)
         with torch.autocast("cpu", enabled=False):
@@ -88,5 +106,13 @@ class LSTM(nn.LSTM):
 
 
 def dense(in_features: int, embedding_dim: int) -> nn.Sequential:
-    """Return the dense layer before the embedding: linear and ReLU."""
+    """Return the last layer of a network, linear and ReLU.
+
+    Args:
+        in_features: Size of its input.
+        embedding_dim: Size of its output, the embedding.
+
+    Returns:
+        A module from (b, in_features) to (b, embedding_dim).
+    """
     return nn.Sequential(nn.Linear(in_features, embedding_dim), nn.ReLU())

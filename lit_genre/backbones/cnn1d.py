@@ -26,7 +26,14 @@ class _CNN1D(Backbone):
         self.dense = dense(filters[-1], embedding_dim)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Compute embeddings, shape (b, d), from spectrograms, shape (b, m, f)."""
+        """Compute embeddings.
+
+        Args:
+            mel: Spectrograms, shape (b, m, f), floating point, within -1 .. 1 (see `Backbone`).
+
+        Returns:
+            Embeddings, shape (b, embedding_dim).
+        """
         embedding: Tensor = self.dense(self.blocks(mel.unsqueeze(2)).mean((2, 3)))
         return embedding
 
@@ -34,8 +41,8 @@ class _CNN1D(Backbone):
 class CNN1DShallow(_CNN1D):
     """Two convolution blocks over time, the mel bands as channels.
 
-    Each block is convolution, batch norm, ReLU, max-pool, dropout; then the mean over time and a dense layer. Yaacob
-    and Goldrich (2020) do not list its layers; this follows Dieleman and Schrauwen, who convolve twice
+    Each block is convolution, batch norm, ReLU, max-pool, dropout. The mean over time and a dense layer follow. Yaacob
+    and Goldrich (2020) do not list its layers. This network follows Dieleman and Schrauwen (2014), who convolve twice
     over time, with kernels of about a quarter of a second and pooling by 4. Batch norm, dropout and the mean over time,
     which allows clips of any length, are additions.
 
@@ -43,7 +50,7 @@ class CNN1DShallow(_CNN1D):
         input_shape: (n_mels, n_frames).
         filters: Channels of the convolution of each block.
         kernel_size: Frames of each kernel, odd.
-        pool: Frames that each max-pool makes one of.
+        pool: Frames of each pooling window.
         embedding_dim: Size of the dense layer, the embedding.
         dropout: Probability, 0 to 1, after each block.
 
@@ -71,15 +78,15 @@ class CNN1DShallow(_CNN1D):
 class CNN1DDeep(_CNN1D):
     """Five convolution blocks over time, the mel bands as channels.
 
-    Each block is convolution, batch norm, ReLU, max-pool, dropout; then the mean over time and a dense layer. Yaacob
-    and Goldrich (2020) do not list its layers; this is a deeper CNN1DShallow, as Dieleman deepened
-    his: more and wider layers with smaller pooling windows, and global pooling over time before the dense layer.
+    Each block is convolution, batch norm, ReLU, max-pool, dropout. The mean over time and a dense layer follow. Yaacob
+    and Goldrich (2020) do not list its layers. This network extends CNN1DShallow as Dieleman (2014) extended his
+    network: more and wider layers with smaller pooling windows, and global pooling over time before the dense layer.
 
     Args:
         input_shape: (n_mels, n_frames).
         filters: Channels of the convolution of each block.
         kernel_size: Frames of each kernel, odd.
-        pool: Frames that each max-pool makes one of.
+        pool: Frames of each pooling window.
         embedding_dim: Size of the dense layer, the embedding.
         dropout: Probability, 0 to 1, after each block.
 

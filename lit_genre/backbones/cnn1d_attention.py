@@ -1,4 +1,4 @@
-"""CNN1DAttention: convolutions over time, and an attention to moments; the one to begin with."""
+"""The recommended network CNN1DAttention: convolutions over time, and attention pooling over time."""
 
 from collections.abc import Sequence
 
@@ -12,14 +12,14 @@ from lit_genre.model.backbone import Backbone, InputShape
 class CNN1DAttention(Backbone):
     """Four convolution blocks over time, the mel bands as channels, and attention pooling over time.
 
-    The embedding has the mean of the feature maps over time, and their mean weighted by a learned attention. It is
-    small enough for a CPU. Its recommended recipe is configs/recipes/modern.yaml.
+    The embedding is the mean of the feature maps over time, followed by their mean with learned attention weights. The
+    network is small enough to train on a CPU. Its recommended recipe is configs/recipes/modern.yaml.
 
     Args:
         input_shape: (n_mels, n_frames).
         filters: Channels of the convolution of each block.
         kernel_size: Frames of each kernel, odd.
-        pool: Frames that each max-pool makes one of.
+        pool: Frames of each pooling window.
         dropout: Probability, 0 to 1, after each block.
         embedding_dropout: Probability, 0 to 1, after the embedding.
 
@@ -28,8 +28,10 @@ class CNN1DAttention(Backbone):
         - Output: (b, 2 * filters[-1])
 
     Reference:
-        S. Dieleman and B. Schrauwen, "End-to-end learning for music audio", ICASSP 2014, for convolutions over time.
-        Q. Kong et al., "Audio Set classification with attention model: A probabilistic perspective", ICASSP 2018.
+        S. Dieleman and B. Schrauwen, "End-to-end learning for music audio", ICASSP 2014
+        (convolutions over time).
+        Q. Kong et al., "Audio Set classification with attention model: A probabilistic perspective", ICASSP 2018
+        (attention pooling).
     """
 
     def __init__(
@@ -44,11 +46,19 @@ class CNN1DAttention(Backbone):
         super().__init__()
         self.embedding_dim = 2 * filters[-1]
         self.blocks = ConvBlocks((input_shape[0], *filters), (1, kernel_size), (1, pool), dropout)
+        # No bias: the softmax over time would cancel it.
         self.attention = nn.Conv1d(filters[-1], 1, 1, bias=False)
         self.dropout = Dropout(embedding_dropout)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Compute embeddings, shape (b, d), from spectrograms, shape (b, m, f)."""
+        """Compute embeddings.
+
+        Args:
+            mel: Spectrograms, shape (b, m, f), floating point, within -1 .. 1 (see `Backbone`).
+
+        Returns:
+            Embeddings, shape (b, embedding_dim).
+        """
         maps = self.blocks(mel.unsqueeze(2)).squeeze(2)
         attended = (maps * self.attention(maps).softmax(-1)).sum(-1)
         embedding: Tensor = self.dropout(torch.cat([maps.mean(-1), attended], 1))

@@ -24,11 +24,19 @@ class _CNN2D(Backbone):
         super().__init__()
         self.embedding_dim = embedding_dim
         self.blocks = ConvBlocks((1, *filters), (kernel_size, kernel_size), (pool, pool), dropout)
+        # An incomplete pooling window is kept, so the number of bands is rounded up.
         bands = math.ceil(input_shape[0] / pool ** len(filters))
         self.dense = dense(filters[-1] * bands, embedding_dim)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Compute embeddings, shape (b, d), from spectrograms, shape (b, m, f)."""
+        """Compute embeddings.
+
+        Args:
+            mel: Spectrograms, shape (b, m, f), floating point, within -1 .. 1 (see `Backbone`).
+
+        Returns:
+            Embeddings, shape (b, embedding_dim).
+        """
         embedding: Tensor = self.dense(self.blocks(mel.unsqueeze(1)).mean(-1).flatten(1))
         return embedding
 
@@ -36,10 +44,10 @@ class _CNN2D(Backbone):
 class CNN2DShallow(_CNN2D):
     """Two convolution blocks over the spectrogram as an image.
 
-    Each block is convolution, batch norm, ReLU, max-pool, dropout; then the mean over time and a dense layer. Yaacob
-    and Goldrich (2020) do not list its layers; two blocks of larger filters with pooling by 4 are
-    similar to the shallow networks of Schindler et al. The mean over time allows clips of any length. There is no mean
-    over bands, as the position of a band has a meaning.
+    Each block is convolution, batch norm, ReLU, max-pool, dropout. The mean over time and a dense layer follow. Yaacob
+    and Goldrich (2020) do not list its layers. Two blocks of larger filters with pooling by 4 are similar to the
+    shallow networks of Schindler et al. (2016). The mean over time allows clips of any length. The bands are not
+    averaged, because the frequency of a band matters.
 
     Args:
         input_shape: (n_mels, n_frames).
@@ -74,10 +82,10 @@ class CNN2DShallow(_CNN2D):
 class CNN2DDeep(_CNN2D):
     """Five convolution blocks over the spectrogram as an image.
 
-    Each block is convolution, batch norm, ReLU, max-pool, dropout; then the mean over time and a dense layer. Yaacob
-    and Goldrich (2020) do not list its layers; this follows the five-layer network of Choi et
-    al., 3 by 3 filters that grow in number, with a tenth of their channels, pooling by 2 over bands and time.
-    The mean over time allows clips of any length.
+    Each block is convolution, batch norm, ReLU, max-pool, dropout. The mean over time and a dense layer follow. Yaacob
+    and Goldrich (2020) do not list its layers. This network follows the one of Choi et al. (2016) with five layers of
+    3 by 3 filters, more in each layer. It has a tenth of their channels, and pools by 2 over bands and time. The mean
+    over time allows clips of any length.
 
     Args:
         input_shape: (n_mels, n_frames).

@@ -21,6 +21,7 @@ from lit_genre.model.frontend import LogMel
 from lit_genre.text import one_line
 
 SAMPLE_RATE = 22050
+"""Hz: the default of `fit`, so that sizes and costs are those of a default run."""
 
 
 @dataclass
@@ -58,7 +59,7 @@ def list_backbones(json: bool = False) -> None:
     Args:
         json: Print a JSON list instead of a table.
     """
-    # The library of the hub reads it: a list must not download gigabytes of weights.
+    # huggingface_hub reads this variable. Without it, building a pretrained backbone could download gigabytes.
     os.environ["HF_HUB_OFFLINE"] = "1"
     with warnings.catch_warnings():
         # A broken plugin has a row of its own.
@@ -99,6 +100,7 @@ def _measure(entry: Entry, backbone_class: type[Backbone], shape: InputShape) ->
         item = torch.empty(1, *shape)
         entry.embedding_dim = backbone.embedding_dim
         entry.parameters = sum(parameter.numel() for parameter in backbone.parameters())
+        # A multiply-accumulate counts as two floating-point operations.
         entry.macs = measure_flops(backbone, lambda: backbone(item)) // 2
 
 

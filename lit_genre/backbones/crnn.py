@@ -24,13 +24,21 @@ class _CRNN(Backbone):
         super().__init__()
         self.embedding_dim = embedding_dim
         self.blocks = ConvBlocks((input_shape[0], *filters), (1, kernel_size), (1, 2), dropout)
+        # torch warns about dropout between layers if there is one layer only.
         between = dropout if lstm_layers > 1 else 0.0
         self.lstm = LSTM(filters[-1], lstm_dim, lstm_layers, batch_first=True, dropout=between)
         self.dropout = Dropout(dropout)
         self.dense = dense(lstm_dim, embedding_dim)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Compute embeddings, shape (b, d), from spectrograms, shape (b, m, f)."""
+        """Compute embeddings.
+
+        Args:
+            mel: Spectrograms, shape (b, m, f), floating point, within -1 .. 1 (see `Backbone`).
+
+        Returns:
+            Embeddings, shape (b, embedding_dim).
+        """
         states, _ = self.lstm(self.blocks(mel.unsqueeze(2)).squeeze(2).transpose(1, 2))
         embedding: Tensor = self.dense(self.dropout(states[:, -1]))
         return embedding
@@ -39,11 +47,11 @@ class _CRNN(Backbone):
 class CRNN(_CRNN):
     """Three convolution blocks over time, an LSTM and a dense layer.
 
-    The convolutions take the mel bands as channels and slide along time only; each block is convolution, batch
-    norm, ReLU, max-pool by 2, dropout. The LSTM's output at the last step goes through dropout and a dense layer.
-    Sizes and order follow Dwivedi's notebook, on which Yaacob and Goldrich (2020) built; that network simplifies the
-    one of Choi et al. (2017), who convolve over both axes and use GRUs. Only the biases before batch normalisation,
-    which it would cancel, are left out.
+    The convolutions are over time, with the mel bands as channels. Each block is convolution, batch norm, ReLU, pooling
+    by 2, dropout. The output of the LSTM at the last step passes through dropout and a dense layer. Sizes and order
+    follow Dwivedi's notebook, on which Yaacob and Goldrich (2020) built. That network simplifies the one of Choi et al.
+    (2017), who convolve over both axes and use GRUs. Only the biases before batch normalisation are left out, because
+    it would cancel them.
 
     Args:
         input_shape: (n_mels, n_frames).
@@ -76,10 +84,10 @@ class CRNN(_CRNN):
 
 
 class CRNNStacked(_CRNN):
-    """Four convolution blocks over time, two LSTMs on top of each other and a dense layer.
+    """Four convolution blocks over time, two stacked LSTMs and a dense layer.
 
-    As CRNN, with a deeper stack of wider convolutions and with dropout between the LSTMs. Yaacob and Goldrich
-    (2020) do not list its layers; four convolutions and two recurrent layers are those of Choi et al.,
+    It differs from CRNN by more and wider convolutions, a second LSTM, and dropout between the LSTMs. Yaacob and
+    Goldrich (2020) do not list its layers. Four convolutions and two recurrent layers are as in Choi et al. (2017),
     who convolve over both axes and use GRUs.
 
     Args:

@@ -11,14 +11,14 @@ GROUP: Final = "lit_genre.backbones"
 
 @cache
 def backbones() -> dict[str, Plugin]:
-    """Load every declared backbone, once; a broken one causes a warning.
+    """Load all declared backbones, once a process. A broken one causes a warning.
 
     Returns:
-        Plugins by name of the class, also the broken ones.
+        Plugins by name of the class, including the broken ones.
     """
     return load_plugins(GROUP, Backbone, "lit_genre.Backbone", "backbone")
 
 
 def known_backbones() -> str:
-    """Return a list of the usable and the broken backbones with their packages, a line for each."""
+    """Return a list of the usable and the broken backbones with their packages, one line for each."""
     return list_known(backbones(), "Known backbones:")

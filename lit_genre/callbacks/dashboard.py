@@ -76,6 +76,7 @@ class Dashboard(FirstStepCallback, TrackScoresCallback):
             if getattr(logger, "uploads_model", False) and best.exists():
                 import wandb
 
+                # Numbers that History and the first step have sent, so that the artifact has the same.
                 summary = logger.experiment.summary
                 known = {
                     name: summary.get(name) for name in (f"best_val_{pl_module.primary_metric}", "parameters", "epochs")
@@ -106,6 +107,7 @@ def _send_test_results(trainer: Trainer, pl_module: ScoredNetwork, scores: Track
 
 
 def _send_average_precision(trainer: Trainer, scores: TrackScores, classes: list[str], folder: RunFolder) -> None:
+    # Imported in functions: wandb takes a second, which a run without it need not wait for.
     import wandb
 
     _send(trainer, {"test/average_precision": wandb.Image(str(folder.average_precision))})
@@ -117,6 +119,7 @@ def _send_test(trainer: Trainer, scores: TrackScores, classes: list[str], folder
     import wandb
 
     curves = precision_recall(scores, classes)
+    # W&B's line_series takes a list of x values and a list of y values for each line.
     recall = [curve[0] for curve in curves.values()]
     precision = [curve[1] for curve in curves.values()]
     error = calibration_error(scores, classes)
@@ -148,6 +151,7 @@ def _send_curves(trainer: Trainer, rows: list[dict[str, float]]) -> None:
     primary_metric = primary_metric_of(rows)
     for quantity in ("loss", primary_metric):
         splits = [split for split in ("train", "val") if f"{split}/{quantity}" in rows[-1]]
+        # None for epochs without validation: W&B leaves a gap.
         values = [[row.get(f"{split}/{quantity}") for row in rows] for split in splits]
         chart = wandb.plot.line_series(epochs, values, keys=splits, title=quantity, xname="epoch")
         _send(trainer, {f"curves/{quantity}": chart})
@@ -159,6 +163,7 @@ def _summary(rows: list[dict[str, float]]) -> dict[str, float]:
     primary_metric = primary_metric_of(rows)
     scores = [row[f"val/{primary_metric}"] for row in rows if f"val/{primary_metric}" in row]
     best = {f"best_val_{primary_metric}": max(scores)} if scores else {}
+    # Floats, as loggers other than W&B accept nothing else.
     return best | {"training_seconds": sum(row["seconds"] for row in rows), "epochs": float(len(rows))}
 
 

@@ -61,5 +61,6 @@ def _describe_selection(rows: list[Row], selected: SelectedEpoch) -> str:
     for split in ("train", "val"):
         value = selected.row.get(f"{split}/{primary_metric}")
         text += "" if value is None else f"; {split} {in_words(primary_metric)} {value:.1%}"
+    # In percentage points: a ratio of two accuracies would be misread.
     gap = gap_of(selected.row)
     return text + ("" if gap is None else f", gap {100 * gap:.1f} points")

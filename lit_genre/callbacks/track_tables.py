@@ -23,6 +23,7 @@ def knows_tracks(trainer: Trainer) -> bool:
 
 def _row(trainer: Trainer, classes: list[str], track_id: int, probs: torch.Tensor, label: int) -> list[Any]:
     track = trainer.datamodule.track(track_id)  # type: ignore[attr-defined]
+    # Four digits: a table of thousands of tracks is uploaded as text.
     shares = [round(share, 4) for share in probs.tolist()]
     names = (track.title, track.artist, classes[label], classes[int(probs.argmax())])
     return [track_id, *map(one_line, names), *shares]

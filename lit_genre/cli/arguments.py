@@ -10,7 +10,7 @@ import yaml
 
 from lit_genre.cli.configs import find_config
 from lit_genre.errors import LitGenreError
-from lit_genre.trust.plain import texts_of
+from lit_genre.trust.plain import text_values
 
 
 def take(options: list[str], name: str) -> tuple[str | None, list[str]]:
@@ -50,10 +50,10 @@ def texts_in(configs: Iterable[str], options: Iterable[str]) -> frozenset[str]:
     texts: set[str] = set()
     for option in options:
         texts |= {option, option.partition("=")[2]}
-        texts |= texts_of(_loaded(option.partition("=")[2]))
+        texts |= text_values(_loaded(option.partition("=")[2]))
     for config in configs:
         path = Path(config).expanduser()
-        texts |= texts_of(_loaded(path.read_text(encoding="utf-8")) if path.is_file() else _loaded(config))
+        texts |= text_values(_loaded(path.read_text(encoding="utf-8")) if path.is_file() else _loaded(config))
     return frozenset(texts)
 
 

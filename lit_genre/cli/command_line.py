@@ -84,6 +84,7 @@ def read_command_line(command: str, *argv: str) -> CommandLine:
     restored = Restored(model_class=model_class or GenreClassifier)
     if checkpoint is not None:
         # A test uses the model and the data of the checkpoint, not its trainer.
+        # With auto, the options are the whole recipe, so that nothing of the run's configuration is used.
         sections = () if asked == AUTO else SECTIONS if command == "fit" else ("data",)
         restored = restore(checkpoint, trust, texts_in(configs, options), sections, model_class)
         options += ["--ckpt_path", str(checkpoint)]

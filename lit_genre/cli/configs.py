@@ -28,6 +28,7 @@ def find_config(name: str) -> str:
     is_text = "\n" in name or ":" in name or "{" in name
     if is_text or Path(name).expanduser().is_file():
         return name
+    # Both `crnn` and `configs/crnn.yaml`, which README shows, mean the same file.
     inside = Path(name.removeprefix("configs/")).with_suffix(".yaml")
     path = configs_folder() / inside
     is_shipped = not inside.is_absolute() and ".." not in inside.parts and path.is_file()

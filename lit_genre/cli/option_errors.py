@@ -62,6 +62,7 @@ def explain(message: str, options: list[str], plugins: Mapping[str, Mapping[str,
         return f"--{match[2]} is missing.{hint}"
     if match := _UNRECOGNIZED.search(message):
         return _explain_unrecognized(match[1].strip(), options)
+    # From the most specific text to the most general one.
     if match := _NO_FILE.search(message):
         return f"--config={match[1]}: there is no such file. Shipped configurations: {', '.join(shipped_configs())}."
     if match := _KEY_IN_CONFIG.search(message):
@@ -69,6 +70,7 @@ def explain(message: str, options: list[str], plugins: Mapping[str, Mapping[str,
     keys = [key for key in _KEY.findall(message) if key != "config"]
     if not keys:
         return message
+    # The keys of an argument of a class: that of the class, then that of the argument.
     option = ".".join(dict.fromkeys(keys))
     class_path = (_CLASS_PATH.findall(message) or [""])[-1]
     if match := _UNKNOWN_ARGUMENT.search(message):

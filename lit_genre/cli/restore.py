@@ -19,7 +19,7 @@ from lit_genre.runs.checkpoint import read_checkpoint
 from lit_genre.runs.folder import RunFolder
 from lit_genre.trust.classes import Source
 from lit_genre.trust.hyperparameters import check_hyperparameters, check_weights, read_hyperparameters
-from lit_genre.trust.recipe import check_recipe, unnamed_places
+from lit_genre.trust.recipe import check_recipe, unnamed_paths
 
 _PLACES: Final = frozenset(("root", "path", "csv"))
 
@@ -84,8 +84,10 @@ def restore(
     """
     folder = RunFolder.of_checkpoint(checkpoint)
     if folder and not trust:
+        # Before any file is read: a link could lead to a file of this account outside the folder.
         folder.check_links()
     content = read_checkpoint(checkpoint)
+    # Before the model is built, so that a damaged file is reported in a second.
     check_weights(content.get("state_dict"), checkpoint)
     source = Source(checkpoint, named, folder.own_texts() if folder else frozenset())
     model_class = model_class or trained_model_class(content, source, trust)
@@ -110,6 +112,7 @@ def data_of(recipe: dict[str, Any], asked: str | None, configs: list[str]) -> di
     """
     data = recipe["data"]
     names = [asked] if asked else [name for config in configs if (name := data_class_in(config))]
+    # The last configuration overrides the earlier ones, as in the parser.
     if names and names[-1].rpartition(".")[2] != data["class_path"].rpartition(".")[2]:
         return {}
     if asked:
@@ -134,7 +137,7 @@ def check_backbone(model: Namespace, restored: Restored) -> None:
 def check_places(data: Namespace, restored: Restored) -> None:
     """Refuse paths of the data that only the configuration of a foreign run names."""
     written = restored.written.get("data", {}).get("init_args") or {}
-    if names := unnamed_places(vars(data.init_args) if data.get("init_args") else {}):
+    if names := unnamed_paths(vars(data.init_args) if data.get("init_args") else {}):
         options = " ".join(f"--data.{name}={_as_option(written[name])}" for name in names)
         raise LitGenreError(
             f"The configuration of the run of {restored.checkpoint} was not written by this account, or was edited "
@@ -191,6 +194,7 @@ def check_resumable(checkpoint: Path, data: LightningDataModule, max_epochs: int
     before = trained_tracks(content)
     if before is not None and isinstance(data, TrackDataModule):
         now = data.track_ids("train")
+        # Half: tracks may have been added or excluded, but most must be the same.
         if 2 * len(before & now) < len(before):
             raise LitGenreError(
                 f"{checkpoint} was trained on {len(before):,} tracks, of which {len(before & now):,} are among the "

@@ -40,6 +40,7 @@ class RunSpec(GenreCLI):
 
     def plain(self) -> dict[str, Any]:
         """Return the parsed options as plain data."""
+        # Dumped and parsed again: the Namespace contains paths, tuples and lazy defaults.
         text = self.parser.dump(self.config, skip_none=False, skip_link_targets=False)
         return dict(yaml.safe_load(text)[self.subcommand])
 
@@ -64,6 +65,7 @@ class RunSpec(GenreCLI):
             LitGenreError: The data is not a multiclass data set of tracks with splits.
         """
         parts = self.config.clone()
+        # Trainer and optimiser of a fit are not built: these commands train in another way.
         for name in vars(self.asked).keys() - {"data", "model"}:
             del parts[self.subcommand][name]
         built = self.parser.instantiate(parts)[self.subcommand]
@@ -94,7 +96,9 @@ def read_run_spec(argv: Sequence[str], default_backbone: str = "") -> RunSpec:
         default_backbone: Class path of the backbone if the options name none.
     """
     if any(argument.partition("=")[0] == "--ckpt_path" for argument in argv):
+        # Parsed as `test`: it restores model and data of the checkpoint without the trainer of the run.
         return start(RunSpec, ["test", *argv])
+    # The parser requires a backbone, also for a command that does not build one.
     default = {"model": {"backbone": {"class_path": default_backbone}}} if default_backbone else {}
     return start(RunSpec, ["fit", f"--config={json.dumps(default)}", *argv])
 
@@ -117,6 +121,7 @@ def _opened(data: LightningDataModule) -> TrackDataModule:
     for split in ("train", "test"):
         if split not in splits:
             raise LitGenreError(f"No track of {data.display_name} is in the {split} split, which this command needs.")
+    # Lightning's Trainer calls both; these commands have no Trainer.
     data.prepare_data()
     data.setup()
     return data

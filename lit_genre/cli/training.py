@@ -35,7 +35,7 @@ from lit_genre.loggers.wandb import finish_wandb
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.locate import discard_empty_folders, new_run_folder
-from lit_genre.trust.arguments import parameters_of
+from lit_genre.trust.arguments import named_parameters
 
 _USER_ERRORS: Final = ("Early stopping conditioned on metric", "When using the learning rate finder")
 """First words of errors of the user's options that Lightning raises as general exceptions."""
@@ -67,8 +67,9 @@ class GenreCLI(LightningCLI):
         self.command, self.checkpoint = self.command_line.command, self.command_line.checkpoint
         self.restored = self.command_line.restored
         parser_kwargs = options["parser_kwargs"][self.command]
+        # LightningCLI adds them to each --config; here they come before the checkpoint's settings.
         (path,) = parser_kwargs["default_config_files"]
-        arguments = parameters_of(self.restored.model_class)
+        arguments = named_parameters(self.restored.model_class)
         fitting = fitting_defaults(path, arguments, self.command_line.configs, self.command_line.options)
         self._defaults = [fitting] if fitting else []
         if fitting:
@@ -81,7 +82,7 @@ class GenreCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Link the sample rate and clip length of the data to the model, and the classes of the model to the data."""
-        arguments = parameters_of(self.restored.model_class)
+        arguments = named_parameters(self.restored.model_class)
         for name in ("sample_rate", "clip_seconds"):
             if name in arguments:
                 parser.link_arguments(f"model.{name}", f"data.init_args.{name}")
@@ -151,6 +152,7 @@ class GenreCLI(LightningCLI):
                 f"{self.folder.path} already contains a run. Resume it by --ckpt_path {self.folder.last}, or choose "
                 "another folder by --trainer.default_root_dir."
             )
+        # Not part of the recipe, which may be used for another run.
         config.trainer.default_root_dir = config.ckpt_path = None
         config.trainer.callbacks = with_default_callbacks(config.trainer.callbacks, config.without_callbacks)
         follow_task(config)
@@ -161,6 +163,7 @@ class GenreCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build the parts, with the folder of the run where the configuration names none."""
         recipe = self.save_config_kwargs["recipe"] = self.config[self.subcommand]
+        # The recipe is written to config.yaml; the clone has the folder and the checkpoint of this run.
         self.config = self.config.clone()
         resumes = self.subcommand == "fit" and self.restored.written
         for name, (restored, original) in self.restored.differences().items() if resumes else ():

@@ -13,7 +13,7 @@ from lit_genre.compare.tables import as_markdown, difference_rows, paper_table, 
 from lit_genre.console import console
 from lit_genre.errors import LitGenreError
 from lit_genre.runs.folder import RunFolder
-from lit_genre.runs.reader import Run, read_run, tell_apart
+from lit_genre.runs.reader import Run, disambiguate_names, read_run
 
 FMA_SMALL_TEST_TRACKS = 800
 """With this number of test tracks, the report includes the results of Yaacob and Goldrich (2020)."""
@@ -73,7 +73,7 @@ def compare(
     folders = [*sorted(folder.glob("runs/*/")), *(path for name in runs or [] for path in _matching_folders(name))]
     # Patterns may overlap, and a run must not count twice.
     read = [read_run(path) for path in {path.resolve(): path for path in folders}.values()]
-    tell_apart(read)
+    disambiguate_names(read)
     report(read, folder)
 
 

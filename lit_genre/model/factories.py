@@ -62,6 +62,7 @@ def build_backbone(
         backbone = factory(input_shape)
         backbone.embedding_dim  # noqa: B018, raises here if the class does not set it
     except LitGenreError:
+        # Has its own message for the user.
         raise
     except Exception as error:  # A user's class may raise anything.
         raise LitGenreError(

@@ -79,11 +79,13 @@ class OneCycle(LRScheduler):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state; a resumed run sets the length of its cycle again and compares it with the stored one."""
+        # The length and the rise follow from the options of the resumed run.
         state = {name: value for name, value in super().state_dict().items() if name not in ("total_steps", "rise")}
         return state | {"planned_steps": self.total_steps}
 
     def _share(self, total_steps: float) -> float:
         """Compute the part of the peak, 0 to 1, that the coming step has in a cycle of so many steps."""
+        # total_steps - 1: the rate of the last step is 0. At most 1, as a resumed run may be asked once after the end.
         progress = min(1.0, self.last_epoch / max(1, total_steps - 1))
         if progress < self.rise:
             return _BEGIN + (1 - _BEGIN) * _half_cosine(progress / self.rise)
@@ -108,6 +110,7 @@ def build_optimization(
     """
     # Matrices and kernels only: biases and normalisation have one dimension.
     decayed = [p for part in decayed_parts for p in part.parameters() if p.ndim > 1]
+    # By identity: comparing tensors would compare their values.
     chosen = {id(p) for p in decayed}
     rest = [p for p in model.parameters() if id(p) not in chosen]
     built = optimizer([{"params": decayed}, {"params": rest, "weight_decay": 0.0}])
@@ -121,6 +124,7 @@ def build_optimization(
             "scheduler": schedule,
             "interval": interval_of(schedule, interval),
             "monitor": monitor,
+            # Without a val split the monitored metric does not exist, and Lightning would stop the run.
             "strict": False,
         },
     }

@@ -75,6 +75,7 @@ class ScoredNetwork(Network):
         for augment in self.augment:
             mel, target = augment(mel, target)
         logits = self._logits(mel)
+        # In float32: `_logits` converts, as a sum over 16-bit numbers would lose digits.
         loss: Tensor = self.loss(logits, target, self.loss_weights)
         self._losses[split].add(loss)
         scores = {f"{split}/loss": loss}

@@ -115,6 +115,10 @@ def verification_record(archive: Archive, folder: Path) -> Path:
     """Return the path of the record that an archive is verified.
 
     The record contains size and time of modification of the archive, so that a changed archive is verified again.
+
+    Args:
+        archive: The archive.
+        folder: Folder of the archives.
     """
     return folder / f"{archive.name}.verified"
 

@@ -54,7 +54,14 @@ def check_space(steps: list[Step]) -> None:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Return the total size of the files in a folder, bytes; 0 if there is no such folder."""
+    """Return the total size of the files in a folder.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        Bytes; 0 if there is no such folder.
+    """
     return sum((Path(parent) / name).stat().st_size for parent, _, names in os.walk(folder) for name in names)
 
 

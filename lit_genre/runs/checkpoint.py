@@ -10,21 +10,34 @@ from lit_genre.runs.folder import BEST
 
 
 def is_best(checkpoint: Path) -> bool:
-    """Check whether the test of a checkpoint is the test of its run: that of the best, or of any without a best."""
+    """Return whether the test of a checkpoint is the test of its run.
+
+    Args:
+        checkpoint: Path of the checkpoint.
+
+    Returns:
+        True for best.ckpt, and for any checkpoint of a run without best.ckpt.
+    """
     return checkpoint.stem == BEST or not checkpoint.with_name(f"{BEST}.ckpt").exists()
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint; nothing in the file is executed.
+    """Read a checkpoint as data; no code in the file is executed.
+
+    Args:
+        path: Path of the checkpoint.
+
+    Returns:
+        Content of the checkpoint, tensors on the CPU.
 
     Raises:
-        LitGenreError: The file is no checkpoint.
+        LitGenreError: The file is not a checkpoint.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         if not isinstance(content, dict) or "state_dict" not in content:
             raise KeyError("it has no weights")
-    except Exception as error:  # torch.load raises half a dozen types for a file that is no checkpoint.
+    except Exception as error:  # torch.load raises half a dozen types for a file that is not a checkpoint.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise LitGenreError(f"{path} is not a checkpoint of lit-genre: {reason}") from error
     return content

@@ -52,6 +52,7 @@ def run(args: Sequence[str]) -> None:
     options = _parser().parse_args(args)
     if not options.folder.is_dir():
         raise LitGenreError(f"There is no folder {options.folder}. Train a network by lit-genre fit, or set --folder.")
+    # A folder without config.yaml is a run that failed before its first step, or no run.
     paths = [path for path in options.folder.iterdir() if RunFolder(path).config.is_file()]
     entries = [_read(path) for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)]
     if options.json:

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from lit_genre.errors import LitGenreError
 from lit_genre.files import atomic_write
-from lit_genre.trust.plain import check_links, read_json, read_text, read_yaml, texts_of
+from lit_genre.trust.plain import check_links, read_json, read_text, read_yaml, text_values
 from lit_genre.trust.signature import is_signed, sign
 
 BEST: Final = "best"
@@ -85,7 +85,14 @@ class RunFolder:
 
     @classmethod
     def of_checkpoint(cls, checkpoint: Path) -> "RunFolder | None":
-        """Return the folder of the run that a checkpoint belongs to; None if the checkpoint is in no run folder."""
+        """Return the folder of the run of a checkpoint.
+
+        Args:
+            checkpoint: Path of the checkpoint.
+
+        Returns:
+            The folder; None if the checkpoint is not in a run folder.
+        """
         run = cls(checkpoint.parent.parent)
         return run if checkpoint.parent.name == run.checkpoints.name and run.config.exists() else None
 
@@ -105,7 +112,11 @@ class RunFolder:
         return RunFolder(self.tests / name)
 
     def checkpoint(self, name: str) -> Path:
-        """Return the path of the checkpoint with a name, such as `BEST`."""
+        """Return the path of a checkpoint.
+
+        Args:
+            name: Its name, such as `BEST`.
+        """
         return self.checkpoints / f"{name}.ckpt"
 
     def contains_run(self) -> bool:
@@ -140,7 +151,7 @@ class RunFolder:
 
     def own_texts(self) -> frozenset[str]:
         """Collect the texts in the configuration if this account wrote it: such a text may name a file or a folder."""
-        return frozenset(texts_of(read_yaml(self.config))) if self.is_own() else frozenset()
+        return frozenset(text_values(read_yaml(self.config))) if self.is_own() else frozenset()
 
     def check_links(self) -> None:
         """Refuse the folder of another account if a link in it leads out of it.

@@ -53,13 +53,19 @@ atexit.register(discard_empty_folders)
 
 
 def last_checkpoint(folder: str | None) -> Path | None:
-    """Return the last checkpoint of the run in a folder; None if the run has none yet.
+    """Return the last checkpoint of the run in a folder.
+
+    Args:
+        folder: The folder; None if --trainer.default_root_dir is not set.
+
+    Returns:
+        Path of last.ckpt; None if the run has no checkpoint yet.
 
     Raises:
-        LitGenreError: No folder is named.
+        LitGenreError: folder is None.
     """
     if folder is None:
-        raise LitGenreError(f"--ckpt_path {AUTO} goes on with the run in --trainer.default_root_dir: name that too.")
+        raise LitGenreError(f"--ckpt_path {AUTO} resumes the run in --trainer.default_root_dir. Set that option, too.")
     last = RunFolder(Path(folder).expanduser()).last
     return last if last.is_file() else None
 

@@ -98,12 +98,18 @@ class Run:
 
     @property
     def gap(self) -> float | None:
-        """By how much training is ahead of validation in the epoch that was tested, -1 to 1."""
+        """Training accuracy minus validation accuracy in the epoch that was tested, -1 to 1."""
         return None if self.train is None or self.val is None else self.train - self.val
 
 
 def read_run(path: Path) -> Run:
-    """Read a run's folder; what is not there yet is left out.
+    """Read the folder of a run; missing files are left out.
+
+    Args:
+        path: Folder of the run.
+
+    Returns:
+        The run.
 
     Raises:
         LitGenreError: A file in it is damaged.
@@ -141,15 +147,15 @@ def read_run(path: Path) -> Run:
 
 
 def _typed(content: dict[str, Any], name: str, kind: type | UnionType) -> Any:
-    """Return a value of a file; None where it is not there."""
+    """Return a value of a file; None if it is missing."""
     value = content.get(name)
     if value is not None and not isinstance(value, kind):
         raise TypeError(f"{name} is {value!r}")
     return value
 
 
-def tell_apart(runs: list[Run]) -> None:
-    """Give runs of one name that differ in more than the seed names of their own: they are no seeds of one model."""
+def disambiguate_names(runs: list[Run]) -> None:
+    """Rename runs of one name that differ in more than the seed: they are not seeds of one model."""
     kinds: dict[str, dict[tuple[str, str], list[Run]]] = {}
     for run in runs:
         of_name = kinds.setdefault(run.model, {})
@@ -165,10 +171,14 @@ def tell_apart(runs: list[Run]) -> None:
 
 
 def check_task(config: dict[str, Any], path: Path) -> None:
-    """Refuse a configuration for tracks of several genres.
+    """Refuse a configuration of the multilabel task.
+
+    Args:
+        config: The configuration.
+        path: Its file, for the message.
 
     Raises:
-        LitGenreError: It is one.
+        LitGenreError: The task is multilabel.
     """
     data = config.get("data")
     arguments = data.get("init_args") if isinstance(data, dict) else None

@@ -15,7 +15,13 @@ from lit_genre.text import spreadsheet_cell
 
 
 def write_test_table(scores: TrackScores, classes: list[str], path: Path) -> None:
-    """Write a row for each track of a data set: id, genre, predicted genre and the probability of each genre."""
+    """Write a CSV with a row for each track: id, genre, predicted genre and the probability of each genre.
+
+    Args:
+        scores: Scores of the tracks.
+        classes: Class names in the order of the labels.
+        path: File to write.
+    """
     with _table(path) as table:
         table.writerow(["track_id", "genre", "predicted", *classes])
         for track_id, probs, label in zip(*scores, strict=True):
@@ -45,7 +51,13 @@ def write_predictions_table(
 
 
 def write_genres_table(scores: TrackScores, classes: list[str], path: Path) -> None:
-    """Write a row for each genre of tracks with several: name, number of tracks, average precision."""
+    """Write a CSV with a row for each genre of a multilabel test: name, number of tracks, average precision.
+
+    Args:
+        scores: Scores of the tracks.
+        classes: Class names in the order of the labels.
+        path: File to write.
+    """
     with _table(path) as table:
         table.writerow(["genre", "tracks", "average_precision"])
         rows = zip(classes, scores.label.sum(0).tolist(), average_precision_of(scores).tolist(), strict=True)

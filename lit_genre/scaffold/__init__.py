@@ -1,1 +1,1 @@
-"""The command `new-backbone`: writes a plugin package to start from."""
+"""The command `new-backbone`, and the template of the package that it writes."""

@@ -1,4 +1,4 @@
-"""Checks for the tests of a plugin."""
+"""Checks for the tests of a plugin: of its backbone, and of its configuration."""
 
 from lit_genre.testing.config import check_config
 from lit_genre.testing.contract import check_backbone

@@ -17,7 +17,14 @@ Factory = Callable[..., Backbone]
 
 
 def check_arguments(factory: Factory) -> None:
-    """Check that a class needs the shape only, and that the defaults of its other arguments are plain data."""
+    """Check that a class needs the shape only, and that the defaults of its other arguments are plain data.
+
+    Args:
+        factory: The class, or a functools.partial of it.
+
+    Raises:
+        AssertionError: It is not a subclass of Backbone, is abstract, or has an argument without a suitable default.
+    """
     backbone_class = class_of(factory)
     name = getattr(backbone_class, "__name__", repr(factory))
     require(
@@ -31,12 +38,14 @@ def check_arguments(factory: Factory) -> None:
     require(bool(arguments), f"{name} takes no argument, but is given the shape of an item: input_shape")
     first, *others = arguments
     for argument in others:
+        # *args and **kwargs have no defaults.
         if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
             continue
         require(
             argument.default is not argument.empty,
             f"{name} needs a default for its argument {argument.name}: only {first.name} is passed by default",
         )
+        # json.dumps accepts what YAML and a checkpoint can store.
         try:
             json.dumps(argument.default)
         except TypeError as error:
@@ -47,13 +56,13 @@ def check_arguments(factory: Factory) -> None:
 
 
 def check_takes(backbone: Backbone | type[Backbone]) -> None:
-    """Check the attribute `takes`."""
+    """Check the attribute `takes` of a backbone or a class, which must be "mel" or "waveform"."""
     name = getattr(backbone, "__name__", type(backbone).__name__)
     require(backbone.takes in SHAPES, f"{name}.takes is {backbone.takes!r}, but must be 'mel' or 'waveform'")
 
 
 def restore_args(backbone: Backbone) -> dict[str, Any]:
-    """Return the arguments with which a checkpoint restores a backbone; they must be plain data."""
+    """Return the arguments with which a checkpoint restores a backbone, and check that they are plain data."""
     arguments = backbone.restore_args()
     try:
         json.dumps(arguments)
@@ -65,13 +74,25 @@ def restore_args(backbone: Backbone) -> dict[str, Any]:
     return arguments
 
 
-def check_second(name: str, first: Backbone, second: Backbone, shape: InputShape) -> None:
-    """Check that a second object with the state_dict of the first, as in a checkpoint, has the same embeddings."""
+def check_restoration(name: str, original: Backbone, restored: Backbone, shape: InputShape) -> None:
+    """Check that a second object with the state_dict of the first has the same embeddings, as after a checkpoint.
+
+    Args:
+        name: Name of the backbone.
+        original: The first object.
+        restored: The second object, built with the same arguments; its weights are replaced.
+        shape: Shape of one item.
+
+    Raises:
+        AssertionError: The state_dict cannot be loaded, or the embeddings differ.
+    """
+    # Through a file with weights_only, as checkpoints are read: tensors are accepted and other objects are not.
+    # Through a file with weights_only, as a checkpoint is read.
     file = io.BytesIO()
-    torch.save(first.state_dict(), file)
+    torch.save(original.state_dict(), file)
     file.seek(0)
     try:
-        second.load_state_dict(torch.load(file, weights_only=True))
+        restored.load_state_dict(torch.load(file, weights_only=True))
     except Exception as error:
         raise AssertionError(
             f"a second {name} cannot load the first one's state_dict ({type(error).__name__}: {error}), so a "
@@ -79,8 +100,8 @@ def check_second(name: str, first: Backbone, second: Backbone, shape: InputShape
         ) from error
     signal = noise(2, shape)
     require_close(
-        embed(name, first, signal),
-        embed(name, second, signal),
+        embed(name, original, signal),
+        embed(name, restored, signal),
         f"a second {name} with the first one's state_dict gives other embeddings, so a checkpoint would be "
         "incomplete: make each tensor that it uses a Parameter or a registered buffer",
     )
@@ -92,14 +113,26 @@ def class_of(factory: Factory) -> Any:
 
 
 def build(factory: Factory, shape: InputShape, **restore_args: Any) -> Backbone:
-    """Build a backbone for items of a shape."""
+    """Build a backbone.
+
+    Args:
+        factory: The class, or a functools.partial of it.
+        shape: Shape of one item.
+        restore_args: Further arguments.
+
+    Returns:
+        The backbone.
+
+    Raises:
+        AssertionError: The constructor raises an error, or the backbone has no embedding_dim.
+    """
     name = getattr(class_of(factory), "__name__", repr(factory))
-    given = ", ".join([str(shape), *(f"{key}={value!r}" for key, value in restore_args.items())])
+    arguments = ", ".join([str(shape), *(f"{key}={value!r}" for key, value in restore_args.items())])
     try:
         backbone = factory(shape, **restore_args)
-        backbone.embedding_dim  # noqa: B018, raises here if it is missing
+        backbone.embedding_dim  # noqa: B018, raises an AttributeError here if it is missing
     except Exception as error:
         raise AssertionError(
-            f"{name}({given}) cannot be built, or has no embedding_dim: {type(error).__name__}: {error}"
+            f"{name}({arguments}) cannot be built, or has no embedding_dim: {type(error).__name__}: {error}"
         ) from error
     return backbone

@@ -1,4 +1,4 @@
-"""Check that a backbone keeps the contract that training, testing, resuming and exporting rely on."""
+"""The check of a backbone against the contract that training, testing, resuming and exporting rely on."""
 
 import copy
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from lit_genre.testing.construction import (
     Factory,
     build,
     check_arguments,
-    check_second,
+    check_restoration,
     check_takes,
     class_of,
     restore_args,
@@ -26,12 +26,15 @@ class Check(Protocol):
     """A part of the contract."""
 
     def __call__(self, name: str, backbone: Backbone, shape: InputShape) -> None:
-        """Raise an AssertionError if a backbone breaks this part.
+        """Check one part of the contract.
 
         Args:
-            name: Name of the backbone.
-            backbone: The backbone.
+            name: Name of the backbone, for the message.
+            backbone: The backbone; its mode may change.
             shape: Shape of one item.
+
+        Raises:
+            AssertionError: The backbone does not meet this part.
         """
 
 
@@ -48,12 +51,17 @@ CHECKS: Final[tuple[Check, ...]] = (
 
 
 def check_backbone(backbone: Factory | Backbone, input_shape: InputShape | None = None) -> None:
-    """Check that a backbone keeps the contract that training, testing, resuming and exporting rely on.
+    """Check that a backbone meets the contract that training, testing, resuming and exporting rely on.
 
-    The checks: shape of the embeddings of shorter and longer inputs; finite values for noise, silence and full scale;
-    a gradient for every parameter; in evaluation mode, embeddings that are reproducible and independent of the other
-    items of the batch; the same embeddings after state_dict, pickling and torch.compile; moving to another device;
-    training under bfloat16 autocast.
+    The checks:
+
+    - The embeddings have the right shape, also for shorter and longer inputs.
+    - Noise, silence and full scale give finite values.
+    - Every parameter gets a gradient.
+    - In evaluation mode, embeddings are reproducible, and independent of the other items of the batch.
+    - Embeddings are the same after pickling, under torch.compile, and in a second object with the same state_dict.
+    - All of the backbone moves to another device.
+    - It can be trained under bfloat16 autocast.
 
     Args:
         backbone: The class, a functools.partial of it, or an object. With a class, its arguments and the restoration
@@ -61,13 +69,14 @@ def check_backbone(backbone: Factory | Backbone, input_shape: InputShape | None 
         input_shape: Shape of an item; by default (128, 130), mel bands by frames, or 33,075 samples.
 
     Raises:
-        AssertionError: It breaks the contract; the message has the reason and the remedy.
+        AssertionError: The backbone does not meet the contract; the message has the reason and what to change.
     """
     with _seeded():
         if isinstance(backbone, Backbone):
             check_takes(backbone)
             shape = input_shape or SHAPES[backbone.takes]
             built, second = copy.deepcopy(backbone), copy.deepcopy(backbone)
+            # All values of the copy must come from the state_dict that is loaded into it.
             for tensor in second.state_dict().values():
                 tensor.zero_()
         else:
@@ -82,7 +91,7 @@ def check_backbone(backbone: Factory | Backbone, input_shape: InputShape | None 
         )
         for check in CHECKS:
             check(name, built, shape)
-        check_second(name, built, second, shape)
+        check_restoration(name, built, second, shape)
 
 
 @contextmanager

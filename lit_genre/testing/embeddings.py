@@ -8,9 +8,11 @@ from lit_genre.testing.requirements import embed, forward, noise, require, requi
 
 
 def check_shapes(name: str, backbone: Backbone, shape: InputShape) -> None:
-    """Check that inputs of several lengths give (b, embedding_dim), and are not changed."""
+    """Check that inputs of several lengths give embeddings of shape (b, embedding_dim), and are not changed."""
     dim = backbone.embedding_dim
     require(isinstance(dim, int) and dim > 0, f"{name}.embedding_dim is {dim!r}, but must be a positive int")
+    # Shorter and longer than the training clips, as evaluation clips may be.
+    # A shorter and a longer input than the constructor was given: `classify` reads tracks of any length.
     for length in (shape[-1], shape[-1] * 3 // 5, 2 * shape[-1]):
         item = (*shape[:-1], length)
         signal = noise(2, item)
@@ -26,6 +28,8 @@ def check_shapes(name: str, backbone: Backbone, shape: InputShape) -> None:
 
 def check_finite(name: str, backbone: Backbone, shape: InputShape) -> None:
     """Check that noise, silence and full scale give finite numbers, in training and in evaluation mode."""
+    # -1 is the floor of a log-mel spectrogram.
+    # -1 is the floor of LogMel's decibels.
     silence = -torch.ones(2, *shape) if backbone.takes == "mel" else torch.zeros(2, *shape)
     for training in (True, False):
         backbone.train(training)
@@ -50,6 +54,7 @@ def check_gradients(name: str, backbone: Backbone, shape: InputShape) -> None:
         return  # A frozen encoder, on which a head is trained.
     embedding = forward(name, backbone, noise(4, shape), "in training")
     require(embedding.requires_grad, f"{name} detaches its output from the parameters that are to be trained")
+    # Random gradients: with equal ones, the gradient before a normalisation would be 0.
     torch.autograd.backward(embedding, torch.randn_like(embedding))
     without = [
         key for key, parameter in backbone.named_parameters() if parameter.requires_grad and parameter.grad is None
@@ -57,7 +62,7 @@ def check_gradients(name: str, backbone: Backbone, shape: InputShape) -> None:
     require(
         not without,
         f"{name} leaves parameters without a gradient: {', '.join(without[:5])}. They would not be trained, and "
-        "training on several GPUs stops at them. Use them in forward, or do not make them, or freeze them by "
+        "training on several GPUs raises an error. Use them in forward, or remove them, or freeze them by "
         "requires_grad_(False)",
     )
     backbone.zero_grad()

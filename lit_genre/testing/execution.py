@@ -1,4 +1,4 @@
-"""Checks of how a backbone is run: in other processes, on other devices, under autocast and torch.compile."""
+"""Checks that a backbone runs in other processes, on other devices, under autocast and under torch.compile."""
 
 import copy
 import pickle
@@ -12,7 +12,7 @@ from lit_genre.testing.requirements import embed, forward, noise, require, requi
 
 
 def check_pickle(name: str, backbone: Backbone, shape: InputShape) -> None:
-    """Check that the backbone can be pickled, which several processes need."""
+    """Check that the backbone can be pickled, as training in several processes requires."""
     try:
         copied = pickle.loads(pickle.dumps(backbone))
     except Exception as error:
@@ -61,14 +61,16 @@ def check_compile(name: str, backbone: Backbone, shape: InputShape) -> None:
     from torch._dynamo import is_dynamo_supported  # type: ignore[attr-defined]
 
     if not is_dynamo_supported():
-        return  # torch.compile does not support this Python or this system.
+        return  # torch.compile does not support this version of Python or this system.
     signal = noise(2, shape)
     expected = embed(name, backbone, signal)
+    # Without the reset, code that was compiled for an earlier backbone counts towards the limit of recompilations.
     torch.compiler.reset()
     try:
         with torch.no_grad(), warnings.catch_warnings():
             # Warnings of torch.compile about caches of libraries are not faults of the backbone.
             warnings.simplefilter("ignore")
+            # backend="eager" traces only; other backends generate code, which needs a C++ compiler.
             traced = torch.compile(backbone, backend="eager")(signal)
     except Exception as error:
         raise AssertionError(

@@ -1,4 +1,4 @@
-"""Decides which values a file may give to a class that it may name: plain data, and no place outside its own."""
+"""Check the values that a file gives to a class: plain data, and no files or addresses of its choice."""
 
 import inspect
 import re
@@ -9,78 +9,96 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, 
 
 from lit_genre.errors import LitGenreError
 from lit_genre.trust.classes import Source, find_class
-from lit_genre.trust.plain import texts_of
+from lit_genre.trust.plain import text_values
 
-_PLACE_NAME: Final = re.compile(
+_PATH_NAME: Final = re.compile(
     r"(^|_)(dir|path|root|uri|url|host|server|location|folder|file|csv|exclude|directory|address)s?($|_)|dir$|path$"
 )
-"""Names of arguments whose text is a file, a folder or an address, whatever their annotation is."""
+"""Names of arguments whose text counts as a file, a folder or an address, with any annotation."""
 
 _ESCAPES: Final = re.compile(r"(^|[/\\])\.\.([/\\]|$)|^[/\\~]|^[A-Za-z]:|://|\0")
-"""Text that, taken for the name of a file, leads out of the folder that it is meant for, or is an address."""
-
+"""Text that is an address, or a path that can lead out of its folder: absolute, with `..`, `~`, a drive or a NUL."""
 
 _PASSED_ON: Final = frozenset(("callbacks", "logger", "plugins", "strategy", "profiler"))
-"""Parts whose classes pass further arguments on to other programs, where nothing checks them."""
+"""Parts whose classes pass undeclared arguments on to other libraries, where nothing checks them."""
+
+_CALLABLE: Final = get_origin(Callable[[], None])
+"""The type that `get_origin` returns for an annotation such as `Callable[[int], str]`."""
 
 
 def check_description(description: Any, part: str, source: Source) -> dict[str, Any]:
-    """Check what a file describes as a class and its arguments.
+    """Check a class and its arguments, as a file describes them.
 
     Args:
         description: `{"class_path": ..., "init_args": {...}}`.
-        part: Where it stands; see `lit_genre.trust.classes.find_class`.
+        part: Part of the run that the class is for; see `lit_genre.trust.classes.find_class`.
         source: The file.
 
     Returns:
-        The description.
+        The same description.
 
     Raises:
         LitGenreError: The file may not name this class, or may not give it these arguments.
     """
     if not isinstance(description, dict) or not isinstance(description.get("class_path"), str):
         raise LitGenreError(
-            f"{source.path} asks to import {description!r} as {part}: expected is a class_path with init_args. Add "
-            "--trust (in Python: trust=True) if you trust whoever made the file: importing runs its code."
+            f"{source.path} asks to import {description!r} as {part}: expected is a class_path with init_args. If you "
+            "trust the author of the file, add --trust (in Python: trust=True): importing runs code."
         )
-    found = find_class(description["class_path"], part, source)
-    # Only a data module may have arguments that its class does not spell out.
+    class_path = description["class_path"]
+    named_class = find_class(class_path, part, source)
+    # Only a data module may have arguments that its class does not declare.
     known = {"class_path", "init_args", *(["dict_kwargs"] if part == "data" else [])}
     given = [description.get(name) or {} for name in sorted(known - {"class_path"})]
     if description.keys() - known or not all(isinstance(arguments, dict) for arguments in given):
-        raise _refused(description["class_path"], "its description", "has other parts than init_args", source)
+        raise _refused(class_path, "its description", "has other keys than class_path and init_args", source)
     init_args = {name: value for arguments in given for name, value in arguments.items()}
-    if found is not None:
-        declared, accepted = parameters_of(found), source.named | source.own
-        undeclared = [name for name, value in init_args.items() if name not in declared and texts_of(value) - accepted]
+    if named_class is not None:
+        declared, accepted = named_parameters(named_class), source.named | source.own
+        undeclared = [
+            name for name, value in init_args.items() if name not in declared and text_values(value) - accepted
+        ]
         if undeclared and part in _PASSED_ON:
-            raise _refused(
-                description["class_path"], ", ".join(sorted(undeclared)), "is no argument of its own", source
-            )
-        _check_arguments(found, description["class_path"], init_args, source)
+            raise _refused(class_path, ", ".join(sorted(undeclared)), "is not an argument that it declares", source)
+        _check_arguments(named_class, class_path, init_args, source)
     return description
 
 
-def places(found: Any, init_args: Mapping[str, Any]) -> dict[str, Any]:
-    """Select the arguments that name files, folders or addresses, and differ from the default of their class."""
-    parameters, hints = parameters_of(found), _hints_of(found)
+def path_arguments(target: Any, init_args: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that name files, folders or addresses, and differ from their defaults.
+
+    Args:
+        target: The class or function.
+        init_args: Its arguments by name.
+
+    Returns:
+        Those of the arguments, by name.
+    """
+    parameters, hints = named_parameters(target), _type_hints(target)
     return {
         name: value
         for name, value in init_args.items()
         if isinstance(value, str | list | tuple | dict)
-        and _is_place(name, hints.get(name))
+        and _is_path(name, hints.get(name))
         and not (name in parameters and _same(value, parameters[name].default))
     }
 
 
-def parameters_of(found: Any) -> dict[str, inspect.Parameter]:
-    """List the named parameters of a class, those that it passes on to its parents by `**` included."""
+def named_parameters(target: Any) -> dict[str, inspect.Parameter]:
+    """Return the named parameters of a class, with those that it passes on to its parents by `**`.
+
+    Args:
+        target: The class or function.
+
+    Returns:
+        Parameters by name, without `*` and `**`.
+    """
     parameters: dict[str, inspect.Parameter] = {}
-    for part in inspect.getmro(found) if inspect.isclass(found) else (found,):
-        if part is object:
+    for ancestor in inspect.getmro(target) if inspect.isclass(target) else (target,):
+        if ancestor is object:
             break
         try:
-            signature = inspect.signature(part)
+            signature = inspect.signature(ancestor)
         except (TypeError, ValueError):
             continue
         for parameter in signature.parameters.values():
@@ -91,58 +109,60 @@ def parameters_of(found: Any) -> dict[str, inspect.Parameter]:
     return parameters
 
 
-def _check_arguments(found: Any, class_path: str, init_args: Mapping[str, Any], source: Source) -> None:
-    parameters, hints = parameters_of(found), _hints_of(found)
-    forbidden, accepted = places(found, init_args), source.named | source.own
-    unsafe: Callable[[Mapping[str, Any]], dict[str, str]] = getattr(found, "unsafe_args", lambda _: {})
+def _check_arguments(target: Any, class_path: str, init_args: Mapping[str, Any], source: Source) -> None:
+    parameters, hints = named_parameters(target), _type_hints(target)
+    forbidden, accepted = path_arguments(target, init_args), source.named | source.own
+    unsafe: Callable[[Mapping[str, Any]], dict[str, str]] = getattr(target, "unsafe_args", lambda _: {})
     for name, reason in unsafe(init_args).items():
         value = init_args.get(name)
         if not (isinstance(value, str) and value in accepted):
             raise _refused(class_path, name, reason, source)
-    # A class that says which of its arguments are unsafe has judged the others.
-    is_judged = "unsafe_args" in vars(found)
+    # A class with its own unsafe_args has named all its unsafe arguments, so other text is not checked for paths.
+    # An inherited unsafe_args does not count: it does not know the arguments of the subclass.
+    declares_unsafe = "unsafe_args" in vars(target)
     for name, value in init_args.items():
         if not isinstance(name, str):
-            raise _refused(class_path, str(name), "is no argument", source)
+            raise _refused(class_path, str(name), "is not the name of an argument", source)
         is_default = name in parameters and _same(value, parameters[name].default)
-        texts = texts_of(value)
+        texts = text_values(value)
         if is_default or (texts and texts <= accepted and not isinstance(value, dict)):
             continue
         if name in forbidden:
-            raise _refused(class_path, name, f"names a place, {value!r}", source)
+            raise _refused(class_path, name, f"names a file, a folder or an address, {value!r}", source)
         if _holds_class(value):
             raise _refused(class_path, name, "describes a class", source)
         if not _admits(value, hints.get(name, parameters[name].annotation if name in parameters else Any)):
-            raise _refused(class_path, name, f"is {value!r}, which that argument may take for code", source)
-        if not is_judged and (escaping := [text for text in texts if _ESCAPES.search(text)]):
-            raise _refused(class_path, name, f"is {escaping[0]!r}, which may be taken for a place elsewhere", source)
+            raise _refused(class_path, name, f"is {value!r}, which this argument may import as code", source)
+        if not declares_unsafe and (escaping := [text for text in texts if _ESCAPES.search(text)]):
+            raise _refused(class_path, name, f"is {escaping[0]!r}, which may be a path outside its folder", source)
 
 
 def _refused(class_path: str, name: str, reason: str, source: Source) -> LitGenreError:
     return LitGenreError(
-        f"{source.path} gives {class_path} more than plain data: {name} {reason}. If you trust whoever made the "
-        "file, for this may run code or reach other files, add --trust (in Python: trust=True)."
+        f"{source.path} gives {class_path} more than plain data: {name} {reason}. This may run code or reach "
+        "other files. If you trust the author of the file, add --trust (in Python: trust=True)."
     )
 
 
-def _hints_of(found: Any) -> dict[str, Any]:
+def _type_hints(target: Any) -> dict[str, Any]:
     hints: dict[str, Any] = {}
-    for part in reversed(inspect.getmro(found) if inspect.isclass(found) else (found,)):
+    # From the most distant parent to the class itself, so that the nearest annotation counts.
+    for ancestor in reversed(inspect.getmro(target) if inspect.isclass(target) else (target,)):
         try:
-            hints |= get_type_hints(part.__init__ if inspect.isclass(part) else part)
-        except Exception:  # An annotation of another package may not be evaluable: the text alone is then judged.
+            hints |= get_type_hints(ancestor.__init__ if inspect.isclass(ancestor) else ancestor)
+        except Exception:  # An annotation of another package may fail to evaluate; then it is checked as text.
             continue
     return hints
 
 
-def _is_place(name: str, hint: Any) -> bool:
-    return _PLACE_NAME.search(name) is not None or any(
+def _is_path(name: str, hint: Any) -> bool:
+    return _PATH_NAME.search(name) is not None or any(
         isinstance(kind, type) and issubclass(kind, PurePath) for kind in _kinds(hint)
     )
 
 
 def _kinds(hint: Any) -> list[Any]:
-    """List the types that an annotation is made of: `list[Path] | None` is list, Path and None."""
+    """Return the types in an annotation: list, Path and None for `list[Path] | None`."""
     origin = get_origin(hint)
     if origin is Annotated:
         return _kinds(get_args(hint)[0])
@@ -155,24 +175,21 @@ def _kinds(hint: Any) -> list[Any]:
 
 
 def _admits(value: Any, hint: Any) -> bool:
-    """Check that jsonargparse takes a value for data: text could also be an import path or a file to read.
+    """Check that jsonargparse reads a value as data: it may read text as an import path or as the path of a file.
 
-    An annotation that could not be evaluated may mean anything, and admits no text.
+    An annotation that could not be evaluated may have any meaning, so text is refused for it.
     """
     kinds = _kinds(hint)
-    if any(kind in (type, ModuleType, _CALLABLE) for kind in kinds) and texts_of(value):
+    if any(kind in (type, ModuleType, _CALLABLE) for kind in kinds) and text_values(value):
         return False
     anything = any(kind in (Any, inspect.Parameter.empty) for kind in kinds)
     if isinstance(value, dict) and not (anything or any(_is_kind(kind, Mapping) for kind in kinds)):
         return False
-    return anything or not texts_of(value) or any(_is_kind(kind, str | PurePath) for kind in kinds)
+    return anything or not text_values(value) or any(_is_kind(kind, str | PurePath) for kind in kinds)
 
 
 def _is_kind(kind: Any, base: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, base)
-
-
-_CALLABLE: Final = get_origin(Callable[[], None])
 
 
 def _holds_class(value: Any) -> bool:
@@ -182,9 +199,10 @@ def _holds_class(value: Any) -> bool:
 
 
 def _same(value: Any, default: Any) -> bool:
-    """Compare with a default, which may be a Path or a tuple where a file has text or a list."""
+    """Compare a value with a default: a file has text for a Path, and a list for a tuple."""
     if isinstance(default, Path):
         return isinstance(value, str) and Path(value) == default
     if isinstance(default, tuple):
         return isinstance(value, list | tuple) and list(value) == list(default)
+    # The types too: True == 1, but a number must not count as the default of a switch.
     return type(value) is type(default) and bool(value == default)

@@ -1,4 +1,4 @@
-"""Decides which classes a file may name, place by place; no module is imported to find out."""
+"""Find the class that a file names, without importing other packages for it."""
 
 import sys
 from collections.abc import Callable
@@ -21,17 +21,17 @@ from lit_genre.model.backbone import Backbone
 from lit_genre.model.frontend import LogMel
 
 _FROM_LIGHTNING: Final = ("callbacks", "loggers", "strategies", "profilers", "plugins")
-"""Packages in lightning.pytorch whose classes a trainer's configuration names."""
+"""Packages of lightning.pytorch whose classes the configuration of a trainer may name."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a description comes from, and what the user has said about it.
+    """A file that describes classes, with the texts that it may use.
 
     Attributes:
         path: The file.
-        named: Texts that the user wrote in this call: a class path among them may be imported.
-        own: Texts in a configuration that this account wrote: as values they may name files and folders.
+        named: Texts that the user passed in this call. A class path among them may be imported.
+        own: Texts of a configuration that this account wrote. They may be paths of files and folders.
     """
 
     path: Path
@@ -40,39 +40,39 @@ class Source:
 
 
 def find_class(class_path: str, part: str, source: Source) -> Any | None:
-    """Find the class, or the function, that a file names.
+    """Return the class, or the function, that a file names.
 
     Args:
-        class_path: What the file names, such as `torch.optim.Adam`.
-        part: Where: `model`, `backbone`, `frontend`, `augment`, `loss`, `optimizer`, `scheduler`, `data`,
-            `callbacks`, `logger`, `plugins`, `strategy` or `profiler`.
+        class_path: Path of the class in the file, such as `torch.optim.Adam`.
+        part: Part of the run that the class is for: `model`, `backbone`, `frontend`, `augment`, `loss`, `optimizer`,
+            `scheduler`, `data`, `callbacks`, `logger`, `plugins`, `strategy` or `profiler`.
         source: The file.
 
     Returns:
-        The class; None for one that only the user's own words name, which is not imported here.
+        The class; None if only the user has named it in this call, in which case it is not imported here.
 
     Raises:
-        LitGenreError: A file may not name it there.
+        LitGenreError: A file may not name this class for this part.
     """
     module, _, name = class_path.rpartition(".")
     # Plugins, torch and Lightning have been imported; apart from lit-genre's own modules, nothing else is.
     if module.startswith("lit_genre."):
         with suppress(ImportError):
             import_module(module)
-    found = getattr(sys.modules.get(module), name, None) if _may_hold(module) else None
-    if found is not None and _PARTS[part](found):
-        return found
+    candidate = getattr(sys.modules.get(module), name, None) if _is_allowed(module) else None
+    if candidate is not None and _PARTS[part](candidate):
+        return candidate
     if class_path in source.named:
         return None
     raise LitGenreError(
         f"{source.path} asks to import {class_path} as {part}, which is neither part of an installed plugin nor of "
-        "lit-genre, Lightning or torch: install the package that it belongs to. Or, if you trust whoever made the "
-        "file, add --trust (in Python: trust=True): importing runs its code."
+        "lit-genre, Lightning or torch. Install the package that it belongs to. Or, if you trust the author of the "
+        "file, add --trust (in Python: trust=True): importing runs code."
     )
 
 
-def _may_hold(module: str) -> bool:
-    """Check that a class path of a file may lie in a module."""
+def _is_allowed(module: str) -> bool:
+    """Check whether a file may name classes of a module."""
     inside = ("lit_genre", "torch.optim", "torch.nn", *_lightning_packages())
     return module in _plugin_modules() or any(module == name or module.startswith(f"{name}.") for name in inside)
 
@@ -91,64 +91,65 @@ def _plugin_modules() -> frozenset[str]:
     return frozenset(plugin.loaded.__module__ for plugin in plugins if plugin.loaded is not None)
 
 
-def _is_backbone(found: Any) -> bool:
-    return any(plugin.loaded is found for plugin in backbones().values()) and issubclass(found, Backbone)
+def _is_backbone(candidate: Any) -> bool:
+    return any(plugin.loaded is candidate for plugin in backbones().values()) and issubclass(candidate, Backbone)
 
 
-def _is_frontend(found: Any) -> bool:
+def _is_frontend(candidate: Any) -> bool:
     # A plugin may define the front-end of its backbone in the same module.
-    beside = isinstance(found, type) and issubclass(found, nn.Module) and found.__module__ in _plugin_modules()
-    return found in (LogMel, nn.Identity) or beside
+    return candidate in (LogMel, nn.Identity) or (
+        isinstance(candidate, type) and issubclass(candidate, nn.Module) and candidate.__module__ in _plugin_modules()
+    )
 
 
 def _subclass_of(base: type, *inside: str) -> Callable[[Any], bool]:
-    """Check for a subclass that is defined in one of some packages, or in the module of a plugin."""
+    """Return a check for subclasses of a class that are defined in some packages, or in the module of a plugin."""
 
-    def check(found: Any) -> bool:
-        if not (isinstance(found, type) and issubclass(found, base)):
+    def check(candidate: Any) -> bool:
+        if not (isinstance(candidate, type) and issubclass(candidate, base)):
             return False
-        module = found.__module__
+        module = candidate.__module__
         return module in _plugin_modules() or any(module == name or module.startswith(f"{name}.") for name in inside)
 
     return check
 
 
-def _is_data(found: Any) -> bool:
+def _is_data(candidate: Any) -> bool:
     from lightning.pytorch import LightningDataModule
 
-    return _subclass_of(LightningDataModule, "lit_genre")(found)
+    return _subclass_of(LightningDataModule, "lit_genre")(candidate)
 
 
-def _is_loss(found: Any) -> bool:
+def _is_loss(candidate: Any) -> bool:
     from lit_genre.model.losses import Loss
 
-    return _subclass_of(Loss, "lit_genre")(found)
+    return _subclass_of(Loss, "lit_genre")(candidate)
 
 
-def _is_model(found: Any) -> bool:
+def _is_model(candidate: Any) -> bool:
     from lit_genre.model.classifier import GenreClassifier
 
-    return _subclass_of(GenreClassifier, "lit_genre")(found)
+    return _subclass_of(GenreClassifier, "lit_genre")(candidate)
 
 
-def _is_callback(found: Any) -> bool:
+def _is_callback(candidate: Any) -> bool:
     from lightning.pytorch import Callback
 
-    return _subclass_of(Callback, "lit_genre", "lightning.pytorch.callbacks")(found)
+    return _subclass_of(Callback, "lit_genre", "lightning.pytorch.callbacks")(candidate)
 
 
-def _is_logger(found: Any) -> bool:
+def _is_logger(candidate: Any) -> bool:
     from lightning.pytorch.loggers import Logger
 
     from lit_genre.loggers.wandb import wandb_logger
 
-    return found is wandb_logger or _subclass_of(Logger, "lit_genre", "lightning.pytorch.loggers")(found)
+    return candidate is wandb_logger or _subclass_of(Logger, "lit_genre", "lightning.pytorch.loggers")(candidate)
 
 
-def _is_trainer_part(found: Any) -> bool:
-    """Check for a class of Lightning's, or of ours, that a trainer takes as plugin, strategy or profiler."""
+def _is_trainer_part(candidate: Any) -> bool:
+    """Check for a class of Lightning or lit-genre; the trainer checks whether it is a plugin, strategy or profiler."""
     packages = ("lit_genre", *(f"lightning.pytorch.{name}" for name in _FROM_LIGHTNING), "lightning.fabric.plugins")
-    return _subclass_of(object, *packages)(found)
+    return _subclass_of(object, *packages)(candidate)
 
 
 _PARTS: Final[dict[str, Callable[[Any], bool]]] = {
@@ -157,9 +158,9 @@ _PARTS: Final[dict[str, Callable[[Any], bool]]] = {
     "augment": _subclass_of(Augmentation, "lit_genre"),
     "loss": _is_loss,
     "optimizer": _subclass_of(Optimizer, "torch.optim"),
-    "scheduler": lambda found: (
-        _subclass_of(LRScheduler, "torch.optim", "lit_genre")(found)
-        or _subclass_of(ReduceLROnPlateau, "torch.optim", "lightning.pytorch.cli")(found)
+    "scheduler": lambda candidate: (
+        _subclass_of(LRScheduler, "torch.optim", "lit_genre")(candidate)
+        or _subclass_of(ReduceLROnPlateau, "torch.optim", "lightning.pytorch.cli")(candidate)
     ),
     "data": _is_data,
     "model": _is_model,

@@ -10,22 +10,23 @@ from torch import Tensor
 from lit_genre.batch import Task
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.trust.arguments import check_description, parameters_of
+from lit_genre.trust.arguments import check_description, named_parameters
 from lit_genre.trust.classes import Source
-from lit_genre.trust.plain import is_finite_number, mapping
+from lit_genre.trust.plain import check_mapping, is_finite_number
 
 _RECIPE: Final = frozenset(
     ("augment", "label_smoothing", "loss", "optimizer", "scheduler", "scheduler_interval", "compile_backbone")
 )
-"""Arguments that belong to the training: a run's configuration has them, a checkpoint does not."""
+"""Arguments of the training. They are in the configuration of a run, not in a checkpoint."""
 
 _LONGEST_NAME: Final = 1000
-"""Longest name of a class, characters: a longer one would only fill screens and tables."""
+"""Longest name of a class, characters. A longer one could fill the screen or a table."""
 
 _SAMPLE_RATES: Final = (100, 1_000_000)
 """Range of sample rates, Hz: outside it, sizes of the front-end overflow or are 0."""
+
 _LONGEST_CLIP: Final = 86_400.0
-"""Longest clip, s: one of more than a day would only fill the memory."""
+"""Longest clip, s: one day. A longer one could fill the memory."""
 
 
 def read_hyperparameters(path: Path, content: Any) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def read_hyperparameters(path: Path, content: Any) -> dict[str, Any]:
         raise LitGenreError(f"{path} is not a checkpoint of lit-genre: it has no arguments of a model.")
     subject = f"The description of the model in {path}"
     hyperparameters = {
-        name: value for name, value in mapping(content, subject).items() if not str(name).startswith("_")
+        name: value for name, value in check_mapping(content, subject).items() if not str(name).startswith("_")
     }
     if missing := {"backbone", "classes"} - hyperparameters.keys():
         raise LitGenreError(f"{path} is not a checkpoint of lit-genre: it does not name {', '.join(sorted(missing))}.")
@@ -67,7 +68,7 @@ def check_hyperparameters(
     Raises:
         LitGenreError: The backbone or the front-end is not installed for lit-genre, or gets more than plain data.
     """
-    if strange := hyperparameters.keys() - (parameters_of(model_class).keys() - _RECIPE):
+    if strange := hyperparameters.keys() - (named_parameters(model_class).keys() - _RECIPE):
         raise LitGenreError(
             f"{source.path} sets {', '.join(sorted(map(str, strange)))}, which no checkpoint of lit-genre has. If you "
             "trust the author of the file, add --trust (in Python: trust=True)."

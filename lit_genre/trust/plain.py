@@ -1,4 +1,4 @@
-"""Reads YAML, JSON and folders that may come from a stranger: plain data of bounded size, from regular files."""
+"""Read YAML and JSON files that another person may have written, as plain data of bounded size."""
 
 import json
 import math
@@ -12,18 +12,19 @@ import yaml
 from lit_genre.errors import LitGenreError
 
 MAX_BYTES: Final = 16_000_000
-"""A configuration has some kilobytes; the description of a large pretrained encoder under a megabyte."""
+"""Largest file that is read, bytes. A configuration has some kilobytes, with a large pretrained encoder under 1 MB."""
 
 _MAX_VALUES: Final = 200_000
-"""YAML aliases let a file of a kilobyte stand for billions of values."""
+"""Most values in a file. With YAML aliases, a file of one kilobyte can have billions of values."""
 
 _MAX_DEPTH: Final = 60
+"""Most levels of lists and mappings; a configuration has about 10, and Python's recursion ends at 1000."""
 
 
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader without merge keys, which a small file can use to fill the memory.
 
-    It is the one in Python: the loader in C ends the process at a file of great depth.
+    PyYAML's loader in C is not used: it crashes the process at a deeply nested file.
     """
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
@@ -35,17 +36,23 @@ class _Loader(yaml.SafeLoader):
 def read_text(path: Path) -> str:
     """Read a small UTF-8 text file.
 
+    Args:
+        path: The file.
+
+    Returns:
+        Its text.
+
     Raises:
         LitGenreError: It is not a regular file, larger than `MAX_BYTES`, or not UTF-8.
         OSError: It cannot be opened.
     """
     status = path.stat()
-    # A pipe or a device may never end.
+    # Reading a pipe or a device might never end.
     if not S_ISREG(status.st_mode):
         raise LitGenreError(f"{path} is not a regular file: delete it, or leave this folder out.")
     if status.st_size > MAX_BYTES:
         raise LitGenreError(
-            f"{path} has {status.st_size:,} bytes, more than the {MAX_BYTES:,} that such a file may have."
+            f"{path} has {status.st_size:,} bytes, more than the {MAX_BYTES:,} that are read of such a file."
         )
     try:
         return path.read_text(encoding="utf-8")
@@ -54,49 +61,75 @@ def read_text(path: Path) -> str:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file of names and values, without tags of Python.
+    """Read a YAML file that contains a mapping; tags that create Python objects are refused.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Plain data by name.
 
     Raises:
-        LitGenreError: The file is damaged, too large, or holds something else.
+        LitGenreError: The file is damaged, too large, or not a mapping of plain data.
+        OSError: It cannot be opened.
     """
     try:
         content = yaml.load(read_text(path), _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise LitGenreError(f"{path} is damaged: {_reason(error)}") from error
-    return mapping(content, path)
+    return check_mapping(content, path)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file of names and values.
+    """Read a JSON file that contains an object.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Plain data by name.
 
     Raises:
-        LitGenreError: The file is damaged, too large, or holds something else.
+        LitGenreError: The file is damaged, too large, or not a mapping of plain data.
+        OSError: It cannot be opened.
     """
     try:
         content = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise LitGenreError(f"{path} is damaged: {_reason(error)}") from error
-    return mapping(content, path)
+    return check_mapping(content, path)
 
 
-def mapping(content: Any, place: object) -> dict[str, Any]:
-    """Return content that is a mapping of names to plain data, of bounded size.
+def check_mapping(content: Any, subject: object) -> dict[str, Any]:
+    """Check that a value is a mapping of names to plain data of bounded size.
+
+    Args:
+        content: The value.
+        subject: First words of the error message, such as the path of the file.
+
+    Returns:
+        The same value.
 
     Raises:
-        LitGenreError: It is not; the message begins with the place.
+        LitGenreError: It is not a mapping, or `check_plain` refuses it.
     """
     if not isinstance(content, dict):
-        raise LitGenreError(f"{place} is damaged: it holds {_kind(content)}, not names with values.")
-    check_plain(content, place)
+        raise LitGenreError(f"{subject} is damaged: it contains {_kind(content)}, not names with values.")
+    check_plain(content, subject)
     return content
 
 
-def check_plain(content: Any, place: object) -> None:
-    """Refuse what is not numbers, text, true, false, null, and lists and mappings of these.
+def check_plain(content: Any, subject: object) -> None:
+    """Check that a value is plain data: numbers, text, true, false, null, and lists and mappings of these.
+
+    Args:
+        content: The value.
+        subject: First words of the error message, such as the path of the file.
 
     Raises:
-        LitGenreError: It holds something else, or too much.
+        LitGenreError: It contains other data, or too many values or levels.
     """
+    # A list instead of recursion: deeply nested data must not raise a RecursionError.
     waiting: list[tuple[Any, int]] = [(content, 0)]
     count = 0
     while waiting:
@@ -104,38 +137,38 @@ def check_plain(content: Any, place: object) -> None:
         count += 1
         if count > _MAX_VALUES or depth > _MAX_DEPTH:
             raise LitGenreError(
-                f"{place} is damaged: it holds more than {_MAX_VALUES:,} values, or more than {_MAX_DEPTH} levels."
+                f"{subject} is damaged: it has more than {_MAX_VALUES:,} values, or more than {_MAX_DEPTH} levels."
             )
         if isinstance(value, dict):
             for name in value:
-                # A schedule of Lightning maps epochs, which are numbers.
+                # Lightning's GradientAccumulationScheduler has a mapping with epochs, integers, as keys.
                 if not isinstance(name, str) and type(name) is not int:
-                    raise LitGenreError(f"{place} is damaged: {_kind(name)} stands where a name is expected.")
+                    raise LitGenreError(f"{subject} is damaged: it has {_kind(name)} where a name is expected.")
             waiting += ((item, depth + 1) for item in value.values())
         elif isinstance(value, list | tuple):
             waiting += ((item, depth + 1) for item in value)
         elif value is not None and not isinstance(value, str | bool | int | float):
-            raise LitGenreError(f"{place} is damaged: it holds {_kind(value)}, which is neither number, text nor list.")
+            raise LitGenreError(f"{subject} is damaged: it contains {_kind(value)}, not a number, text or list.")
 
 
-def texts_of(content: Any) -> set[str]:
-    """Collect all text values of plain data."""
+def text_values(content: Any) -> set[str]:
+    """Return all text values of plain data, also in its lists and mappings; keys are not included."""
     if isinstance(content, dict):
-        return texts_of(list(content.values()))
+        return text_values(list(content.values()))
     if isinstance(content, list | tuple):
-        return set().union(*map(texts_of, content)) if content else set()
+        return set().union(*map(text_values, content)) if content else set()
     return {content} if isinstance(content, str) else set()
 
 
 def check_links(folder: Path, paths: Iterable[Path]) -> None:
-    """Refuse links that lead out of a folder: an archive can hold them, and what is written would go elsewhere.
+    """Check that no path in a folder is a link out of it: an archive can contain such links.
 
     Args:
-        folder: What may be reached.
-        paths: What is read or written in it.
+        folder: The folder.
+        paths: Paths in it that are read or written; a path that does not exist is accepted.
 
     Raises:
-        LitGenreError: One of the paths leads elsewhere, or is neither a regular file nor a folder.
+        LitGenreError: One of the paths is a link out of the folder, or is neither a regular file nor a folder.
     """
     inside = folder.resolve()
     for path in paths:
@@ -151,7 +184,7 @@ def check_links(folder: Path, paths: Iterable[Path]) -> None:
 
 
 def is_finite_number(value: Any) -> bool:
-    """Check for an int or a float that is neither infinite nor NaN; true and false are none."""
+    """Check for an int or a float that is neither infinite nor NaN; True and False do not count."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -1,4 +1,4 @@
-"""Check the configuration of a run folder that may come from a stranger: its classes, values and paths."""
+"""Check the configuration of a run folder that another person may have written: its classes, values and paths."""
 
 import re
 from collections.abc import Mapping
@@ -6,21 +6,23 @@ from dataclasses import replace
 from typing import Any, Final
 
 from lit_genre.errors import LitGenreError
-from lit_genre.trust.arguments import check_description, places
+from lit_genre.trust.arguments import check_description, path_arguments
 from lit_genre.trust.classes import Source, find_class
 
 UNNAMED: Final = "<a path that only the file names>"
-"""Replaces a path that the user has to pass as an option."""
+"""Replacement for a path that the user has to pass as an option."""
 
 SECTIONS: Final = ("seed_everything", "trainer", "model", "data", "select_by", "without_callbacks")
-"""Sections that may be used. Others, such as weights_only, must not be set by a file."""
+"""Sections of a configuration that a file may set. Others, such as weights_only, are ignored."""
 
 _LISTS: Final = ("callbacks", "logger", "plugins")
-_ONE: Final = ("strategy", "profiler")
+_SINGLE: Final = ("strategy", "profiler")
 _WORD: Final = re.compile(r"[\w:,+-]*")
-"""Text such as bf16-mixed, 0,1 or 00:12:00:00: without dots, which class paths have, and slashes, which files have."""
+"""Text such as bf16-mixed, 0,1 or 00:12:00:00. It has no dots, as class paths have, and no slashes, as paths have."""
 
-_NOT_TAKEN: Final = frozenset(("default_root_dir", "model_registry"))
+_IGNORED: Final = frozenset(("default_root_dir", "model_registry"))
+"""Options of the trainer that choose a folder or a registry to write to."""
+
 _MODEL_PARTS: Final = ("backbone", "frontend", "loss", "optimizer", "scheduler")
 
 
@@ -34,8 +36,11 @@ def check_recipe(recipe: Mapping[str, Any], source: Source) -> dict[str, Any]:
         recipe: Sections of config.yaml, plain data.
         source: The file.
 
+    Returns:
+        Those of the sections that are in `SECTIONS`, by name.
+
     Raises:
-        LitGenreError: The file names a class or a value that a file may not name, or is damaged.
+        LitGenreError: The file names a class or a value that it may not name, or is damaged.
     """
     taken = {name: value for name, value in recipe.items() if name in SECTIONS}
     for name, check in {"model": _check_model, "data": _check_data, "trainer": _check_trainer}.items():
@@ -50,8 +55,15 @@ def check_recipe(recipe: Mapping[str, Any], source: Source) -> dict[str, Any]:
     return taken
 
 
-def unnamed_places(arguments: Mapping[str, Any]) -> list[str]:
-    """Return the names of the arguments whose path the user has not passed."""
+def unnamed_paths(arguments: Mapping[str, Any]) -> list[str]:
+    """Return the names of the arguments whose path the user has not passed.
+
+    Args:
+        arguments: Arguments of the data module by name, as `check_recipe` returns them.
+
+    Returns:
+        Names of the arguments with `UNNAMED`.
+    """
     return [
         name for name, value in arguments.items() if UNNAMED in map(str, value if isinstance(value, list) else [value])
     ]
@@ -73,13 +85,13 @@ def _check_model(model: dict[str, Any], source: Source) -> dict[str, Any]:
 
 
 def _check_data(data: dict[str, Any], source: Source) -> dict[str, Any]:
-    found = find_class(str(data.get("class_path")), "data", source)
+    data_class = find_class(str(data.get("class_path")), "data", source)
     arguments = data.get("init_args") or {}
     if not isinstance(arguments, dict):
         raise LitGenreError(f"{source.path} is damaged: data.init_args is {arguments!r}, not names with values.")
-    if found is not None:
+    if data_class is not None:
         accepted = source.named | source.own
-        for name, value in places(found, arguments).items():
+        for name, value in path_arguments(data_class, arguments).items():
             texts = value if isinstance(value, list) else [value]
             if not all(isinstance(text, str) and text in accepted for text in texts):
                 arguments = {**arguments, name: [UNNAMED] if isinstance(value, list) else UNNAMED}
@@ -89,12 +101,12 @@ def _check_data(data: dict[str, Any], source: Source) -> dict[str, Any]:
 
 
 def _check_trainer(trainer: dict[str, Any], source: Source) -> dict[str, Any]:
-    taken = {name: value for name, value in trainer.items() if name not in _NOT_TAKEN}
+    taken = {name: value for name, value in trainer.items() if name not in _IGNORED}
     for name, value in taken.items():
         if name in _LISTS and not isinstance(value, bool | None):
             for description in value if isinstance(value, list) else [value]:
                 check_description(description, name, source)
-        elif name in _ONE and isinstance(value, dict):
+        elif name in _SINGLE and isinstance(value, dict):
             check_description(value, name, source)
         else:
             _check_value(f"trainer.{name}", value, source)
@@ -102,7 +114,7 @@ def _check_trainer(trainer: dict[str, Any], source: Source) -> dict[str, Any]:
 
 
 def _check_value(name: str, value: Any, source: Source) -> None:
-    """Refuse values other than numbers, words and lists of them: jsonargparse reads files and classes from text."""
+    """Refuse values other than numbers, words and lists of them: jsonargparse reads other text as files or classes."""
     if isinstance(value, list):
         for item in value:
             _check_value(name, item, source)
@@ -110,6 +122,6 @@ def _check_value(name: str, value: Any, source: Source) -> None:
         isinstance(value, str) and (name == "model.classes" or _WORD.fullmatch(value))
     ):
         raise LitGenreError(
-            f"{source.path} sets {name} to {value!r}, which a file may not. If you trust the author of the file, "
+            f"{source.path} sets {name} to {value!r}, which a file may not do. If you trust the author of the file, "
             "add --trust."
         )

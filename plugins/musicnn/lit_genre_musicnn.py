@@ -1,4 +1,4 @@
-"""MusiCNN: the network of Pons and Serra with its weights, trained on tags of the Million Song Dataset."""
+"""MusiCNN: the network of Pons and Serra (2019) with its weights, pretrained on tags of songs."""
 
 import importlib.util
 from hashlib import sha256
@@ -20,27 +20,33 @@ _SHA256: Final = {
     "MSD_musicnn": "8579734ee6388f799ed0def4bbd0d1fdcbeaf213ef2a9dc860917bd76a303de6",
     "MTT_musicnn": "041f3935e981a65cea739842d30c188d3a7d2adf4410955c8668eb3de4a5acab",
 }
+"""SHA-256 of the files of weights in musicnn 0.1.0. In a file of another version, tensors may have other positions."""
 
+# --no-deps: the package requires an old TensorFlow, which its weights do not need.
 _INSTALL: Final = "pip install --no-deps --force-reinstall musicnn==0.1.0"
 
 _DENSE: Final = 200
+"""Size of the dense layer before the tags."""
+
 _TAGS: Final = 50
+"""Number of tags. Their layer is not used, but the file contains its weights."""
 
-_AS_IN_TENSORFLOW: Final[dict[str, Any]] = {"eps": 1e-3, "momentum": 0.01}
+_TENSORFLOW_NORM: Final[dict[str, Any]] = {"eps": 1e-3, "momentum": 0.01}
+"""Defaults of TensorFlow's batch normalisation; torch has an eps of 1e-5."""
 
-_NAMES: Final = {
+_TENSOR_NAMES: Final = {
     "norm": {"beta": "bias", "gamma": "weight", "moving_mean": "running_mean", "moving_variance": "running_var"},
     "other": {"bias": "bias", "kernel": "weight"},
 }
 
 
 class LogC(LogMel):
-    """Mel spectrogram, compressed as MusiCNN was trained on it: log10(1 + 10,000 power), 0 and more.
+    """Mel spectrogram with the compression of MusiCNN: log10(1 + 10,000 power), at least 0.
 
-    96 bands of Slaney's, a Fourier transform of 512 samples, and 256 from one frame to the next.
+    It has 96 of Slaney's mel bands, Fourier transforms of 512 samples and a hop of 256 samples.
 
     Args:
-        sample_rate: Hz; MusiCNN was trained with 16,000.
+        sample_rate: Hz; MusiCNN was trained at 16,000.
 
     Shape:
         - waveform: (b, n), full scale 1
@@ -51,29 +57,36 @@ class LogC(LogMel):
         super().__init__(sample_rate, n_fft=512, hop_length=256, n_mels=96)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Map waveforms, shape (b, n), to spectrograms, shape (b, m, f)."""
+        """Compute spectrograms.
+
+        Args:
+            waveform: Samples of full scale 1, shape (b, n).
+
+        Returns:
+            Spectrograms, shape (b, 96, n // 256 + 1), at least 0.
+        """
         return torch.log10(1 + 10_000 * self.power(waveform))
 
 
 class MusiCNN(Backbone):
     """Convolutions over bands for timbre and over frames for rhythm, pretrained on 200,000 songs.
 
-    Use it with `frontend: lit_genre_musicnn.LogC` at 16,000 Hz and clips of about 3 s, as it was trained. The weights
-    are in the package musicnn (ISC license), whose code, for an old TensorFlow, is not needed:
-    `pip install --no-deps musicnn==0.1.0`, 29 MB.
+    It was trained on clips of 3 s at 16,000 Hz, with the front-end of `frontend: lit_genre_musicnn.LogC`; use these
+    settings. The weights are in the package musicnn (ISC license): `pip install --no-deps musicnn==0.1.0`, 29 MB. The
+    code of that package is for an old TensorFlow and is not used.
 
     Args:
-        input_shape: (n_mels, n_frames), 96 bands for the weights to fit.
-        weights: "MSD_musicnn" was trained on 50 tags of Last.fm for the Million Song Dataset, "MTT_musicnn" on those of
-            MagnaTagATune, whose songs are from Magnatune; null for random weights.
+        input_shape: (n_mels, n_frames); the weights need 96 bands.
+        weights: "MSD_musicnn" was trained on 50 tags of Last.fm for the Million Song Dataset, "MTT_musicnn" on 50 tags
+            of MagnaTagATune, whose songs are from Magnatune; null for random weights.
         freeze: Train the head only.
 
     Shape:
         - mel: (b, m, f), f >= 1
-        - Output: (b, 1706), the 200 activations before the tags and the 1506 pooled features before them
+        - Output: (b, 1706), the 200 activations of the dense layer and its input, 1506 pooled features
 
     Raises:
-        ValueError: The weights cannot be found or do not fit.
+        ValueError: The weights are not installed, or do not fit the number of bands.
 
     Reference:
         J. Pons and X. Serra, "musicnn: Pre-trained convolutional neural networks for music audio tagging",
@@ -86,32 +99,40 @@ class MusiCNN(Backbone):
         super().__init__()
         n_mels = input_shape[0]
         self.freeze = freeze
-        # Bands and frames that a filter spans, and how many there are of each size.
+        # Bands and frames of each kernel, and the number of filters of this size.
         sizes = [(int(0.4 * n_mels), 7, 204), (int(0.7 * n_mels), 7, 204), (1, 128, 51), (1, 64, 51), (1, 32, 51)]
         n_filters = sum(count for *_, count in sizes)
-        self.input_norm = nn.BatchNorm2d(1, **_AS_IN_TENSORFLOW)
+        self.input_norm = nn.BatchNorm2d(1, **_TENSORFLOW_NORM)
         self.filters = nn.ModuleList(_Filters(*size) for size in sizes)
         self.layers = nn.ModuleList(_Layer(channels) for channels in (n_filters, 64, 64))
         pooled = 2 * (n_filters + 3 * 64)
-        self.pooled_norm = nn.BatchNorm1d(pooled, **_AS_IN_TENSORFLOW)
+        self.pooled_norm = nn.BatchNorm1d(pooled, **_TENSORFLOW_NORM)
         self.dropout = nn.Dropout(0.5)
         self.dense = nn.Linear(pooled, _DENSE)
-        self.norm = nn.BatchNorm1d(_DENSE, **_AS_IN_TENSORFLOW)
+        self.norm = nn.BatchNorm1d(_DENSE, **_TENSORFLOW_NORM)
         self.embedding_dim = _DENSE + pooled
         if weights is not None and torch.get_default_device().type != "meta":
-            # Not on the meta device, on which only the size of the network is computed.
+            # The meta device has no values: `lit-genre backbones` computes the size of the network on it.
             self._load(weights)
-        # Lightning keeps the mode of each module.
+        # train() sets the mode of a frozen network to eval, which Lightning keeps for each module.
         self.requires_grad_(not freeze).train()
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Compute embeddings, shape (b, d), from spectrograms, shape (b, m, f)."""
-        picture = self.input_norm(mel.unsqueeze(1))
-        maps = [torch.cat([filters(picture) for filters in self.filters], 1)]
+        """Compute embeddings.
+
+        Args:
+            mel: Spectrograms, shape (b, m, f), float32, as `LogC` computes them.
+
+        Returns:
+            Embeddings, shape (b, embedding_dim).
+        """
+        image = self.input_norm(mel.unsqueeze(1))
+        maps = [torch.cat([filters(image) for filters in self.filters], 1)]
         for number, layer in enumerate(self.layers):
+            # The first layer has no residual connection: its input has another number of channels.
             maps.append(layer(maps[-1]) + (maps[-1] if number else 0))
         stacked = torch.cat(maps, 1)
-        # In the order of TensorFlow: the maximum of a map, then its mean.
+        # The order in which the weights were trained: the maximum of a map, then its mean.
         pooled = torch.stack([stacked.amax(-1), stacked.mean(-1)], -1).flatten(1)
         pooled = self.pooled_norm(pooled)
         dense = self.norm(self.dense(self.dropout(pooled)).relu())
@@ -130,7 +151,7 @@ class MusiCNN(Backbone):
         values = _read(weights, {name: tensor.numel() for name, tensor in tensors.items()})
         with torch.no_grad():
             for name, tensor in tensors.items():
-                # TensorFlow has all axes the other way round: frames, bands, inputs, outputs.
+                # TensorFlow has the reverse order of axes: frames, bands, inputs, outputs.
                 value = values[name].reshape(tensor.shape[::-1]).T
                 tensor.copy_(torch.from_numpy(value.copy()))
 
@@ -146,8 +167,8 @@ class MusiCNN(Backbone):
         ):
             for number, module in enumerate(modules):
                 scope = kind + (f"_{number}" if number else "")
-                names = _NAMES["norm" if isinstance(module, nn.modules.batchnorm._BatchNorm) else "other"]
-                tensors |= {f"{scope}/{theirs}": getattr(module, ours) for theirs, ours in names.items()}
+                names = _TENSOR_NAMES["norm" if isinstance(module, nn.modules.batchnorm._BatchNorm) else "other"]
+                tensors |= {f"{scope}/{name}": getattr(module, attribute) for name, attribute in names.items()}
         return tensors
 
 
@@ -155,19 +176,19 @@ class _Filters(nn.Module):
     """Filters of one size, with the maximum over bands at each frame.
 
     Shape:
-        - picture: (b, 1, m, f)
+        - image: (b, 1, m, f)
         - Output: (b, count, f)
     """
 
     def __init__(self, bands: int, frames: int, count: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(1, count, (bands, frames))
-        self.norm = nn.BatchNorm2d(count, **_AS_IN_TENSORFLOW)
+        self.norm = nn.BatchNorm2d(count, **_TENSORFLOW_NORM)
 
-    def forward(self, picture: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor:
         """Compute the maxima, shape (b, count, f)."""
-        found: Tensor = self.norm(self.conv(_padded(picture, self.conv.kernel_size[1])).relu())
-        return found.amax(2)
+        maps: Tensor = self.norm(self.conv(_pad(image, self.conv.kernel_size[1])).relu())
+        return maps.amax(2)
 
 
 class _Layer(nn.Module):
@@ -176,44 +197,54 @@ class _Layer(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv1d(channels, 64, 7)
-        self.norm = nn.BatchNorm1d(64, **_AS_IN_TENSORFLOW)
+        self.norm = nn.BatchNorm1d(64, **_TENSORFLOW_NORM)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Compute feature maps, shape (b, 64, f), from (b, c, f)."""
-        found: Tensor = self.norm(self.conv(_padded(maps, self.conv.kernel_size[0])).relu())
-        return found
+        features: Tensor = self.norm(self.conv(_pad(maps, self.conv.kernel_size[0])).relu())
+        return features
 
 
-def _padded(maps: Tensor, frames: int) -> Tensor:
-    """Pad with zeros so that a convolution over `frames` frames keeps their number; an odd zero is at the end."""
+def _pad(maps: Tensor, frames: int) -> Tensor:
+    """Pad with zeros so that a convolution over `frames` frames keeps the length; an odd zero is at the end."""
     return F.pad(maps, ((frames - 1) // 2, frames // 2))
 
 
 def _read(weights: Weights, sizes: dict[str, int]) -> dict[str, NDArray[np.float32]]:
-    """Read the tensors of a TensorFlow checkpoint by name, flat.
+    """Read the tensors of a TensorFlow checkpoint.
 
-    The file has one tensor after another in the order of their names: the weights, the two moments of Adam for each,
-    and Adam's two powers.
+    The file contains all tensors in the order of their names: the weights, the two moments of Adam for each, and Adam's
+    two powers.
+
+    Args:
+        weights: Name of the checkpoint.
+        sizes: Number of values of each tensor of the network, by name.
+
+    Returns:
+        These tensors, flat, float32, by name.
+
+    Raises:
+        ValueError: The file is missing or has another content, or the sizes do not add up to its size.
     """
     path = _package() / weights / ".data-00000-of-00001"
     if not path.is_file() or sha256(path.read_bytes()).hexdigest() != _SHA256[weights]:
         raise ValueError(f"{path} is not the file of musicnn 0.1.0. Install it: {_INSTALL}")
     trained = {name: size for name, size in sizes.items() if "/moving_" not in name}
     moments = {f"{name}/{moment}": size for name, size in trained.items() for moment in ("Adam", "Adam_1")}
-    everything = sorted({**sizes, **moments, "beta1_power": 1, "beta2_power": 1}.items())
+    stored = sorted({**sizes, **moments, "beta1_power": 1, "beta2_power": 1}.items())
     flat = np.fromfile(path, dtype="<f4")
-    if flat.size != sum(size for _, size in everything):
+    if flat.size != sum(size for _, size in stored):
         raise ValueError(
             "the weights of MusiCNN are for 96 mel bands: set `frontend: lit_genre_musicnn.LogC` "
             "and `mean_normalized_channels: false`."
         )
-    ends = np.cumsum([size for _, size in everything])[:-1]
-    found = dict(zip((name for name, _ in everything), np.split(flat, ends), strict=True))
-    return {name: found[name] for name in sizes}
+    ends = np.cumsum([size for _, size in stored])[:-1]
+    tensors = dict(zip((name for name, _ in stored), np.split(flat, ends), strict=True))
+    return {name: tensors[name] for name in sizes}
 
 
 def _package() -> Path:
-    """Return the folder of the package, without importing it: its code needs an old TensorFlow."""
+    """Return the folder of the package musicnn, without importing it: its code needs an old TensorFlow."""
     spec = importlib.util.find_spec("musicnn")
     if spec is None or spec.origin is None:
         raise ValueError(f"the weights of MusiCNN are in the package musicnn, which is not installed: {_INSTALL}")

@@ -1,4 +1,4 @@
-"""Check that MusiCNN keeps the contract, and has the embeddings of the TensorFlow program."""
+"""MusiCNN meets the contract of backbones, and has the embeddings of the TensorFlow program."""
 
 import importlib.util
 import shutil
@@ -18,7 +18,7 @@ from lit_genre.__main__ import main
 from lit_genre.testing import check_backbone, check_config
 
 SHAPE = (96, 63)
-"""Of 1 s."""
+"""Shape of a spectrogram of 1 s."""
 
 
 @pytest.mark.parametrize("options", [{}, {"weights": "MTT_musicnn", "freeze": False}, {"weights": None}])
@@ -30,7 +30,7 @@ def test_config() -> None:
     check_config(Path(__file__).with_name("musicnn.yaml"))
 
 
-def test_it_gives_what_tensorflow_gives() -> None:
+def test_embeddings_equal_those_of_tensorflow() -> None:
     random = np.random.default_rng(0)
     mel = np.log10(1 + 1e4 * random.random((2, 187, 96)).astype("f4") ** 8).astype("f4")
     with torch.no_grad():
@@ -42,7 +42,7 @@ def test_it_gives_what_tensorflow_gives() -> None:
     assert embedding.shape == (2, 1706)
 
 
-def test_its_front_end_is_librosa_s() -> None:
+def test_front_end_equals_librosa() -> None:
     import librosa
 
     waveform = np.random.default_rng(0).normal(0, 0.1, 16000).astype("f4")
@@ -51,35 +51,37 @@ def test_its_front_end_is_librosa_s() -> None:
     assert LogC(16000)(torch.from_numpy(waveform)[None])[0].numpy() == pytest.approx(expected, abs=1e-3)
 
 
-def test_frozen_it_stays_as_it_came() -> None:
+def test_a_frozen_network_stays_in_evaluation_mode() -> None:
     for backbone in (MusiCNN(SHAPE), MusiCNN(SHAPE).train()):
         assert not any(module.training for module in backbone.modules())
         assert not any(parameter.requires_grad for parameter in backbone.parameters())
     assert all(module.training for module in MusiCNN(SHAPE, freeze=False).modules())
 
 
-def test_without_the_weights_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    found = importlib.util.find_spec("musicnn")
-    assert found is not None
-    assert found.origin is not None
+def test_an_error_without_the_weights_has_the_command_that_installs_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spec = importlib.util.find_spec("musicnn")
+    assert spec is not None
+    assert spec.origin is not None
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"not installed: pip install --no-deps .*musicnn==0\.1\.0"):
         MusiCNN(SHAPE)
-    shutil.copytree(Path(found.origin).parent / "MSD_musicnn", tmp_path / "MSD_musicnn")
+    shutil.copytree(Path(spec.origin).parent / "MSD_musicnn", tmp_path / "MSD_musicnn")
     with (tmp_path / "MSD_musicnn" / ".data-00000-of-00001").open("r+b") as file:
         file.write(b"\1")
-    found.origin = str(tmp_path / "__init__.py")
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
+    spec.origin = str(tmp_path / "__init__.py")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
     with pytest.raises(ValueError, match=r"is not the file of musicnn 0\.1\.0"):
         MusiCNN(SHAPE)
 
 
-def test_other_bands_are_refused() -> None:
+def test_another_number_of_bands_is_an_error() -> None:
     with pytest.raises(ValueError, match="for 96 mel bands: set `frontend: lit_genre_musicnn"):
         MusiCNN((128, 188))
 
 
-def test_a_probe_of_it_needs_the_package_no_more(
+def test_a_finished_probe_does_not_need_the_package(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -87,9 +89,9 @@ def test_a_probe_of_it_needs_the_package_no_more(
     config = Path(__file__).with_name("musicnn.yaml")
     main(["probe", "--config", str(config), "--data.root=data", "--folder=probe", "--device=cpu"])
     assert "embeddings of size 1706" in " ".join(capsys.readouterr().out.split())
-    monkeypatch.setattr(lit_genre_musicnn, "_package", lambda: pytest.fail("it looked for the package"))
+    monkeypatch.setattr(lit_genre_musicnn, "_package", lambda: pytest.fail("the package was searched"))
     before = pd.read_csv("probe/test.csv")
     main(["test", "--ckpt_path=probe/checkpoints/best.ckpt", "--trainer.accelerator=cpu", "--trainer.logger=false"])
     assert pd.read_csv("probe/test.csv")["predicted"].tolist() == before["predicted"].tolist()
-    main(["classify", "probe/checkpoints/best.ckpt", "data/fma_small", "--device=cpu", "--output=answers.csv"])
-    assert len(pd.read_csv("answers.csv")) == 24
+    main(["classify", "probe/checkpoints/best.ckpt", "data/fma_small", "--device=cpu", "--output=predictions.csv"])
+    assert len(pd.read_csv("predictions.csv")) == 24

@@ -1,4 +1,4 @@
-"""ShortChunkRes is the paper's network and keeps the contract."""
+"""ShortChunkRes has the size of the network of Won et al. (2020) and meets the contract of backbones."""
 
 from pathlib import Path
 
@@ -16,16 +16,16 @@ def test_contract() -> None:
 
 
 def test_config() -> None:
-    # A sixteenth of the channels: the shape of things is the same.
+    # A sixteenth of the channels, for speed.
     check_config(Path(__file__).with_name("short_chunk_cnn.yaml"), "--model.backbone.channels=8")
 
 
-def test_the_papers_number_of_parameters() -> None:
+def test_number_of_parameters_is_that_of_the_paper() -> None:
     backbone = ShortChunkRes((128, 231))
     with_head = nn.Sequential(backbone, nn.Linear(backbone.embedding_dim, TAGS))
     assert round(sum(parameter.numel() for parameter in with_head.parameters()) / 1e6, 1) == 12.1
 
 
-def test_a_chunk_of_the_paper_ends_in_two_frames_of_one_band() -> None:
+def test_a_chunk_of_the_paper_gives_two_frames_of_one_band() -> None:
     backbone = ShortChunkRes((128, 231), channels=4)
     assert backbone.blocks(torch.zeros(2, 1, 128, 231)).shape == (2, 16, 1, 2)

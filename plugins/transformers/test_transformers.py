@@ -1,4 +1,4 @@
-"""TransformersBackbone takes encoders of each kind, which are made here: tiny, and of random weights."""
+"""TransformersBackbone builds encoders of each kind, which these tests write: tiny, with random weights."""
 
 import shutil
 from collections.abc import Callable
@@ -77,7 +77,7 @@ def test_config(make: Make) -> None:
 
 
 @pytest.mark.parametrize("kind", [wav2vec2, ast])
-def test_it_hears_what_transformers_own_pipeline_hears(make: Make, kind: Callable[[Path], None]) -> None:
+def test_embeddings_equal_those_of_transformers(make: Make, kind: Callable[[Path], None]) -> None:
     folder, waveform = make(kind), 0.3 * torch.randn(2, *SECOND)
     extractor = transformers.AutoFeatureExtractor.from_pretrained(folder)
     features = extractor(list(waveform.numpy()), sampling_rate=16000, return_tensors="pt")
@@ -86,16 +86,16 @@ def test_it_hears_what_transformers_own_pipeline_hears(make: Make, kind: Callabl
     torch.testing.assert_close(backbone(waveform), expected, atol=1e-4, rtol=1e-4)
 
 
-def test_what_whisper_pads_is_not_heard(make: Make) -> None:
+def test_the_padding_of_whisper_is_ignored(make: Make) -> None:
     backbone = TransformersBackbone(SECOND, model=make(whisper), layer_average=False).eval()
     features = backbone.extractor(torch.ones(4000).numpy(), sampling_rate=16000, return_tensors="pt")
     steps = backbone.encoder(features["input_features"]).last_hidden_state
     assert steps.shape[1] == 50
-    # A quarter of the second that this one takes.
+    # A quarter of the length of its input, 1 s: 13 of 50 steps.
     torch.testing.assert_close(backbone(torch.ones(1, 4000)), steps[:, :13].mean(1))
 
 
-def test_pretraining_s_noise_is_off(make: Make) -> None:
+def test_masking_and_layer_drop_are_off(make: Make) -> None:
     for kind in (wav2vec2, whisper):
         config = TransformersBackbone(SECOND, model=make(kind)).encoder.config
         names = ("mask_time_prob", "mask_feature_prob", "layerdrop", "encoder_layerdrop")
@@ -115,24 +115,24 @@ def test_a_resumed_run_needs_neither_folder_nor_hub(
     monkeypatch.chdir(tmp_path)
     folder, data = make(wav2vec2), tmp_path / "data"
     write_demo(data, artists=3, tracks_per_artist=1, seconds=2.0)
-    words = [f"--data.root={data}", "--trainer.accelerator=cpu", "--trainer.logger=false"]
+    options = [f"--data.root={data}", "--trainer.accelerator=cpu", "--trainer.logger=false"]
     config = Path(__file__).with_name("transformers.yaml")
-    main(["fit", "--config", str(config), f"--model.backbone.model={folder}", "--trainer.max_epochs=1", *words])
+    main(["fit", "--config", str(config), f"--model.backbone.model={folder}", "--trainer.max_epochs=1", *options])
     shutil.rmtree(folder)
     main(["fit", "--ckpt_path=last", "--trainer.max_epochs=2"])
     (run,) = Path("runs").iterdir()
     assert (run / "metrics.csv").read_text().count("\n") == 3
-    # The recipe is still that of a run that begins with the folder.
+    # The configuration still has the folder, so that a new run with it begins with the pretrained weights.
     init_args = yaml.safe_load((run / "config.yaml").read_text())["model"]["backbone"]["init_args"]
     assert (init_args["model"], init_args["restored"]) == (folder, None)
     main(["test", "--ckpt_path=last"])
 
 
-def test_a_frozen_encoder_stays_as_it_came_and_the_layer_weights_learn(make: Make) -> None:
+def test_a_frozen_encoder_stays_in_evaluation_mode_and_the_layer_weights_get_a_gradient(make: Make) -> None:
     backbone = TransformersBackbone(SECOND, model=make(wav2vec2), freeze=True).train()
     assert not backbone.encoder.training
     assert [name for name, p in backbone.named_parameters() if p.requires_grad] == ["layer_weights"]
-    # Layers differ, so that it matters how they are weighted.
+    # The layers have different outputs, so their weights have a gradient.
     backbone.head = nn.Linear(16, 1)
     backbone.head(backbone(torch.randn(2, *SECOND))).sum().backward()
     assert backbone.layer_weights.grad.abs().sum() > 0
@@ -146,25 +146,25 @@ def test_a_checkpoint_needs_neither_folder_nor_hub(make: Make, tmp_path: Path) -
     trainer.strategy.connect(model)
     trainer.save_checkpoint(tmp_path / "model.ckpt")
     shutil.rmtree(folder)
-    again = GenreClassifier.load_from_checkpoint(tmp_path / "model.ckpt", map_location="cpu").eval()
+    restored = GenreClassifier.load_from_checkpoint(tmp_path / "model.ckpt", map_location="cpu").eval()
     waveform = torch.randn(2, *SECOND)
-    torch.testing.assert_close(again(waveform), model(waveform))
+    torch.testing.assert_close(restored(waveform), model(waveform))
 
 
-def test_a_model_that_cannot_be_had_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_loaded_gives_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ValueError, match="the model nobody/nothing cannot be loaded: .*Use a folder"):
-        TransformersBackbone(SECOND, model="nobody/nothing")
+    with pytest.raises(ValueError, match="the model absent/absent cannot be loaded: .*Use a folder"):
+        TransformersBackbone(SECOND, model="absent/absent")
     with pytest.raises(ValueError, match="cannot be loaded"):
         TransformersBackbone(SECOND, model=str(tmp_path))
     with pytest.raises(ValueError, match="there is no folder ./absent"):
         TransformersBackbone(SECOND, model="./absent")
 
 
-def test_another_front_end_or_sample_rate_is_refused(make: Make) -> None:
+def test_another_front_end_or_sample_rate_is_an_error(make: Make) -> None:
     backbone = partial(TransformersBackbone, model=make(wav2vec2))
     with pytest.raises(LitGenreError, match="takes a waveform, .*frontend: torch.nn.Identity"):
         GenreClassifier(backbone, CLASSES, sample_rate=16000, clip_seconds=1)

@@ -13,7 +13,7 @@ from lit_genre.compare.page import write_page
 from lit_genre.compare.significance import differences
 from lit_genre.compare.tables import COLUMNS, PAPERS, as_markdown, models, paper_table, results
 from lit_genre.errors import LitGenreError
-from lit_genre.runs.reader import Run, read_run, tell_apart
+from lit_genre.runs.reader import Run, disambiguate_names, read_run
 
 GENRES = ["Folk", "Rock"]
 
@@ -87,13 +87,13 @@ def test_runs_that_differ_in_more_than_the_seed_have_different_names(tmp_path: P
     ]
     (runs[1].folder / "test.csv").unlink()
     runs[1] = read_run(runs[1].folder)
-    tell_apart(runs)
+    disambiguate_names(runs)
     assert [run.model for run in runs] == [
         *("CRNN (CRNN-1)", "CRNN (CRNN-1)", "CRNN (CRNN-3)", "CRNN (CRNN-4)", "CRNN (CRNN-5)"),
         *("CRNN (CRNN-4)", "CRNN (two)"),
     ]
     alike = [read_run(run.folder) for run in runs[:2]]
-    tell_apart(alike)
+    disambiguate_names(alike)
     assert {run.model for run in alike} == {"CRNN"}
 
 

@@ -1,3 +1,5 @@
+"""`lit-genre new-backbone` writes a package, prints the next commands, and refuses names that cannot be used."""
+
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ from tests.helpers.runs import Run
 FILES = {"README.md", "pyproject.toml", "bass_net.py", "bass_net.yaml", "test_bass_net.py"}
 
 
-def test_the_package_bears_its_name_throughout(run: Run) -> None:
+def test_the_package_has_the_new_name_in_all_files(run: Run) -> None:
     run("new-backbone", "BassNet")
     written = {path.name: path.read_text() for path in Path("bass_net").iterdir()}
     assert written.keys() == FILES
@@ -15,27 +17,27 @@ def test_the_package_bears_its_name_throughout(run: Run) -> None:
     assert 'BassNet = "bass_net:BassNet"' in written["pyproject.toml"]
 
 
-def test_the_three_commands_are_said(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_next_three_commands_are_printed(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     run("new-backbone", "BassNet", "--folder", "of mine")
-    told = capsys.readouterr().out
-    assert "pip install -e 'of mine/bass_net[test]'\n" in told
-    assert "pytest 'of mine/bass_net'\n" in told
-    assert "lit-genre fit --config 'of mine/bass_net'/bass_net.yaml --data.root=data/demo" in told
-    assert "lit-genre demo" in told
+    output = capsys.readouterr().out
+    assert "pip install -e 'of mine/bass_net[test]'\n" in output
+    assert "pytest 'of mine/bass_net'\n" in output
+    assert "lit-genre fit --config 'of mine/bass_net'/bass_net.yaml --data.root=data/demo" in output
+    assert "lit-genre demo" in output
 
 
-def test_a_folder_of_any_name(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_name_with_brackets_is_printed_unchanged(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     run("new-backbone", "BassNet", "--folder", "a[/b]")
     assert "pytest 'a[/b]/bass_net'\n" in capsys.readouterr().out
 
 
-def test_they_read_fma_where_it_is(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_read_fma_if_it_exists(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     Path("data/fma_metadata").mkdir(parents=True)
     run("new-backbone", "BassNet")
     assert "bass_net/bass_net.yaml\n" in capsys.readouterr().out
 
 
-def test_nothing_is_overwritten(run: Run) -> None:
+def test_an_existing_folder_is_not_overwritten(run: Run) -> None:
     Path("bass_net").mkdir()
     Path("bass_net/bass_net.py").write_text("mine")
     with pytest.raises(SystemExit, match="bass_net already exists and was not changed"):
@@ -45,7 +47,7 @@ def test_nothing_is_overwritten(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("3d", "use letters and digits"),
         ("Bass Net", "use letters"),
@@ -54,18 +56,18 @@ def test_nothing_is_overwritten(run: Run) -> None:
         ("Nätz", "use letters"),
         ("Class", "no keyword of Python"),
         ("CRNN", "the package lit-genre declares a backbone of this name"),
-        ("Backbone", "lit_genre itself, or Python, has something of this name"),
-        ("Random", "there is one already"),
+        ("Backbone", "lit_genre or Python uses this name"),
+        ("Random", "which exists already"),
         ("Torch", "would be the package torch, which is installed already"),
         ("Pillow", "would be the package pillow, which is installed already"),
-        ("nn", "lit_genre itself, or Python, has something of this name"),
-        ("super", "lit_genre itself, or Python, has something of this name"),
+        ("nn", "lit_genre or Python uses this name"),
+        ("super", "lit_genre or Python uses this name"),
         ("Net_", "use letters"),
         ("My__Net", "use letters"),
     ],
 )
-def test_names_that_cannot_be_are_refused_with_the_reason(run: Run, name: str, said: str) -> None:
-    with pytest.raises(SystemExit) as stopped:
+def test_an_unusable_name_is_an_error_with_the_reason(run: Run, name: str, message: str) -> None:
+    with pytest.raises(SystemExit) as error:
         run("new-backbone", name)
-    assert said in str(stopped.value)
+    assert message in str(error.value)
     assert not list(Path().iterdir())

@@ -78,7 +78,11 @@ class AudioTracks(LightningDataModule, ABC):
 
     @abstractmethod
     def audio_path(self, track: Track) -> Path:
-        """Return the audio file of a track."""
+        """Return the path of the audio file of a track, whether it exists or not.
+
+        Args:
+            track: The track.
+        """
 
     @property
     def audio_folder(self) -> Path:

@@ -79,7 +79,11 @@ class FMADataModule(TrackDataModule):
         return tracks
 
     def audio_path(self, track: Track) -> Path:
-        """Return the audio file of a track."""
+        """Return the path of the audio file of a track.
+
+        Args:
+            track: The track.
+        """
         return clip_path(self.root, self.subset, track.track_id)
 
     def track_name(self, track: Track) -> str:

@@ -110,7 +110,11 @@ class FolderDataModule(TrackDataModule):
         ]
 
     def audio_path(self, track: Track) -> Path:
-        """Return the audio file of a track."""
+        """Return the path of the audio file of a track.
+
+        Args:
+            track: The track.
+        """
         return self.root / self._paths_by_id[track.track_id]
 
     def track_name(self, track: Track) -> str:

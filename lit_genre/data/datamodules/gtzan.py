@@ -74,7 +74,11 @@ class GTZANDataModule(TrackDataModule):
         return sorted(tracks, key=lambda track: track.track_id)
 
     def audio_path(self, track: Track) -> Path:
-        """Return the audio file of an excerpt."""
+        """Return the path of the audio file of an excerpt.
+
+        Args:
+            track: The excerpt.
+        """
         stem = self.audio_folder / track.genre_top / track.title
         files = [stem.with_name(stem.name + suffix) for suffix in _SUFFIXES]
         return next((file for file in files if file.is_file()), files[0])

@@ -15,13 +15,17 @@ from lit_genre.data.decoding.track_audio import MAX_SECONDS, MIN_SECONDS, decode
 
 
 def measure_track(path: Path, sample_rate: int) -> tuple[int, TrackStatus]:
-    """Find out how long a file is without decoding all of it, where its structure tells.
+    """Measure the length of a file, from its structure if possible instead of by decoding all of it.
+
+    Args:
+        path: The file.
+        sample_rate: Sample rate of the number of samples, Hz.
 
     Returns:
-        Number of samples at a sample rate, and how much of the file they are.
+        Number of samples, and how much of the file they are.
 
     Raises:
-        AudioError: As for `decode_track`, as far as the beginning and the end of the file tell.
+        AudioError: As for `decode_track`, if the beginning or the end of the file shows it.
         OSError: The file cannot be opened.
     """
     if path.stat().st_size == 0:

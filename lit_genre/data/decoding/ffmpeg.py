@@ -60,7 +60,10 @@ class Decoding:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Read the tags of a file: of its container and of its streams of sound.
+    """Read the tags of a file: those of its container and of its audio streams.
+
+    Args:
+        path: The file.
 
     Returns:
         The texts by name in lower case. Bytes that are not UTF-8 are surrogates, as `os.fsdecode` returns them.
@@ -76,7 +79,13 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def declared_seconds(path: Path) -> float:
-    """Read the length that the container of a file declares, s; 0 where it does not, or only guesses.
+    """Read the length that the container of a file declares.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The length, s; 0 if the container declares none, or an estimate only.
 
     Raises:
         AudioError: The file cannot be read, or has no sound.

@@ -43,12 +43,13 @@ def decode(
 
     Args:
         path: The file.
-        sample_rate: Of the result, Hz.
+        sample_rate: Sample rate of the result, Hz.
         start: First sample, at that rate.
         n_samples: Number of samples; None for all.
 
     Yields:
-        Blocks of samples, shape (t,), full scale 32768; at the end what happened.
+        Blocks of samples, shape (t,), int16, full scale 32768; at the end a dict with declared, missing and silenced
+        seconds.
 
     Raises:
         AudioError: Nothing can be decoded.
@@ -79,7 +80,10 @@ def decode(
 
 
 def read_metadata(path: Path) -> Iterator[dict[str, Any]]:
-    """Read the tags of a file: of its container and of its streams of sound.
+    """Read the tags of a file: those of its container and of its audio streams.
+
+    Args:
+        path: The file.
 
     Yields:
         One dict: under "metadata" the texts by name in lower case. Bytes that are not UTF-8 are surrogates.
@@ -98,8 +102,11 @@ def read_metadata(path: Path) -> Iterator[dict[str, Any]]:
 def measure(path: Path) -> Iterator[dict[str, Any]]:
     """Read the length that the container declares.
 
+    Args:
+        path: The file.
+
     Yields:
-        One dict with "declared_seconds", 0 where it does not.
+        One dict with "declared_seconds", 0 if it declares none.
     """
     with path.open("rb") as stream:
         sound = FFmpegSound(path, stream)

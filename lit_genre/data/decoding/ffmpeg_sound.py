@@ -88,7 +88,15 @@ class FFmpegSound:
         return (self.container.duration or 0) / 1e6
 
     def blocks(self, sample_rate: int, start_seconds: float = 0.0) -> Iterator[NDArray[np.int16]]:
-        """Decode to the end; mono, int16, at a sample rate."""
+        """Decode to the end.
+
+        Args:
+            sample_rate: Sample rate of the result, Hz.
+            start_seconds: Position from which to decode, s; the decoder may begin before it.
+
+        Yields:
+            Mono samples, shape (t,), int16, full scale 32768.
+        """
         if start_seconds > 0:
             assert self.stream.time_base is not None
             self.container.seek(int(start_seconds / self.stream.time_base), stream=self.stream, backward=True)
@@ -155,14 +163,17 @@ class FFmpegSound:
 
 
 def open_container(path: Path, stream: IO[bytes]) -> InputContainer:
-    """Open a file, of which nothing else is read.
+    """Open a file by FFmpeg; other files that it refers to are not read.
 
     Args:
         path: The file; its suffix is a hint at the format.
         stream: The same file, opened.
 
+    Returns:
+        The container, which the caller closes.
+
     Raises:
-        AudioError: FFmpeg does not know the format, or it is none of sound.
+        AudioError: FFmpeg does not know the format, or it is not an audio format.
     """
     error: FFmpegError | None = None
     # FFmpeg 8 does not find Monkey's Audio and others after a tag.

@@ -31,7 +31,15 @@ class Layout(NamedTuple):
 
 
 def read_layout(path: Path, file: soundfile.SoundFile) -> Layout:
-    """Read the structure of a file that libsndfile opens."""
+    """Read the structure of a file that libsndfile opens.
+
+    Args:
+        path: The file.
+        file: The same file, opened by libsndfile.
+
+    Returns:
+        Declared and damaged seconds, as far as the format has them.
+    """
     seconds = file.frames / file.samplerate if file.frames < _UNKNOWN_FRAMES else 0.0
     # libsndfile does not tell which channel is which.
     is_narrow = file.channels <= 2
@@ -53,6 +61,12 @@ def read_layout_of_refused(path: Path) -> Layout:
 
     libsndfile refuses an MP3 that does not begin with a frame, and FLAC and Speex in Ogg.
 
+    Args:
+        path: The file.
+
+    Returns:
+        Declared and damaged seconds; 0 for other formats.
+
     Raises:
         OSError: The file cannot be read.
     """
@@ -64,7 +78,14 @@ def read_layout_of_refused(path: Path) -> Layout:
 
 
 def read_mp3_layout(path: Path) -> Layout | None:
-    """Read the structure of an MP3; None where it is none."""
+    """Read the structure of an MP3.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Declared and damaged seconds; None if the file is not an MP3.
+    """
     frames = scan_mp3(path)
     if frames is None:
         return None

@@ -34,7 +34,13 @@ class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]
 
 @contextmanager
 def open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
-    """Open a file.
+    """Open a file by libsndfile.
+
+    Args:
+        path: The file.
+
+    Yields:
+        The file, which is closed at the end of the context.
 
     Raises:
         AudioError: libsndfile cannot read it.
@@ -60,16 +66,16 @@ def decode_blocks(
 
     Args:
         file: From `open_sound`.
-        sample_rate: Of the result, Hz.
+        sample_rate: Sample rate of the result, Hz.
         finite: Replaces and counts samples that are not finite.
-        n_frames: Frames to read from where the file is; None for all.
+        n_frames: Frames to read from the current position; None for all.
 
     Yields:
-        Samples, shape (t,), full scale 32768.
+        Samples, shape (t,), int16, full scale 32768.
 
     Raises:
-        AudioError: The sample rate is none that music has.
-        soundfile.LibsndfileError: Nothing at all can be read.
+        AudioError: The sample rate of the file is out of the range of music.
+        soundfile.LibsndfileError: Nothing can be read.
     """
     source = map(finite, _mono_blocks(file, file.frames if n_frames is None else n_frames))
     yield from map(to_int16, resample_blocks(source, file.samplerate, sample_rate))
@@ -81,7 +87,7 @@ def excerpt(file: soundfile.SoundFile, n_bytes: int, sample_rate: int, start: in
     Args:
         file: From `open_sound`.
         n_bytes: Size of the file.
-        sample_rate: Of the result, Hz.
+        sample_rate: Sample rate of the result, Hz.
         start: First sample, at that rate.
         n_samples: Number of samples; fewer are returned at the end of the file.
 

@@ -55,8 +55,11 @@ class MP3Frames:
 def scan_mp3(path: Path) -> MP3Frames | None:
     """Find all frames of a file.
 
+    Args:
+        path: The file.
+
     Returns:
-        What they hold; None without two frames that follow each other.
+        The frames; None if there are no two consecutive frames.
 
     Raises:
         OSError: The file cannot be read.

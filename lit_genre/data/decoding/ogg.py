@@ -68,8 +68,11 @@ class _Reader:
 def scan_ogg(path: Path) -> OggPages | None:
     """Read the headers of all pages.
 
+    Args:
+        path: The file.
+
     Returns:
-        What they declare; None without a stream of sound that is known.
+        What the pages declare; None if there is no stream of a known audio codec.
 
     Raises:
         OSError: The file cannot be read.

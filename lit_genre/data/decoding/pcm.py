@@ -92,10 +92,18 @@ class FiniteCounter:
 def resample_blocks(
     blocks: Iterable[NDArray[np.float32]], file_rate: int, sample_rate: int
 ) -> Iterator[NDArray[np.float32]]:
-    """Resample a waveform that comes block by block.
+    """Resample a waveform block by block.
+
+    Args:
+        blocks: Mono samples of full scale 1, shape (t,), float32.
+        file_rate: Sample rate of the blocks, Hz.
+        sample_rate: Sample rate of the result, Hz.
+
+    Yields:
+        Resampled blocks, shape (t,), float32.
 
     Raises:
-        AudioError: No music has this sample rate, and it would make more of a file than there is memory for.
+        AudioError: The sample rate of the file is out of the range of music: the result could exceed the memory.
     """
     if not _RATES[0] <= file_rate <= _RATES[1]:
         raise AudioError(f"a sample rate of {file_rate:,} Hz")

@@ -35,7 +35,13 @@ class _Chunks(NamedTuple):
 
 
 def missing_share(path: Path) -> float:
-    """Return the part of the declared samples that the file lacks, 0 to 1; 0 for a file of another format.
+    """Return the part of the declared samples that the file lacks.
+
+    Args:
+        path: The file.
+
+    Returns:
+        0 to 1; 0 for a file of another format.
 
     Raises:
         OSError: The file cannot be read.

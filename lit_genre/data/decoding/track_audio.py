@@ -58,7 +58,15 @@ class TrackAudio:
     status: TrackStatus
 
     def read(self, start: int, out: NDArray[np.int16]) -> int:
-        """Read samples from `start` on into `out`, shape (n,); return how many there were."""
+        """Read samples.
+
+        Args:
+            start: First sample to read.
+            out: Array to fill, shape (n,), int16.
+
+        Returns:
+            Number of samples that were read; less than n at the end of the track.
+        """
         self.pcm.seek(start * _SAMPLE_BYTES)
         samples = np.frombuffer(self.pcm.read(out.nbytes), dtype=np.int16)
         out[: len(samples)] = samples

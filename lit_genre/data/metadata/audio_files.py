@@ -86,8 +86,11 @@ def find_audio_files(paths: Iterable[Path]) -> Scan:
     Args:
         paths: Files, which may have any name, and folders, which are scanned with their subfolders.
 
+    Returns:
+        The files, sorted in each folder, and the numbers of files that were left out.
+
     Raises:
-        LitGenreError: There is no such file or folder, or there is no audio in them.
+        LitGenreError: A path does not exist, or there is no audio file.
     """
     paths = list(paths)
     result = scan(paths)
@@ -106,8 +109,11 @@ def scan(paths: Iterable[Path]) -> Scan:
     Args:
         paths: Files, which may have any name, and folders, which are scanned with their subfolders.
 
+    Returns:
+        The files, sorted in each folder, and the numbers of files that were left out.
+
     Raises:
-        LitGenreError: There is no such file or folder.
+        LitGenreError: A path does not exist.
     """
     # A dict keeps the order and holds each file once.
     files: dict[Path, None] = {}
@@ -201,7 +207,11 @@ def _is_regular(path: Path) -> bool:
 
 
 def readable(path: str | os.PathLike[str]) -> str:
-    """Return a path as printable text on one line, whatever bytes are in it."""
+    """Return a path as printable text on one line, whatever bytes are in it.
+
+    Args:
+        path: The path.
+    """
     return one_line(os.fspath(path))
 
 

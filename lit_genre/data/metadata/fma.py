@@ -41,7 +41,12 @@ _GENRE_IDS: Final = re.compile(r"\[([0-9]{1,9}(, *[0-9]{1,9})*)?\]")
 
 
 def clip_path(root: Path, subset: Subset, track_id: int) -> Path:
-    """Return the audio file of a track, at the path that FMA's archive of a subset has.
+    """Return the path of the audio file of a track, as in FMA's archive of a subset.
+
+    Args:
+        root: Folder with `fma_<subset>`.
+        subset: The subset.
+        track_id: Id of the track.
 
     >>> clip_path(Path("data"), "small", 2).as_posix()
     'data/fma_small/000/000002.mp3'
@@ -51,7 +56,11 @@ def clip_path(root: Path, subset: Subset, track_id: int) -> Path:
 
 
 def tracks_path(root: Path) -> Path:
-    """Return the path of tracks.csv in a folder with FMA's metadata."""
+    """Return the path of tracks.csv.
+
+    Args:
+        root: Folder with `fma_metadata`.
+    """
     return root / "fma_metadata" / "tracks.csv"
 
 
@@ -62,6 +71,9 @@ def load_tracks(root: Path, subset: Subset = "small") -> list[Track]:
         root: Folder that has `fma_metadata/tracks.csv` and `fma_metadata/genres.csv`.
         subset: "small" (8,000 tracks, 8 balanced genres), "medium" (25,000 tracks, 16 genres; contains small), "large"
             (106,574 tracks, 161 genres; contains medium) or "full" (the tracks of large in their whole length).
+
+    Returns:
+        The tracks with genres and splits, in the order of their ids.
 
     Raises:
         LitGenreError: The file does not exist, is not text, or has no header line, column or rows; or a row has an

@@ -61,7 +61,11 @@ class Genres:
 
 
 def genres_path(root: Path) -> Path:
-    """Return the path of genres.csv in a folder with FMA's metadata."""
+    """Return the path of genres.csv.
+
+    Args:
+        root: Folder with `fma_metadata`.
+    """
     return root / "fma_metadata" / "genres.csv"
 
 
@@ -70,6 +74,9 @@ def load_genres(root: Path) -> Genres:
 
     Args:
         root: Folder that has `fma_metadata/genres.csv`.
+
+    Returns:
+        Titles and parents of the genres, by id.
 
     Raises:
         LitGenreError: The file does not exist, is not text, or has no such columns or no rows; or a row has no id or no

@@ -62,6 +62,9 @@ def read_manifest(path: Path, root: Path) -> list[Song]:
             musicbrainz_artistid, in any order; separated by comma, semicolon or tab. Other columns are ignored.
         root: Folder that the paths in the list are relative to.
 
+    Returns:
+        The songs, in the order of the list.
+
     Raises:
         LitGenreError: The list does not exist, is not such a list, or has an error in a line.
     """
@@ -80,6 +83,9 @@ def read_list(path: Path, root: Path | None) -> list[Song]:
         path: CSV file, as for `read_manifest`.
         root: Folder that the paths in the list are relative to; None to keep the paths as they are, without a check
             whether the files exist.
+
+    Returns:
+        The songs, in the order of the list.
 
     Raises:
         LitGenreError: The list does not exist, is not such a list, or has an error in a line.
@@ -184,7 +190,15 @@ def _refuse(path: Path, line: int, fault: str) -> NoReturn:
 
 
 def relative_path(root: Path, file: Path) -> str:
-    """Return the path of a file relative to a folder, with /; the absolute path if the file is not in the folder."""
+    """Return the path of a file relative to a folder.
+
+    Args:
+        root: The folder.
+        file: The file.
+
+    Returns:
+        The path with / between folders; the absolute path if the file is not in the folder.
+    """
     # Not Path.resolve: a symbolic link in the folder counts as a file in the folder.
     absolute = Path(os.path.abspath(file))
     root = Path(os.path.abspath(root))

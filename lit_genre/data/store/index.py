@@ -95,12 +95,21 @@ def store_folder(parent: Path, name: str, sample_rate: int) -> Path:
 
 
 def index_path(folder: Path) -> Path:
-    """Return the path of the index of a store."""
+    """Return the path of the index of a store.
+
+    Args:
+        folder: Folder of the store.
+    """
     return folder / "index.csv"
 
 
 def samples_path(folder: Path, generation: int) -> Path:
-    """Return the path of the file of samples of a generation."""
+    """Return the path of the file of samples of a generation.
+
+    Args:
+        folder: Folder of the store.
+        generation: Number of compactions of the store.
+    """
     return folder / f"pcm-{generation}.int16"
 
 
@@ -139,6 +148,9 @@ def read_lines(folder: Path) -> list[Entry]:
 
     Args:
         folder: Folder of the store.
+
+    Returns:
+        The entries, empty if there is no index.
 
     Raises:
         LitGenreError: The index is damaged.

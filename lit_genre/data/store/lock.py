@@ -11,7 +11,11 @@ from lit_genre.console import console
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder; if another process holds it, print a message and wait."""
+    """Hold the lock of a folder in the context; if another process holds it, print a message and wait.
+
+    Args:
+        folder: The folder.
+    """
     lock = FileLock(folder / "lock")
     try:
         lock.acquire(timeout=0)

@@ -88,6 +88,9 @@ def open_on_the_fly(
         sample_rate: Sample rate of the decoded audio, Hz.
         workers: Number of threads that measure; None for one per core.
 
+    Returns:
+        The tracks, which are decoded when they are read.
+
     Raises:
         LitGenreError: The index cannot be written, or is damaged.
     """

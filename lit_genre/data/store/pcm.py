@@ -167,6 +167,9 @@ def open_store(folder: Path) -> PCMStore:
     Args:
         folder: Folder of the store.
 
+    Returns:
+        The store, for reading.
+
     Raises:
         LitGenreError: The index is damaged.
     """
@@ -194,7 +197,11 @@ def _open_shared(path: Path) -> int:
 
 
 def is_read(path: Path) -> bool:
-    """Check whether a `PCMStore` of this process or of another one may be reading a file of samples."""
+    """Return whether a `PCMStore` of this process or of another one may be reading a file of samples.
+
+    Args:
+        path: File of the samples.
+    """
     if sys.platform == "win32":
         return False
     # For writing, without which network file systems give no exclusive lock.
@@ -207,7 +214,11 @@ def is_read(path: Path) -> bool:
 
 
 def delete_unread(path: Path) -> None:
-    """Delete a file of samples unless a `PCMStore` may be reading it; a later build tries again."""
+    """Delete a file of samples unless a `PCMStore` may be reading it; a later build tries again.
+
+    Args:
+        path: File of the samples.
+    """
     with suppress(OSError):
         if sys.platform == "win32":
             path.unlink()

@@ -47,6 +47,9 @@ def marker_path(folder: Path) -> Path:
     """Return the file that exists while a build runs, and after one that was killed.
 
     It contains the number of lines that the index had when the build began.
+
+    Args:
+        folder: Folder of the store.
     """
     return folder / "building"
 

@@ -29,6 +29,7 @@ class MyNet(Backbone):
             nn.Conv1d(input_shape[0], channels, kernel_size=5, padding="same"),
             nn.BatchNorm1d(channels),
             nn.ReLU(),
+            # ceil_mode, so that clips of fewer than 4 frames are accepted.
             nn.MaxPool1d(4, ceil_mode=True),
             nn.Conv1d(channels, channels, kernel_size=5, padding="same"),
             nn.BatchNorm1d(channels),
@@ -38,9 +39,16 @@ class MyNet(Backbone):
         self.linear = nn.Linear(2 * channels, embedding_dim)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Compute embeddings, shape (b, d), from spectrograms, shape (b, m, f)."""
+        """Compute embeddings.
+
+        Args:
+            mel: Spectrograms, shape (b, m, f), floating point, within -1 .. 1.
+
+        Returns:
+            Embeddings, shape (b, embedding_dim).
+        """
         features = self.convolutions(mel)
-        # Pooled over time: a clip may have any length.
+        # Pooling over time, because clips may have any length.
         pooled = torch.cat([features.mean(-1), features.amax(-1)], dim=-1)
         embedding: Tensor = self.linear(self.dropout(pooled))
         return embedding

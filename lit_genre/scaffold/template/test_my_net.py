@@ -1,4 +1,4 @@
-"""Check that MyNet keeps the contract of a backbone, and the size of its embedding."""
+"""MyNet meets the contract of backbones, and has the embedding size that it is given."""
 
 import torch
 from my_net import MyNet
