@@ -91,7 +91,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def _find_configs(words: list[str]) -> list[str]:
     """Replace the name of a shipped configuration after --config by its path."""
-    from lit_genre.cli.configs import find_config
+    from lit_genre.cli.parsing.configs import find_config
 
     found = [find_config(word) if before == "--config" else word for before, word in pairwise(["", *words])]
     return [f"--config={find_config(word[9:])}" if word.startswith("--config=") else word for word in found]

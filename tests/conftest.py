@@ -25,7 +25,7 @@ for variable in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
 SLOW = (
     *("callbacks/test_dashboard", "callbacks/test_other_loggers", "cli/", "compare/test_compare", "compare/test_times"),
     *("audit/test_audit", "baseline/", "configs/", "data/decoding/", "data/datamodules/test_folder", "export/"),
-    *("inference/test_classify", "model/test_finite", "model/test_losses", "model/test_schedule", "plugins/"),
+    *("inference/test_classify", "model/checks/", "model/test_losses", "model/test_schedule", "plugins/"),
     *("backbones/test_command", "probe/", "runs/test_locate", "scaffold/", "security/", "serve/", "testing/"),
     *("prepare/", "demo/", "data/store/", "test_readme", "model/test_classifier", "model/test_precision"),
 )

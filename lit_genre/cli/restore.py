@@ -9,7 +9,7 @@ from typing import Any, Final
 from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule, LightningModule
 
-from lit_genre.cli.arguments import data_class_in
+from lit_genre.cli.parsing.arguments import data_class_in
 from lit_genre.data.datamodules.base import TrackDataModule
 from lit_genre.data.datamodules.training_tracks import trained_tracks
 from lit_genre.errors import LitGenreError

@@ -12,7 +12,7 @@ from lightning.pytorch.cli import LightningCLI
 from lit_genre.backbones.registry import backbones
 from lit_genre.callbacks.other_loggers import mlflow_refusal
 from lit_genre.cli.allocator import retain_freed_memory
-from lit_genre.cli.parser import GenreParser
+from lit_genre.cli.parsing.parser import GenreParser
 from lit_genre.cli.quiet import silence_expected_warnings
 from lit_genre.cli.run_config import RunConfig
 from lit_genre.data.datamodules.registry import datamodules

@@ -14,11 +14,11 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lit_genre.callbacks import leaves_files
 from lit_genre.callbacks.defaults import with_default_callbacks
 from lit_genre.callbacks.first_step import FirstStep
-from lit_genre.cli.arguments import (
+from lit_genre.cli.parsing.arguments import (
     fitting_defaults,
 )
-from lit_genre.cli.command_line import read_command_line
-from lit_genre.cli.options import add_options
+from lit_genre.cli.parsing.command_line import read_command_line
+from lit_genre.cli.parsing.options import add_options
 from lit_genre.cli.process import preemptible
 from lit_genre.cli.restore import (
     check_backbone,

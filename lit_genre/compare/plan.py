@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from lit_genre.cli.configs import find_config
+from lit_genre.cli.parsing.configs import find_config
 from lit_genre.errors import LitGenreError
 from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.reader import check_task

@@ -6,12 +6,23 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-SAMPLE_RATE = 44_100  # Hz, of the finished recording
-RATE = SAMPLE_RATE // 2  # Hz, before mastering: half the work, and networks at 22,050 Hz use nothing above 11 kHz
-HIGHEST_HARMONIC = 9_000.0  # Hz; a vibrato goes above it and must not alias
+SAMPLE_RATE = 44_100
+"""Sample rate of the finished recording, Hz."""
+
+RATE = SAMPLE_RATE // 2
+"""Sample rate before mastering, Hz: it halves the work, and networks at 22,050 Hz use nothing above 11 kHz."""
+
+HIGHEST_HARMONIC = 9_000.0
+"""Highest frequency of a harmonic, Hz. The margin to half of `RATE` is for vibrato, which must not alias."""
+
 TABLE_SIZE = 2048
-BANDS_PER_OCTAVE = 3.0  # narrower than most intervals: wider bands would leave the genre's registers in the spectrum
-BANDS = 62.5 * 2 ** (np.arange(23) / BANDS_PER_OCTAVE)  # Hz, to 10 kHz
+"""Samples of one period in a wavetable; a power of 2, so that an index wraps by a bit mask."""
+
+BANDS_PER_OCTAVE = 3.0
+"""Bands of the equaliser per octave. Wider bands would leave the registers of the genre in the spectrum."""
+
+BANDS = 62.5 * 2 ** (np.arange(23) / BANDS_PER_OCTAVE)
+"""Centres of the bands, Hz, up to 10 kHz."""
 
 Audio = NDArray[np.float32]
 
@@ -94,7 +105,7 @@ DRUMS = {
 def _wavetable(slope: float, harmonics: int) -> Audio:
     spectrum = np.zeros(TABLE_SIZE // 2 + 1, dtype=np.complex128)
     k = np.arange(1, harmonics + 1)
-    spectrum[k] = k**-slope * np.exp(2j * np.pi * 0.38 * k * k)  # spread phases: a lower crest factor
+    spectrum[k] = k**-slope * np.exp(2j * np.pi * 0.38 * k * k)  # Spread phases give a lower crest factor.
     table = np.fft.irfft(spectrum)
     return np.asarray(table / table.std(), dtype=np.float32)
 
@@ -118,6 +129,7 @@ def note(timbre: Timbre, frequency: float, seconds: float) -> Audio:
         cycles = np.cumsum(np.exp2(bend.astype(np.float64) / 12)) * (frequency / RATE)
     index = (cycles * TABLE_SIZE).astype(np.int64) & (TABLE_SIZE - 1)
     bright, dark = _wavetable(timbre.bright, harmonics)[index], _wavetable(timbre.dark, harmonics)[index]
+    # The harmonics change from the bright wavetable to the dark one, as in a struck or plucked string.
     sound = dark + (bright - dark) * np.exp(-timbre.damping * t)
     release = 0.02
     envelope = np.minimum(1, t / timbre.attack) * np.clip((t[-1] - t) / release, 0, 1) * np.exp(-timbre.decay * t)
@@ -161,18 +173,20 @@ def master(dry: Audio, target_db: NDArray[np.float64], tail: float, wet: float, 
     """
     n = dry.shape[1]
     hertz = np.fft.rfftfreq(n, 1 / RATE)
+    # Without the mean: the level of the recording is set later.
     gain_db = target_db - _levels_db(dry.mean(axis=0))
     gain = 10 ** (np.interp(np.log(hertz + 1), np.log(BANDS), gain_db - gain_db.mean()) / 20)
     t = np.arange(min(n, round(5 / tail * RATE)), dtype=np.float32) / RATE
     echo = rng.standard_normal((2, len(t)), dtype=np.float32) * np.exp(-tail * t)
     echo *= wet / np.sqrt((echo**2).sum(axis=1, keepdims=True))
     echo[:, 0] += 1
+    # One product of spectra applies the equaliser and the echo. The longer inverse transform doubles the sample rate.
     spectrum = np.fft.rfft(dry) * np.fft.rfft(echo, n) * gain.astype(np.float32)
     return np.asarray(2 * np.fft.irfft(spectrum, 2 * n), dtype=np.float32)
 
 
 def _levels_db(mono: Audio, frame: int = 2048) -> NDArray[np.float64]:
-    """Return the mean level of each band over time, dB, like the mean of a log-mel spectrogram."""
+    """Return the mean level of each band over time, dB, shape (bands,), as the mean of a log-mel spectrogram."""
     frames = mono[: len(mono) // frame * frame].reshape(-1, frame) * np.hanning(frame).astype(np.float32)
     # Without overlap: only the mean over time is needed.
     power = np.abs(np.fft.rfft(frames)) ** 2

@@ -1,4 +1,4 @@
-"""Define the eight genres of the demo by tempo, rhythm, harmony and figures, as tables of strings and numbers."""
+"""The eight genres of the demo, defined by tempo, rhythm, harmony and figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ SCALES = {
     "phrygian dominant": (0, 1, 4, 5, 7, 8, 10),
     "cluster": (0, 1, 2, 6, 7, 8, 11),
 }
-# Scale degrees of the n-th note of a figure, relative to the root of the chord; None for the motif of the track.
+"""Semitones of the degrees of each scale above its tonic."""
+
 FIGURES: dict[str, tuple[tuple[int, ...], ...] | None] = {
     "root": ((0,),),
     "chord": ((0, 2, 4),),
@@ -19,11 +20,12 @@ FIGURES: dict[str, tuple[tuple[int, ...], ...] | None] = {
     "climb": ((0,), (2,), (4,), (7,)),
     "melody": None,
 }
+"""Scale degrees of each note of a figure, relative to the root of the chord; None for a melody that a track draws."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """The part of one player.
+    """The part of one player: its notes, sounds and rhythms.
 
     Attributes:
         figure: Key of `FIGURES`.
@@ -70,7 +72,7 @@ class Style:
 
 EIGHTHS, BACKBEAT = "x.o.x.o.x.o.x.o.", "....x.......x..."
 
-# A name that is listed twice is drawn twice as often.
+# A value that is listed twice is drawn twice as often. International has bars of 10, 12 or 14 steps, the others of 16.
 STYLES: dict[str, Style] = {
     "Hip-Hop": Style(
         bpm=(80, 98),

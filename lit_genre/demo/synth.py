@@ -42,9 +42,9 @@ class _Score:
     tonic: float
 
     def frequency(self, degree: int, octave: int) -> float:
-        """Return the frequency of a degree of the scale, Hz; the degree may be outside of the octave."""
-        above, step = divmod(degree, len(self.scale))
-        return float(self.tonic * 2 ** (octave + above + self.scale[step] / 12))
+        """Return the frequency of a degree of the scale, Hz; a degree may be below 0 or above the octave."""
+        octaves, step = divmod(degree, len(self.scale))
+        return float(self.tonic * 2 ** (octave + octaves + self.scale[step] / 12))
 
 
 def synthesise(genre: str, artist: int, track: int, seconds: float, seed: int) -> NDArray[np.float32]:
@@ -70,6 +70,7 @@ def synthesise(genre: str, artist: int, track: int, seconds: float, seed: int) -
 
 
 def _odd(style: Style, rng: np.random.Generator) -> Style:
+    """Replace one property of a style by that of a random genre, which may be the same one."""
     trait = rng.choice([field.name for field in fields(Style)])
     other = STYLES[str(rng.choice(GENRES))]
     return replace(style, **{trait: getattr(other, trait)})
@@ -77,12 +78,13 @@ def _odd(style: Style, rng: np.random.Generator) -> Style:
 
 def _compose(style: Style, seconds: float, tuning: float, rng: np.random.Generator) -> _Score:
     step = 15 / rng.uniform(*style.bpm)
-    # The recording begins at any step of a bar, and 16 steps earlier there are notes, which may still sound.
+    # The recording begins at any step of a bar. Notes begin 16 steps earlier, because they may last into the recording.
     order = np.arange(int(seconds / step) + 32) - rng.integers(32)
     onsets = (np.arange(len(order)) - 16 + style.swing * (order % 2)) * step
-    # Deviations of 6 ms, as of a human player.
+    # A standard deviation of 6 ms, as in the timing of a human player.
     onsets += rng.normal(scale=0.006, size=len(order))
     grid = list(zip(order.tolist(), (onsets * RATE).astype(int).tolist(), strict=True))
+    # C0 is 57 semitones below A4, 440 Hz. The key is at most 6 semitones from C.
     tonic = tuning * 440 * 2 ** ((rng.integers(-5, 7) - 57) / 12)
     scale = SCALES[str(rng.choice(style.scales))]
     return _Score(step, grid, scale, style.progressions[rng.integers(len(style.progressions))], tonic)
@@ -96,6 +98,7 @@ def _perform(style: Style, score: _Score, n_samples: int, rng: np.random.Generat
             player = _play(part, score, n_samples, rng)
             _add(mix, player, loudness=rng.normal(-3, 2), pan=rng.uniform(0.3, 0.7))
     if style.pump:
+        # All players but the drums get softer at each beat, as by a sidechain compressor.
         first_beat = next(onset for order, onset in score.grid if order % 4 == 0)
         beats = (np.arange(n_samples) - first_beat) / (4 * score.step * RATE)
         mix *= (1 - style.pump * np.exp(-4 * (beats % 1))).astype(np.float32)
@@ -107,6 +110,7 @@ def _perform(style: Style, score: _Score, n_samples: int, rng: np.random.Generat
 def _play(part: Part, score: _Score, n_samples: int, rng: np.random.Generator) -> Audio:
     timbre = TIMBRES[str(rng.choice(part.timbres))]
     pattern = str(rng.choice(part.patterns))
+    # Mostly small steps, within nine degrees of the scale.
     motif = np.cumsum(rng.choice((-2, -1, -1, 0, 1, 1, 2), size=32)) % 9
     figure = FIGURES[part.figure] or tuple((int(degree),) for degree in motif)
     player = np.zeros(n_samples, dtype=np.float32)
@@ -148,6 +152,7 @@ def _mix_in(player: Audio, sound: Audio, onset: int, velocity: float) -> None:
 
 def _add(mix: Audio, player: Audio, loudness: float, pan: float) -> None:
     rms = np.sqrt(np.mean(player**2))
+    # A player whose pattern has only rests is silent.
     if rms > 0:
         for channel, share in zip(mix, (1 - pan, pan), strict=True):
             channel += float(10 ** (loudness / 20) / rms * np.sqrt(share)) * player

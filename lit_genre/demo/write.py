@@ -19,11 +19,12 @@ from lit_genre.errors import LitGenreError, check_at_least
 from lit_genre.files import atomic_write
 
 VERSION = 1
-"""Version of the synthesis. It must be increased when a change gives other samples for the same arguments."""
+"""Version of the synthesis. Increase it when a change gives other samples for the same arguments."""
 
-# The encoder takes most of the time. These settings are a quarter faster than its default, and cut off above 9 kHz.
 ENCODER = {"compression_level": 0.88, "bitrate_mode": "VARIABLE"}
-# The ids of these genres in FMA.
+"""Options of the MP3 encoder, which takes most of the time. They are a quarter faster than its defaults, and remove the
+frequencies above 9 kHz."""
+
 GENRE_IDS = {
     "International": 2,
     "Pop": 10,
@@ -34,7 +35,8 @@ GENRE_IDS = {
     "Experimental": 38,
     "Instrumental": 1235,
 }
-# The columns of FMA's tracks.csv.
+"""Ids of the genres in FMA."""
+
 COLUMNS = {
     "album": "comments date_created date_released engineer favorites id information listens producer tags title tracks "
     "type",
@@ -44,6 +46,8 @@ COLUMNS = {
     "track": "bit_rate comments composer date_created date_recorded duration favorites genre_top genres genres_all "
     "information interest language_code license listens lyricist number publisher tags title",
 }
+"""Columns of FMA's tracks.csv, by the first line of its header."""
+
 README = """Synthetic music in the format of the Free Music Archive data set (fma_small), made by `lit-genre demo`.
 
 The music is computed, and nothing here comes from FMA. Eight programs imitate eight genres in a simple way, so that a
@@ -110,7 +114,7 @@ def write_demo(
     root = Path(root).expanduser()
     _record_arguments(root, arguments)
     tracks = _catalogue(artists, tracks_per_artist, seed)
-    # tracks.csv is written last.
+    # tracks.csv is written last, so the data set is complete if it exists.
     if (root / "fma_metadata" / "tracks.csv").exists():
         return
     _write_audio(root, [track for track in tracks if not track.path(root).exists()], seconds, seed, workers)
@@ -145,7 +149,7 @@ def _record_arguments(root: Path, arguments: dict[str, Any]) -> None:
 
 
 def _catalogue(artists: int, tracks_per_artist: int, seed: int) -> list[_Track]:
-    # As in FMA, the splits are by artist.
+    # As in FMA, each artist is in one split only. Otherwise a network could recognise artists (Flexer, 2007).
     n_eval = max(1, artists // 6)
     splits = ["training"] * (artists - 2 * n_eval) + ["validation"] * n_eval + ["test"] * n_eval
     # Shuffled, so that an id shows neither genre nor artist.
@@ -169,7 +173,7 @@ def _write_audio(root: Path, tracks: list[_Track], seconds: float, seed: int, wo
         with atomic_write(path, durable=False) as file:
             soundfile.write(file, waveform, SAMPLE_RATE, format="MP3", subtype="MPEG_LAYER_III", **ENCODER)
 
-    # Threads suffice: NumPy's transforms and the encoder release the GIL.
+    # Threads instead of processes: NumPy's transforms and the encoder release the GIL.
     with progress("Synthesising", len(tracks), "tracks") as advance, ThreadPool(workers) as pool:
         for _ in pool.imap_unordered(write, tracks):
             advance()

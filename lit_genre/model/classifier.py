@@ -15,10 +15,10 @@ from lit_genre.batch import Batch, Task
 from lit_genre.errors import LitGenreError
 from lit_genre.model.augment import Augmentation
 from lit_genre.model.backbone import Backbone, InputShape
-from lit_genre.model.batch_norm import note_on_batch_norm
-from lit_genre.model.data_check import check_data, check_same_classes
+from lit_genre.model.checks.batch_norm import note_on_batch_norm
+from lit_genre.model.checks.data_check import check_data, check_same_classes
+from lit_genre.model.checks.finite import check_weights_to_save
 from lit_genre.model.factories import build_loss, check_classes
-from lit_genre.model.finite import check_weights_to_save
 from lit_genre.model.frontend import LogMel
 from lit_genre.model.losses import Loss, class_weights_of
 from lit_genre.model.optimization import (

@@ -16,7 +16,7 @@ from torchmetrics.functional.classification import (
 from torchmetrics.utilities import dim_zero_cat
 
 from lit_genre.batch import Task
-from lit_genre.model.finite import check_finite
+from lit_genre.model.checks.finite import check_finite
 
 PRIMARY_METRIC: Final[dict[Task, str]] = {"multiclass": "accuracy", "multilabel": "average_precision_macro"}
 """Metric that selects an epoch, for each task."""

@@ -11,8 +11,8 @@ from lit_genre.batch import Batch, Task, clip_samples
 from lit_genre.errors import LitGenreError
 from lit_genre.model.augment import Augmentation
 from lit_genre.model.backbone import Backbone, InputShape
+from lit_genre.model.checks.finite import check_finite
 from lit_genre.model.factories import build_backbone, build_head, describe
-from lit_genre.model.finite import check_finite
 from lit_genre.model.mean_normalization import SpectralMeanNormalization
 from lit_genre.model.precision import keeping_dtype
 from lit_genre.model.source_code import source_digest

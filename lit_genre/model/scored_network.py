@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 
 from lit_genre.batch import Batch
-from lit_genre.model.finite import LossMonitor
+from lit_genre.model.checks.finite import LossMonitor
 from lit_genre.model.losses import Loss
 from lit_genre.model.metrics import PRIMARY_METRIC, TrackAverage, TrackScores, score
 from lit_genre.model.network import Network

@@ -39,7 +39,7 @@ def check_space(steps: list[Step]) -> None:
         # Folders on one disk share its space.
         disks[_existing_part(step.folder).stat().st_dev].append(step)
     for plan in disks.values():
-        # Data that is deleted later needs space before, so the maximum counts and not the sum.
+        # Data that is deleted in a later step needs space until then, so the maximum counts and not the sum.
         total = maximum = 0
         for step in plan:
             total += step.n_bytes

@@ -49,7 +49,7 @@ def unpack(archive: Path, root: Path, all_listed: bool, workers: int | None = No
     members = read_members(archive)
     sums = _read_checksums(archive, members, all_listed)
     stop = Event()
-    # Threads suffice: decompression, SHA-1 and writing release the GIL.
+    # Threads instead of processes: decompression, SHA-1 and writing release the GIL.
     pool = ThreadPoolExecutor(workers or os.cpu_count())
     try:
         with byte_progress(f"Unpacking {archive.stem}", sum(member.n_bytes for member in members)) as advance:

@@ -1,3 +1,5 @@
+"""`lit-genre backbones` lists every backbone with its size and cost, as a table or as JSON."""
+
 import json
 import re
 from importlib.metadata import EntryPoint
@@ -11,8 +13,8 @@ from lit_genre.backbones.command import _in_short
 from tests.helpers.runs import CONFIGS, README, Run
 
 
-def listed(run: Run, capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, dict[str, object]]:
-    run("backbones", *words)
+def listed(run: Run, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, dict[str, object]]:
+    run("backbones", *options)
     return {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
 
 
@@ -29,7 +31,7 @@ def test_sizes_and_costs_are_right(run: Run, capsys: pytest.CaptureFixture[str])
     assert rnn["macs"] == 646 * 4 * 128 * 256 + 128 * 64
 
 
-def test_readme_s_table_is_the_catalogue(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_in_readme_has_the_same_sizes_and_costs(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     entries = listed(run, capsys, "--json")
     rows = dict(re.findall(r"^\| `configs/(\w+)\.yaml` \| [^|]+ \| ([^|]+ \| [^|]+) \|$", README, re.MULTILINE))
     assert len(rows) == 7
@@ -38,7 +40,7 @@ def test_readme_s_table_is_the_catalogue(run: Run, capsys: pytest.CaptureFixture
         assert row == f"{_in_short(entry['parameters'])} | {_in_short(entry['macs'])}"
 
 
-def test_the_table_has_a_line_for_each(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_has_a_row_for_each_backbone(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     run("backbones")
     table = capsys.readouterr().out
     for name in ("CNN1DDeep", "CNN1DShallow", "CNN2DDeep", "CNN2DShallow", "CRNN", "CRNNStacked", "RNN"):
@@ -48,14 +50,14 @@ def test_the_table_has_a_line_for_each(run: Run, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(
-    ("words", "is_json"), [(["--json"], True), (["--json", "true"], True), (["--json=false"], False)]
+    ("options", "is_json"), [(["--json"], True), (["--json", "true"], True), (["--json=false"], False)]
 )
-def test_a_flag_needs_no_value(run: Run, capsys: pytest.CaptureFixture[str], words: list[str], is_json: bool) -> None:
-    run("backbones", *words)
+def test_a_flag_needs_no_value(run: Run, capsys: pytest.CaptureFixture[str], options: list[str], is_json: bool) -> None:
+    run("backbones", *options)
     assert capsys.readouterr().out.startswith("[") == is_json
 
 
-def test_a_broken_one_is_a_line_with_its_error(
+def test_a_broken_backbone_is_a_row_with_its_error(
     run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     points = [EntryPoint("Broken", "[no]such_module:Broken", plugins.GROUP)]

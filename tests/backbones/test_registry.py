@@ -1,3 +1,5 @@
+"""Backbones are found by their entry points; a broken one causes a warning and the others are usable."""
+
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 
@@ -11,7 +13,7 @@ Declare = Callable[..., None]
 
 @pytest.fixture
 def declare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Declare]:
-    """Put entry points in place of the installed ones: name=value."""
+    """Replace the installed entry points by pairs of name and value."""
 
     def replace(*points: tuple[str, str]) -> None:
         found = [EntryPoint(name, value, plugins.GROUP) for name, value in points]
@@ -22,19 +24,19 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Declare]:
     plugins.backbones.cache_clear()
 
 
-def test_ours_are_found_as_anyones_are() -> None:
+def test_backbones_of_this_package_are_found_by_entry_points() -> None:
     plugins.backbones.cache_clear()
     found = plugins.backbones()["CRNN"]
     assert found.loaded is CRNN
     assert found.package == "lit-genre"
 
 
-def test_each_is_loaded_once() -> None:
+def test_backbones_are_loaded_once() -> None:
     assert plugins.backbones() is plugins.backbones()
 
 
 @pytest.mark.parametrize(
-    ("points", "said"),
+    ("points", "message"),
     [
         (
             [("Broken", "no_such_module:Broken")],
@@ -46,12 +48,12 @@ def test_each_is_loaded_once() -> None:
         ([("CRNN", "a:CRNN"), ("CRNN", "b:CRNN")], "more than one package declares this name"),
     ],
 )
-def test_a_faulty_one_costs_a_warning_and_not_the_others(
-    declare: Declare, points: list[tuple[str, str]], said: str
+def test_a_broken_backbone_causes_a_warning_and_the_others_are_usable(
+    declare: Declare, points: list[tuple[str, str]], message: str
 ) -> None:
     good = [] if points[0][0] == "CRNN" else [("CRNN", "lit_genre.backbones.crnn:CRNN")]
     declare(*points, *good)
-    with pytest.warns(UserWarning, match=said) as warnings:
+    with pytest.warns(UserWarning, match=message) as warnings:
         found = plugins.backbones()
     assert len(warnings) == 1
     assert points[0][0] in str(warnings[0].message)
@@ -59,4 +61,4 @@ def test_a_faulty_one_costs_a_warning_and_not_the_others(
     assert not good or found["CRNN"].loaded is CRNN
     known, _, left_out = plugins.known_backbones().partition("Left out:")
     assert points[0][0] + " " not in known
-    assert said in left_out
+    assert message in left_out

@@ -1,4 +1,4 @@
-"""The recipes that ship: what they say is what runs do."""
+"""The shipped recipes, and how an epoch is selected."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ def printed(run: Run, capsys: pytest.CaptureFixture[str], *words: object) -> dic
     return dict(yaml.safe_load(capsys.readouterr().out))
 
 
-def test_the_papers_recipe_is_what_runs_have_by_default(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_recipe_of_the_paper_is_the_default(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     by_default = printed(run, capsys, "--config", CONFIGS / "crnn.yaml")
     named = printed(run, capsys, "--config", CONFIGS / "crnn.yaml", "--config", RECIPES / "paper.yaml")
     assert named == by_default
@@ -37,7 +37,7 @@ def fit(run: Run, fma: Path, *words: object) -> None:
     run("fit", *SMALL, QUIET, f"--data.root={fma}", "--data.batch_size=4", *words)
 
 
-def test_the_last_epoch_is_the_best_where_nothing_selects(run: Run, fma: Path) -> None:
+def test_select_by_last_selects_the_last_epoch(run: Run, fma: Path) -> None:
     fit(run, fma, "--select_by=last", "--trainer.max_epochs=3")
     assert_same_weights(folder() / "checkpoints" / "best.ckpt", folder() / "checkpoints" / "last.ckpt")
     summary = json.loads((folder() / "summary.json").read_text())
@@ -53,7 +53,7 @@ def test_a_metric_selects_its_best_epoch(run: Run, fma: Path, metric: str, best:
     assert json.loads((folder() / "summary.json").read_text())["epoch"] == saved["epoch"]
 
 
-def test_the_first_of_equals_is_chosen() -> None:
+def test_the_first_of_equal_epochs_is_selected() -> None:
     rows = [{"epoch": float(epoch), "val/accuracy": value} for epoch, value in enumerate((0.2, 0.6, 0.6, 0.1))]
     selected = select_epoch(rows, "val/accuracy", "max")
     assert selected is not None
@@ -62,14 +62,14 @@ def test_the_first_of_equals_is_chosen() -> None:
 
 
 def test_early_stopping_stops(run: Run, fma: Path) -> None:
-    # Nothing is learnt at this rate: the first epoch stays the best, and twenty more are waited for.
+    # At this learning rate nothing is learnt: the first epoch stays the best, and training stops 20 epochs later.
     fit(run, fma, "--config", RECIPES / "early_stopping.yaml", "--trainer.max_epochs=70", "--model.optimizer.lr=1e-12",
         "--trainer.limit_train_batches=1", "--model.backbone.dropout=0")  # fmt: skip
     assert len(metrics(folder())) < 70
     run("test", "--ckpt_path=best", QUIET)
 
 
-def test_going_on_by_another_metric_forgets_the_best_of_the_first(run: Run, fma: Path) -> None:
+def test_resuming_with_another_metric_selects_among_the_new_epochs(run: Run, fma: Path) -> None:
     fit(run, fma, "--trainer.max_epochs=2")
     run("fit", "--ckpt_path=last", "--trainer.max_epochs=4", "--select_by=val/loss")
     losses = [float(row["val/loss"]) for row in metrics(folder())][2:]
@@ -77,17 +77,17 @@ def test_going_on_by_another_metric_forgets_the_best_of_the_first(run: Run, fma:
     assert saved["epoch"] == 2 + losses.index(min(losses))
 
 
-def test_a_gap_is_said_and_drawn(run: Run, fma: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_gap_of_the_selected_epoch_is_printed(run: Run, fma: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fit(run, fma, "--trainer.max_epochs=2")
-    (said,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Selected:"))
+    (line,) = (text for text in capsys.readouterr().out.splitlines() if text.startswith("Selected:"))
     summary = json.loads((folder() / "summary.json").read_text())
     row = metrics(folder())[summary["epoch"]]
     gap = 100 * (float(row["train/accuracy"]) - float(row["val/accuracy"]))
-    assert said.endswith(f"gap {gap:.1f} points")
-    assert "greatest val accuracy" in said
+    assert line.endswith(f"gap {gap:.1f} points")
+    assert "greatest val accuracy" in line
 
 
-def test_the_modern_recipe_hears_excerpts_and_tests_whole_tracks(run: Run, fma: Path) -> None:
+def test_the_modern_recipe_trains_on_excerpts_and_tests_whole_tracks(run: Run, fma: Path) -> None:
     fit(run, fma, "--config", RECIPES / "modern.yaml", "--trainer.max_epochs=2", "--data.cache_mel=true",
         "--model.clip_seconds=0.5")  # fmt: skip
     run("test", "--ckpt_path=best", QUIET)

@@ -1,4 +1,4 @@
-"""Each shipped sweep becomes command lines that `lit-genre` takes, by W&B's own way of writing them."""
+"""The command lines that W&B makes of each shipped sweep are valid."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ def commands(sweep: dict[str, Any]) -> Iterator[list[str]]:
     points += [points[0] | {name: value} for name, found in values.items() for value in found]
     for point in points:
         flags = create_sweep_command_args({"args": {name: {"value": value} for name, value in point.items()}})["args"]
-        # What an agent puts in the place of its macros.
+        # The replacements that wandb makes for its macros.
         macros = {"${env}": ["env"], "${args}": flags}
         template = create_sweep_command(list(sweep["command"]))
         yield [word for part in template for word in macros.get(part, [part])]
@@ -39,7 +39,7 @@ def test_its_commands_parse(name: str, monkeypatch: pytest.MonkeyPatch, capsys: 
         assert printed["model"]["backbone"]["class_path"]
 
 
-def test_values_arrive(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_values_reach_the_configuration(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(ROOT)
     words = list(commands(SWEEPS["crnn"]))[1]
     with pytest.raises(SystemExit, match="0"):
@@ -50,10 +50,10 @@ def test_values_arrive(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     assert model["augment"][0]["class_path"].endswith("SpecAugment")
 
 
-def test_the_metric_is_one_that_is_logged() -> None:
+def test_the_metric_is_logged() -> None:
     assert {sweep["metric"]["name"] for sweep in SWEEPS.values()} == {"val/accuracy"}
 
 
-def test_the_grid_is_of_all_seven() -> None:
+def test_the_grid_has_the_seven_baseline_networks() -> None:
     configs = set(SWEEPS["architectures"]["parameters"]["config"]["values"])
     assert configs == set(yaml.safe_load(Path(ROOT / "configs" / "compare.yaml").read_text())["configs"])

@@ -53,13 +53,13 @@ def test_genres_csv_has_the_ids_of_fma(demo: Path) -> None:
     assert genres["#tracks"].sum() == 24
 
 
-def test_our_own_reader_reads_it(demo: Path, table: pd.DataFrame) -> None:
+def test_the_fma_reader_reads_it(demo: Path, table: pd.DataFrame) -> None:
     tracks = load_tracks(demo)
     assert [track.track_id for track in tracks] == sorted(table.index)
     assert all(track.artist.startswith(f"Synthetic {track.genre_top} Artist ") for track in tracks)
 
 
-def test_ids_do_not_tell_the_genre(table: pd.DataFrame) -> None:
+def test_ids_are_independent_of_the_genre(table: pd.DataFrame) -> None:
     genres = list(table["track", "genre_top"])
     assert sum(one != next_one for one, next_one in pairwise(genres)) > 14  # in order of genre it would be 7
 
@@ -84,13 +84,13 @@ def test_files_are_stereo_at_44100_hz(demo: Path, table: pd.DataFrame) -> None:
     assert len(clips(demo)) == len(table)
 
 
-def test_seed_fixes_every_byte(demo: Path, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_files(demo: Path, tmp_path: Path) -> None:
     again = clips(write(tmp_path / "again", workers=1))
     assert again == clips(demo)
     assert len(set(again.values())) == len(again)
 
 
-def test_continues_where_it_stopped(demo: Path, tmp_path: Path) -> None:
+def test_an_interrupted_call_is_resumed(demo: Path, tmp_path: Path) -> None:
     root = write(tmp_path / "demo")
     lost, *kept = sorted((root / "fma_small").rglob("*.mp3"))
     before = [path.stat().st_mtime_ns for path in kept]
@@ -103,12 +103,12 @@ def test_continues_where_it_stopped(demo: Path, tmp_path: Path) -> None:
     assert not list(root.rglob("*.part"))
 
 
-def test_complete_demo_costs_nothing(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_complete_demo_is_not_written_again(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lit_genre.demo.write.synthesise", lambda *_: pytest.fail("made a track again"))
     write(demo)
 
 
-def test_refuses_other_arguments(demo: Path) -> None:
+def test_other_arguments_are_an_error(demo: Path) -> None:
     before = clips(demo)
     with pytest.raises(LitGenreError, match=r"seed is 7, was 0.*--root"):
         write(demo, seed=7)
@@ -116,27 +116,27 @@ def test_refuses_other_arguments(demo: Path) -> None:
 
 
 @pytest.mark.parametrize("taken", ["fma_metadata/tracks.csv", "fma_metadata/genres.csv", "fma_small/000/000002.mp3"])
-def test_leaves_a_real_fma_alone(tmp_path: Path, taken: str) -> None:
+def test_other_data_in_the_folder_is_not_changed(tmp_path: Path, taken: str) -> None:
     path = tmp_path / taken
     path.parent.mkdir(parents=True)
-    path.write_text("somebody's")
+    path.write_text("of a user")
     with pytest.raises(LitGenreError, match="not written by"):
         write(tmp_path)
     assert [found for found in tmp_path.rglob("*") if found.is_file()] == [path]
-    assert path.read_text() == "somebody's"
+    assert path.read_text() == "of a user"
 
 
 @pytest.mark.parametrize(
     ("argument", "value"), [("artists", 2), ("tracks_per_artist", 0), ("seconds", 0.5), ("seed", -1), ("workers", 0)]
 )
-def test_refuses_impossible_arguments(tmp_path: Path, argument: str, value: float) -> None:
+def test_arguments_out_of_range_are_an_error(tmp_path: Path, argument: str, value: float) -> None:
     with pytest.raises(LitGenreError, match=f"{argument} is {value}"):
         write(tmp_path / "none", **{argument: value})
     assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("genre", GENRES)
-def test_every_genre_sounds(genre: str) -> None:
+def test_every_genre_has_a_signal(genre: str) -> None:
     waveform = synthesise(genre, artist=1, track=1, seconds=2.0, seed=0)
     assert waveform.shape == (88_200, 2)
     assert waveform.dtype == np.float32
@@ -146,7 +146,7 @@ def test_every_genre_sounds(genre: str) -> None:
     assert not np.array_equal(waveform[:, 0], waveform[:, 1])
 
 
-def test_seed_artist_and_track_change_the_sound() -> None:
+def test_seed_artist_and_track_change_the_signal() -> None:
     arguments = {"genre": "Folk", "artist": 1, "track": 1, "seconds": 1.0, "seed": 0}
     one = synthesise(**arguments)
     assert np.array_equal(one, synthesise(**arguments))
@@ -162,7 +162,7 @@ def test_note_has_its_pitch(name: str) -> None:
 
 
 @pytest.mark.parametrize("slope", [-6.0, 0.0])
-def test_master_hides_the_spectrum_of_what_it_is_given(slope: float) -> None:
+def test_mastering_removes_the_spectrum_of_the_recording(slope: float) -> None:
     rng = np.random.default_rng(0)
     white = rng.standard_normal((2, 88_200), dtype=np.float32)
     target = slope * np.arange(len(BANDS))

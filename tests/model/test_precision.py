@@ -12,8 +12,8 @@ from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.frontend import LogMel
 from lit_genre.model.metrics import TrackScores
 from lit_genre.model.scored_network import TrackScoresCallback
+from tests.model.checks.test_finite import fit, plain
 from tests.model.test_classifier import CLASSES, WaveNetwork, batch, small
-from tests.model.test_finite import fit, plain
 
 HALF = {"bf16-true": torch.bfloat16, "16-true": torch.float16}
 

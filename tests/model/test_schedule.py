@@ -10,8 +10,8 @@ from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, CyclicLR, LRSc
 from lit_genre.errors import LitGenreError
 from lit_genre.model.optimization import OneCycle, check_cycle
 from tests.helpers.runs import QUIET, SMALL, Run, assert_same_weights, folder, metrics
+from tests.model.checks.test_finite import Diverges
 from tests.model.test_classifier import small
-from tests.model.test_finite import Diverges
 
 
 class DivergesLater(Diverges):

@@ -1,4 +1,4 @@
-"""Packages that are not of this repository: made in a folder, installed, found and trained by name."""
+"""Packages outside this repository are created, installed, found and trained by name."""
 
 import os
 import re
@@ -37,49 +37,49 @@ NEW, INSTALL, TEST, TRAIN = re.findall(r"^(?:lit-genre|pip|pytest) .*$", SECTION
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which a user did what README says, up to the installation."""
-    desk = tmp_path_factory.mktemp("desk")
-    assert beside(desk, NEW.replace("lit-genre", "lit_genre")).returncode == 0
-    # Without network: hatchling is installed with the tests; torch and lit-genre are there.
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the commands of README are run, up to the installation of the new package."""
+    workspace = tmp_path_factory.mktemp("workspace")
+    assert run_module(workspace, NEW.replace("lit-genre", "lit_genre")).returncode == 0
+    # Without network: hatchling is installed with the tests, and torch and lit-genre are installed.
     offline = "pip install --quiet --no-deps --no-index --no-build-isolation --target installed"
-    done = beside(desk, INSTALL.replace("pip install -e '", f"{offline} './").replace("[test]", ""))
+    done = run_module(workspace, INSTALL.replace("pip install -e '", f"{offline} './").replace("[test]", ""))
     assert done.returncode == 0, done.stderr
-    return desk
+    return workspace
 
 
-def beside(desk: Path, line: str) -> subprocess.CompletedProcess[str]:
-    """Run a module of Python in a folder, with what is installed there."""
-    paths = [str(desk / "installed"), str(Path(plugins.__file__).parents[1])]
+def run_module(workspace: Path, line: str) -> subprocess.CompletedProcess[str]:
+    """Run a module of Python in a folder, with the packages that are installed in it."""
+    paths = [str(workspace / "installed"), str(Path(plugins.__file__).parents[1])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", *shlex.split(line)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=desk, env=environment, check=False)
+    return subprocess.run(command, capture_output=True, text=True, cwd=workspace, env=environment, check=False)
 
 
-def test_readme_is_short_on_it() -> None:
+def test_the_section_of_readme_is_short() -> None:
     assert len(SECTION.strip().splitlines()) < 30
 
 
-def test_what_readme_shows_keeps_the_contract() -> None:
+def test_the_code_in_readme_meets_the_contract() -> None:
     (code,) = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
     names: dict[str, type[Backbone]] = {}
     exec(code, names)
     backbone = names["MyNet"]((128, 130))
-    # As an object: the class was made by exec, and has no module that it could be pickled by.
+    # Pickling looks the class up in its module, which a class that exec defines does not have.
     backbone.__class__.__module__ = __name__
     globals()["MyNet"] = names["MyNet"]
     check_backbone(backbone)
 
 
-def test_one_passes_its_own_test_as_written(desk: Path) -> None:
-    done = beside(desk, f"{TEST} -q")
+def test_a_new_package_passes_its_own_tests(workspace: Path) -> None:
+    done = run_module(workspace, f"{TEST} -q")
     assert done.returncode == 0, done.stdout
     assert "2 passed" in done.stdout
 
 
-def test_one_trains_by_its_name(desk: Path, fma: Path) -> None:
+def test_a_new_backbone_is_trained_by_its_name(workspace: Path, fma: Path) -> None:
     line = TRAIN.replace("lit-genre", "lit_genre", 1) + f" --data.root={fma} " + " ".join(FIT)
-    done = beside(desk, line)
+    done = run_module(workspace, line)
     assert done.returncode == 0, done.stderr
     assert "MyNet: " in done.stdout
 
@@ -111,15 +111,17 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     plugins.backbones.cache_clear()
 
 
-def test_one_with_a_broken_import_costs_a_warning_and_not_the_run(run: Run, fma: Path, install: Install) -> None:
-    install("broken-one", "Broken = outside_broken:Broken", "import a_module_that_nobody_has")
-    with pytest.warns(UserWarning, match="backbone Broken of broken-one 2.5 is left out: .*a_module_that_nobody_has"):
+def test_a_broken_import_causes_a_warning_and_the_run_continues(run: Run, fma: Path, install: Install) -> None:
+    install("broken-one", "Broken = outside_broken:Broken", "import a_module_that_does_not_exist")
+    with pytest.warns(
+        UserWarning, match="backbone Broken of broken-one 2.5 is left out: .*a_module_that_does_not_exist"
+    ):
         run("fit", "--model.backbone=CRNN", f"--data.root={fma}", *FIT)
 
 
 @pytest.mark.filterwarnings("ignore:backbone .* is left out")
 @pytest.mark.parametrize(
-    ("packages", "asked", "said"),
+    ("packages", "requested", "message"),
     [
         (
             [("twin-a", "Twin = outside_twin_a:Twin"), ("twin-b", "Twin = outside_twin_b:Twin")],
@@ -135,44 +137,44 @@ def test_one_with_a_broken_import_costs_a_warning_and_not_the_run(run: Run, fma:
     ],
     ids=["duplicate name", "wrong base class", "unknown name"],
 )
-def test_one_that_cannot_be_had_is_refused_with_the_reason_and_the_others(
+def test_an_unusable_name_is_an_error_with_the_reason_and_the_usable_names(
     run: Run,
     install: Install,
     capsys: pytest.CaptureFixture[str],
     packages: list[tuple[str, str]],
-    asked: str,
-    said: str,
+    requested: str,
+    message: str,
 ) -> None:
     for package, entry in packages:
         name = entry.partition(" ")[0]
         install(package, entry, "from pathlib import Path" if name == "Path" else GOOD.format(name=name))
     with pytest.raises(SystemExit, match="2"):
-        run("fit", f"--model.backbone={asked}")
-    told = capsys.readouterr().err
-    assert said in told
-    assert "CRNN  (lit-genre " in told
-    assert len(told.splitlines()) < 30
+        run("fit", f"--model.backbone={requested}")
+    output = capsys.readouterr().err
+    assert message in output
+    assert "CRNN  (lit-genre " in output
+    assert len(output.splitlines()) < 30
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ("raise ValueError('width is 3, but must be even')", "ValueError: width is 3, but must be even"),
         ("self.__dict__.pop('embedding_dim')", "'Odd' object has no attribute 'embedding_dim'"),
     ],
 )
-def test_one_that_cannot_be_built_is_told_without_a_traceback(
-    run: Run, fma: Path, install: Install, body: str, said: str
+def test_a_backbone_that_cannot_be_built_is_an_error_without_a_traceback(
+    run: Run, fma: Path, install: Install, body: str, message: str
 ) -> None:
     code = GOOD.format(name="Odd").replace("        self.linear", f"        {body}\n        self.linear")
     install("odd-one", "Odd = outside_odd:Odd", code)
     with pytest.raises(SystemExit) as stopped:
         run("fit", "--model.backbone=Odd", f"--data.root={fma}", *FIT)
     assert "The backbone Odd cannot be built for items of shape (128, 22)" in str(stopped.value)
-    assert said in str(stopped.value)
+    assert message in str(stopped.value)
 
 
-def test_a_backbone_on_waveforms_behind_a_spectrogram_is_refused(run: Run, fma: Path, install: Install) -> None:
+def test_a_backbone_on_waveforms_after_a_spectrogram_is_an_error(run: Run, fma: Path, install: Install) -> None:
     install("wave-one", "Wave = outside_wave:Wave", GOOD.format(name="Wave") + "\n    takes = 'waveform'\n")
     with pytest.raises(SystemExit, match="Wave takes a waveform, .* choose frontend: torch.nn.Identity"):
         run("fit", "--model.backbone=Wave", f"--data.root={fma}", *FIT)

@@ -28,7 +28,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "PAUSE", 0.001)
 
 
-def test_the_table_is_of_sha1s_and_of_all_subsets() -> None:
+def test_every_subset_has_a_sha1() -> None:
     assert ARCHIVES.keys() == {"metadata", "small", "medium", "large", "full"}
     assert all(len(bytes.fromhex(archive.sha1)) == 20 for archive in ARCHIVES.values())
     assert ARCHIVES["full"].n_bytes is None
@@ -42,7 +42,7 @@ def test_a_download_gets_its_name_when_it_is_verified(server: FileServer, tmp_pa
     assert {file.name for file in path.parent.iterdir()} == {"fma_small.zip", "fma_small.zip.verified"}
 
 
-def test_what_is_verified_is_not_read_again(
+def test_a_verified_archive_is_not_read_again(
     server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fetch(ARCHIVE, server.url, tmp_path)
@@ -78,7 +78,7 @@ def test_a_damaged_beginning_is_found_at_the_end(server: FileServer, tmp_path: P
     assert fetch(ARCHIVE, server.url, tmp_path).read_bytes() == CONTENT
 
 
-def test_a_folder_is_used_where_it_is(tmp_path: Path) -> None:
+def test_archives_in_a_folder_are_read_in_place(tmp_path: Path) -> None:
     (tmp_path / "mirror").mkdir()
     (tmp_path / "mirror" / "fma_small.zip").write_bytes(CONTENT)
     assert fetch(ARCHIVE, str(tmp_path / "mirror"), tmp_path / "archives") == tmp_path / "mirror" / "fma_small.zip"
@@ -86,11 +86,11 @@ def test_a_folder_is_used_where_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(CONTENT[::-1], "SHA-1 is"), (CONTENT[:-1], "299,999 bytes, not 300,000")]
+    ("content", "message"), [(CONTENT[::-1], "SHA-1 is"), (CONTENT[:-1], "299,999 bytes, not 300,000")]
 )
-def test_a_wrong_archive_in_a_folder_is_refused_and_kept(tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_wrong_archive_in_a_folder_is_refused_and_kept(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "fma_small.zip").write_bytes(content)
-    with pytest.raises(LitGenreError, match=said):
+    with pytest.raises(LitGenreError, match=message):
         fetch(ARCHIVE, str(tmp_path), tmp_path / "archives")
     assert (tmp_path / "fma_small.zip").read_bytes() == content
 
@@ -102,12 +102,12 @@ def test_an_archive_that_changed_after_it_was_verified_is_verified_again(server:
         fetch(ARCHIVE, server.url, tmp_path)
 
 
-def test_a_folder_without_the_archive_is_said(tmp_path: Path) -> None:
+def test_a_folder_without_the_archive_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(LitGenreError, match=r"There is no .*fma_small.zip"):
         fetch(ARCHIVE, str(tmp_path), tmp_path / "archives")
 
 
-def test_a_full_disk_is_said(server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_error(server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fill(part: object, chunk: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -116,7 +116,7 @@ def test_a_full_disk_is_said(server: FileServer, tmp_path: Path, monkeypatch: py
         fetch(ARCHIVE, server.url, tmp_path)
 
 
-def test_a_size_that_fma_does_not_tell_is_asked_for(server: FileServer, tmp_path: Path) -> None:
+def test_an_unpublished_size_is_requested_from_the_server(server: FileServer, tmp_path: Path) -> None:
     unknown = Archive("fma_full", ARCHIVE.sha1, None)
     assert find_size(unknown, server.url, 5.0) == len(CONTENT)
     assert find_size(unknown, "http://127.0.0.1:1", 5.0) == 0

@@ -47,24 +47,24 @@ def test_a_whole_file_comes_in_one_request(server: FileServer, part: Path) -> No
 
 
 @pytest.mark.parametrize("fault", ["drop", "stall", "nothing", 500, 503, 429])
-def test_what_breaks_off_goes_on(server: FileServer, part: Path, fault: str | int) -> None:
+def test_a_broken_connection_is_resumed(server: FileServer, part: Path, fault: str | int) -> None:
     server.faults = [fault, "drop", fault]
     assert fetch(server, part, timeout=0.2 if fault == "stall" else 5.0) == DIGEST
     assert part.read_bytes() == CONTENT
-    # Nothing is asked for twice but what was in flight.
+    # Only the bytes in transit are requested twice.
     begins = [int(asked[6:-1]) for asked in server.asked if asked]
     assert begins == sorted(begins)
     assert begins[-1] >= len(CONTENT) // 2 - 2 * module._CHUNK
 
 
-def test_another_call_goes_on_where_one_was_interrupted(server: FileServer, part: Path) -> None:
+def test_another_call_resumes_an_interrupted_download(server: FileServer, part: Path) -> None:
     part.write_bytes(CONTENT[:300_000])
     assert fetch(server, part) == DIGEST
     assert part.read_bytes() == CONTENT
     assert server.asked == ["bytes=300000-"]
 
 
-def test_a_part_that_is_whole_asks_nothing(server: FileServer, part: Path) -> None:
+def test_a_complete_part_needs_no_request(server: FileServer, part: Path) -> None:
     part.write_bytes(CONTENT)
     assert fetch(server, part) == DIGEST
     assert server.asked == []
@@ -113,7 +113,7 @@ def test_a_server_that_has_another_file_is_refused_before_it_is_downloaded(serve
     assert part.stat().st_size == 0
 
 
-def test_less_than_promised_is_asked_for_again_and_then_given_up(server: FileServer, part: Path) -> None:
+def test_a_file_that_is_too_short_is_requested_again_and_then_an_error(server: FileServer, part: Path) -> None:
     server.faults = ["drop"] * 3 + ["nothing"] * ATTEMPTS
     with pytest.raises(LitGenreError, match=f"{ATTEMPTS} attempts without a new byte"):
         fetch(server, part)
@@ -127,7 +127,7 @@ def test_attempts_are_counted_only_while_nothing_new_comes(server: FileServer, p
     assert fetch(server, part) == DIGEST
 
 
-def test_a_server_that_begins_again_and_again_is_given_up(server: FileServer, part: Path) -> None:
+def test_a_server_that_always_begins_again_is_an_error(server: FileServer, part: Path) -> None:
     part.write_bytes(CONTENT[:900_000])
     server.faults = ["drop, no ranges"] * 100
     with pytest.raises(LitGenreError, match="attempts without a new byte"):
@@ -142,7 +142,7 @@ def test_another_part_than_asked_for_is_not_taken(server: FileServer, part: Path
     assert server.asked == ["bytes=1000-", ""]
 
 
-def test_errors_of_the_server_are_given_up_after_some_attempts(server: FileServer, part: Path) -> None:
+def test_repeated_errors_of_the_server_are_an_error(server: FileServer, part: Path) -> None:
     server.faults = [500] * 100
     with pytest.raises(LitGenreError, match="answers 500"):
         fetch(server, part)
@@ -164,10 +164,10 @@ def test_a_part_that_the_server_has_not_is_begun_again(server: FileServer, part:
     assert server.asked == ["bytes=1000-", ""]
 
 
-def test_of_an_unknown_size_the_server_is_believed(server: FileServer, part: Path) -> None:
+def test_an_unknown_size_is_that_of_the_server(server: FileServer, part: Path) -> None:
     server.faults = ["drop"]
     assert fetch(server, part, None) == DIGEST
-    # Started again, it is told that nothing follows.
+    # In another call, the server answers that no bytes follow.
     assert fetch(server, part, None) == DIGEST
     assert server.asked[-1] == f"bytes={len(CONTENT)}-"
     server.faults = ["no length"]
@@ -183,11 +183,11 @@ def test_more_than_the_whole_file_is_not_written(server: FileServer, part: Path)
 
 
 @pytest.mark.parametrize(
-    ("address", "said"),
+    ("address", "message"),
     [("http://127.0.0.1:1", "refused"), ("ftp://x", "not an address"), ("http://", "not an address")],
 )
-def test_an_address_without_a_server_is_said(part: Path, address: str, said: str) -> None:
-    with pytest.raises(LitGenreError, match=said):
+def test_an_address_without_a_server_is_an_error(part: Path, address: str, message: str) -> None:
+    with pytest.raises(LitGenreError, match=message):
         download(f"{address}/fma_small.zip", part, None, 1.0)
 
 
@@ -200,7 +200,7 @@ print(download(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), 60.0))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_download_goes_on(server: FileServer, part: Path, number: int) -> None:
+def test_a_killed_download_is_resumed(server: FileServer, part: Path, number: int) -> None:
     server.faults = ["stall"]
     arguments = [f"{server.url}/fma_small.zip", str(part), str(len(CONTENT))]
     process = subprocess.Popen(
@@ -216,8 +216,8 @@ def test_a_killed_download_goes_on(server: FileServer, part: Path, number: int) 
     assert server.asked == ["", f"bytes={kept}-"]
 
 
-def test_a_full_disk_keeps_what_is_there(server: FileServer, part: Path) -> None:
-    # A limit on the size of files is the nearest to a full disk that a process can give itself.
+def test_a_full_disk_keeps_the_downloaded_part(server: FileServer, part: Path) -> None:
+    # A limit on the size of files stands in for a full disk.
     limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))"
     script = f"import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n{limit}\n{LAUNCH}"
     arguments = [f"{server.url}/fma_small.zip", str(part), str(len(CONTENT))]

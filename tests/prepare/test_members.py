@@ -28,7 +28,7 @@ def patch(path: Path, old: bytes, new: bytes, count: int = -1) -> None:
     path.write_bytes(path.read_bytes().replace(old, new, count))
 
 
-def test_reads_what_is_there(path: Path) -> None:
+def test_members_are_read(path: Path) -> None:
     files = mp3s(3, 700_000)
     write_archive(path, files)
     members = {member.name: member for member in read_members(path)}
@@ -128,7 +128,7 @@ def test_other_compression_is_refused(path: Path, method: int) -> None:
 
 
 def with_sizes(path: Path, name: str, n_bytes: int | None = None, compressed: int | None = None) -> None:
-    """Let the directory speak of other sizes."""
+    """Write other sizes into the directory of the archive."""
     content = bytearray(path.read_bytes())
     entry = content.rindex(name.encode()) - 46
     for offset, value in ((20, compressed), (24, n_bytes)):
@@ -173,7 +173,7 @@ def test_a_local_header_cannot_lead_into_the_next_file(path: Path) -> None:
         read_all(path)
 
 
-def test_fewer_bytes_than_the_directory_says(path: Path) -> None:
+def test_fewer_bytes_than_in_the_directory_are_an_error(path: Path) -> None:
     write(path, info("fma_small/a.mp3"))
     with_sizes(path, "fma_small/a.mp3", n_bytes=8)
     with pytest.raises(LitGenreError, match="ends after 7 of 8 bytes"):
@@ -202,7 +202,7 @@ def test_a_stream_that_is_cut_off_ends(path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x05\x06" + bytes(17)])
-def test_what_is_no_zip_is_said(path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_zip_is_an_error(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(LitGenreError, match="is not a complete zip"):
         read_members(path)

@@ -59,16 +59,20 @@ def server(mirror: Path) -> Iterator[FileServer]:
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
     monkeypatch.setattr(module.console, "_width", 200)
     return lambda: capsys.readouterr().out
 
 
-def test_from_a_server_to_a_store_in_one_command_and_then_nothing(
-    run: Callable[..., None], server: FileServer, root: Path, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+def test_one_command_downloads_and_decodes_and_a_second_one_skips_all(
+    run: Callable[..., None],
+    server: FileServer,
+    root: Path,
+    printed: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run("prepare", "--root", root, "--base_url", server.url)
-    first = said()
+    first = printed()
     assert len(read_index(next((root / "pcm").iterdir()))) == 24
     assert {path.name for path in (root / "archives").iterdir()} == {"lock"}
     assert "left out" in first
@@ -77,12 +81,12 @@ def test_from_a_server_to_a_store_in_one_command_and_then_nothing(
     monkeypatch.setattr(store_builder, "decode_track", None)
     run("prepare", "--root", root, "--base_url", server.url)
     assert server.asked == ["", ""]
-    second = said()
+    second = printed()
     assert second.count("already") == 3
     assert "Downloading" not in second
 
 
-def test_a_folder_of_archives_is_left_as_it_was(mirror: Path, root: Path) -> None:
+def test_a_folder_of_archives_is_not_changed(mirror: Path, root: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in mirror.iterdir()}
     prepare(root=root, base_url=str(mirror), decode=False)
     assert {path: path.stat().st_mtime_ns for path in mirror.iterdir()} == before
@@ -106,37 +110,37 @@ def test_an_archive_that_was_put_there_by_hand_is_used_and_kept(mirror: Path, se
     assert not (root / "archives" / "fma_metadata.zip").exists()
 
 
-def test_without_decoding_there_is_no_store(mirror: Path, root: Path, said: Callable[[], str]) -> None:
+def test_without_decoding_there_is_no_store(mirror: Path, root: Path, printed: Callable[[], str]) -> None:
     prepare(root=root, base_url=str(mirror), decode=False)
     assert not (root / "pcm").exists()
-    assert "The audio was not decoded" in said()
+    assert "The audio was not decoded" in printed()
 
 
 def test_full_is_not_decoded_unless_asked(
-    fma: Path, mirror: Path, root: Path, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    fma: Path, mirror: Path, root: Path, printed: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = {str(path.relative_to(fma / "fma_small")): path.read_bytes() for path in (fma / "fma_small").rglob("*.mp3")}
     path = write_archive(mirror / "fma_full.zip", files)
     monkeypatch.setitem(ARCHIVES, "full", Archive("fma_full", sha1(path.read_bytes()).hexdigest(), None, 24))
     prepare("full", root, str(mirror))
-    assert "The audio was not decoded" in said()
+    assert "The audio was not decoded" in printed()
     prepare("full", root, str(mirror), decode=True)
     assert len(read_index(next((root / "pcm").iterdir()))) == 24
     path.unlink()
 
 
-def test_files_that_are_gone_come_back(mirror: Path, root: Path, said: Callable[[], str]) -> None:
+def test_missing_files_are_unpacked_again(mirror: Path, root: Path, printed: Callable[[], str]) -> None:
     prepare(root=root, base_url=str(mirror), decode=False)
     clips = sorted(root.rglob("*.mp3"))
     clips[0].unlink()
-    said()
+    printed()
     prepare(root=root, base_url=str(mirror), decode=False)
-    assert "1 of 26 files are missing or changed" in said()
+    assert "1 of 26 files are missing or changed" in printed()
     assert clips[0].exists()
 
 
 @pytest.mark.parametrize("record", ["", "[]", "{}", '{"sha1": "other", "files": {}}'])
-def test_a_record_that_says_nothing_is_not_believed(mirror: Path, root: Path, record: str) -> None:
+def test_an_invalid_record_is_ignored(mirror: Path, root: Path, record: str) -> None:
     (root / "fma_small").mkdir(parents=True)
     (root / "fma_small" / ".unpacked.json").write_text(record)
     prepare(root=root, base_url=str(mirror), decode=False)
@@ -155,7 +159,7 @@ def test_a_link_in_the_place_of_the_record_is_not_followed(mirror: Path, root: P
     assert (root / "fma_small" / ".unpacked.json").exists()
 
 
-def test_files_of_others_are_left_alone(mirror: Path, root: Path) -> None:
+def test_other_files_are_not_changed(mirror: Path, root: Path) -> None:
     (root / "fma_metadata").mkdir(parents=True)
     (root / "fma_metadata" / "tracks.csv").write_text("mine")
     with pytest.raises(LitGenreError, match=r"tracks.csv exists, and is not the file that fma_metadata.zip has"):
@@ -163,8 +167,8 @@ def test_files_of_others_are_left_alone(mirror: Path, root: Path) -> None:
     assert (root / "fma_metadata" / "tracks.csv").read_text() == "mine"
 
 
-def test_what_cannot_be_decoded_is_listed(
-    fma: Path, mirror: Path, root: Path, tmp_path: Path, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+def test_tracks_that_cannot_be_decoded_are_listed(
+    fma: Path, mirror: Path, root: Path, tmp_path: Path, printed: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = sorted((fma / "fma_small").rglob("*.mp3"))
     files = {str(path.relative_to(fma / "fma_small")): path.read_bytes() for path in paths}
@@ -181,14 +185,14 @@ def test_what_cannot_be_decoded_is_listed(
 
     monkeypatch.setattr(store_builder, "decode_track", decode)
     prepare(root=root, base_url=str(tmp_path))
-    text = said()
+    text = printed()
     assert "Left out: track 2, " in text
     assert "Left out: track 5, only 2.0 of 8.0 s could be decoded" in text
     assert "Decoded in part: 1 of 22 tracks recovered, 1 truncated, 1.5 s missing in all" in text
     assert "Decoded: 20 complete, 1 recovered, 2 truncated, 1 failed" in text
 
 
-def test_ctrl_c_says_how_to_go_on(mirror: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_prints_how_to_resume(mirror: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -198,7 +202,7 @@ def test_ctrl_c_says_how_to_go_on(mirror: Path, root: Path, monkeypatch: pytest.
     monkeypatch.undo()
 
 
-def test_the_second_of_two_waits_and_has_nothing_to_do(
+def test_a_second_process_waits_and_has_nothing_to_do(
     server: FileServer, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[str] = []
@@ -218,7 +222,7 @@ def test_the_second_of_two_waits_and_has_nothing_to_do(
     assert sum("already verified and unpacked" in line for line in lines) == 2
 
 
-def test_a_disk_that_is_too_small_is_said_before_anything_is_downloaded(
+def test_a_disk_that_is_too_small_is_an_error_before_the_download(
     server: FileServer, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # 24 clips of 30 s at 22,050 Hz are 31.8 MB; the archives are under 1 MB.
@@ -235,7 +239,7 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_downloaded(
 
 
 @pytest.mark.parametrize(("free", "fits"), [(19, False), (20, True)])
-def test_what_is_deleted_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, fits: bool) -> None:
+def test_deleted_archives_free_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, fits: bool) -> None:
     monkeypatch.setattr(space.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
     steps = [
         Step("archive", tmp_path / "not" / "there", 10),
@@ -248,6 +252,6 @@ def test_what_is_deleted_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("arguments", [{"workers": 0}, {"timeout": 0}, {"sample_rate": 0}])
-def test_impossible_arguments_are_refused(root: Path, arguments: dict[str, int]) -> None:
+def test_arguments_out_of_range_are_an_error(root: Path, arguments: dict[str, int]) -> None:
     with pytest.raises(LitGenreError, match=f"{next(iter(arguments))} is 0"):
         prepare(root=root, **arguments)  # type: ignore[arg-type]

@@ -46,7 +46,7 @@ def test_every_file_is_there_and_can_be_written(archive: Path, root: Path) -> No
     assert stat.S_IMODE((root / "fma_small/000/000002.mp3").stat().st_mode) == 0o666 & ~umask
 
 
-def test_what_is_there_is_kept(archive: Path, root: Path) -> None:
+def test_existing_files_are_kept(archive: Path, root: Path) -> None:
     unpack(archive, root, all_listed=True)
     path = root / "fma_small/000/000002.mp3"
     before = path.stat()
@@ -57,7 +57,7 @@ def test_what_is_there_is_kept(archive: Path, root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["000/000002.mp3", "README.txt"])
-def test_another_file_of_that_name_is_left_alone(archive: Path, root: Path, name: str) -> None:
+def test_another_file_of_that_name_is_not_changed(archive: Path, root: Path, name: str) -> None:
     path = root / "fma_small" / name
     path.parent.mkdir(parents=True)
     path.write_text("mine")
@@ -112,7 +112,7 @@ def test_a_file_that_differs_from_its_checksum_is_not_unpacked(tmp_path: Path, r
     assert not list(root.rglob("*000007*"))
 
 
-def test_a_damaged_file_is_said(archive: Path, root: Path) -> None:
+def test_a_damaged_file_is_an_error(archive: Path, root: Path) -> None:
     content = bytearray(archive.read_bytes())
     content[content.index(b"BZh", len(content) // 2) + 500] ^= 0xFF
     archive.write_bytes(content)
@@ -120,7 +120,7 @@ def test_a_damaged_file_is_said(archive: Path, root: Path) -> None:
         unpack(archive, root, all_listed=True)
 
 
-def test_an_archive_that_is_cut_off_is_said(archive: Path, root: Path) -> None:
+def test_an_archive_that_is_cut_off_is_an_error(archive: Path, root: Path) -> None:
     archive.write_bytes(archive.read_bytes()[:-100])
     with pytest.raises(LitGenreError, match="is not a complete zip"):
         unpack(archive, root, all_listed=True)
@@ -135,16 +135,16 @@ LISTINGS = {
 }
 
 
-@pytest.mark.parametrize("said", LISTINGS)
-def test_checksums_that_do_not_fit_are_said(tmp_path: Path, root: Path, said: str) -> None:
-    archive = write_archive(tmp_path / "fma_small.zip", FILES, LISTINGS[said])
+@pytest.mark.parametrize("message", LISTINGS)
+def test_checksums_that_do_not_fit_are_an_error(tmp_path: Path, root: Path, message: str) -> None:
+    archive = write_archive(tmp_path / "fma_small.zip", FILES, LISTINGS[message])
     with pytest.raises(LitGenreError) as error:
         unpack(archive, root, all_listed=True)
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert not root.exists()
 
 
-def test_missing_checksums_are_said(tmp_path: Path, root: Path) -> None:
+def test_missing_checksums_are_an_error(tmp_path: Path, root: Path) -> None:
     archive = tmp_path / "fma_small.zip"
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr(info("fma_small/000/000002.mp3"), b"")
@@ -164,7 +164,7 @@ def test_metadata_may_hold_files_without_a_checksum_but_not_wrong_ones(tmp_path:
         unpack(archive, root, all_listed=False)
 
 
-def test_a_full_disk_is_said_and_what_is_unpacked_is_kept(
+def test_a_full_disk_is_an_error_and_the_unpacked_files_are_kept(
     archive: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes, written = module._passes, []
@@ -193,7 +193,7 @@ unpack(Path(sys.argv[1]), Path(sys.argv[2]), True, 2)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_unpacking_goes_on(tmp_path: Path, root: Path, number: int) -> None:
+def test_a_killed_unpacking_is_resumed(tmp_path: Path, root: Path, number: int) -> None:
     files = mp3s(60, 100_000)
     archive = write_archive(tmp_path / "fma_small.zip", files)
     process = subprocess.Popen(

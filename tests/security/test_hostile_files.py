@@ -25,7 +25,7 @@ Run = Callable[..., None]
 
 @pytest.fixture(scope="session")
 def good(trained: Path, fma: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of this account, beside the same model in the Hub's format and its embeddings of a song."""
+    """A run of this account, the same model in the format of the Hub, and its embeddings of a song."""
     folder = tmp_path_factory.mktemp("good")
     shutil.copytree(trained.parents[1], folder / "run")
     song = fma / "fma_small" / "000" / "000001.mp3"

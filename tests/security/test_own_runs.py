@@ -1,4 +1,4 @@
-"""One's own runs are resumed, tested and probed as before; those of other accounts need words, or --trust."""
+"""Runs of this account are resumed and tested freely; those of other accounts need options or --trust."""
 
 import shutil
 import sys
@@ -77,7 +77,7 @@ def test_a_network_of_one_s_own_is_tested_with_trust_or_when_it_is_named(run: Ru
         GenreClassifier.load_from_checkpoint(last, weights_only=False)
 
 
-def test_places_of_another_account_s_run_are_named_by_the_user_or_trusted(run: Run, fma: Path, stranger: Path) -> None:
+def test_paths_in_a_run_of_another_account_must_be_passed_or_trusted(run: Run, fma: Path, stranger: Path) -> None:
     with pytest.raises(SystemExit, match=rf"contains paths.*--data.root={fma}"):
         run("test", "--ckpt_path", stranger)
     run("test", "--ckpt_path", stranger, f"--data.root={fma}")
@@ -105,7 +105,7 @@ def test_a_signature_holds_for_the_unchanged_text_of_this_account(
     assert (tmp_path / "another_account" / "lit-genre" / "key").stat().st_mode & 0o077 == 0
 
 
-def test_without_a_place_for_the_key_nothing_is_signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_stored_key_nothing_is_signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     assert sign("data: {}\n") == "data: {}\n"

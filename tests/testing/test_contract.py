@@ -1,4 +1,4 @@
-"""What ships keeps the contract, and each way of breaking it is found and explained."""
+"""The backbones of this package meet the contract; each way of breaking it gives an error with the reason."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ SHIPPED = ("CNN1DAttention", "CNN1DDeep", "CNN1DShallow", "CNN2DDeep", "CNN2DSha
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_what_ships_keeps_it(name: str) -> None:
+def test_the_backbones_of_this_package_meet_the_contract(name: str) -> None:
     backbone = backbones()[name].loaded
     assert backbone is not None
     check_backbone(backbone)
@@ -44,7 +44,7 @@ class GoodOnWaveforms(Good):
         super().__init__((3,))
 
 
-def test_good_ones_pass_however_they_are_given() -> None:
+def test_a_class_a_partial_and_an_object_can_be_checked() -> None:
     check_backbone(Good)
     check_backbone(partial(Good, embedding_dim=3))
     check_backbone(Good((128, 130)))
@@ -52,7 +52,7 @@ def test_good_ones_pass_however_they_are_given() -> None:
     check_backbone(GoodOnWaveforms)
 
 
-def test_a_backbone_that_is_given_stays_as_it_was() -> None:
+def test_a_checked_object_is_not_changed() -> None:
     backbone = Good((128, 130)).train()
     before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
     random_before = torch.random.get_rng_state()
@@ -209,7 +209,7 @@ class OtherWhenTraced(Good):
 
 
 @pytest.mark.parametrize(
-    ("backbone", "said"),
+    ("backbone", "message"),
     [
         (NoDefault, "needs a default for its argument width: only input_shape is passed"),
         (TakesNothing, "TakesNothing.takes is 'spectrum'"),
@@ -238,13 +238,13 @@ class OtherWhenTraced(Good):
         (OtherWhenTraced, "gives another embedding under torch.compile"),
     ],
 )
-def test_what_breaks_it_is_explained(backbone: type, said: str) -> None:
+def test_each_violation_gives_its_message(backbone: type, message: str) -> None:
     with pytest.raises(AssertionError) as caught:
         check_backbone(backbone)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_it_needs_nothing_that_only_training_needs() -> None:
+def test_the_import_needs_no_package_that_only_training_needs() -> None:
     script = "import lit_genre.testing, sys; print([m for m in ('lightning', 'wandb', 'pandas') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -8,7 +8,7 @@ from itertools import takewhile
 from typing import Any, Final
 
 from lit_genre.class_path import import_class
-from lit_genre.cli.configs import shipped_configs
+from lit_genre.cli.parsing.configs import shipped_configs
 from lit_genre.entry_points import Plugin, list_known
 
 # The texts of jsonargparse 4.50 to 4.53. An error that none of these matches is printed as it is.

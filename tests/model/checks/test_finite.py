@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from lit_genre.errors import LitGenreError
 from lit_genre.inference.load import load_model
-from lit_genre.model import finite
+from lit_genre.model.checks import finite
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.losses import CrossEntropy
 from tests.helpers.plain_net import PlainNet
@@ -136,7 +136,7 @@ def test_a_run_that_diverges_later_keeps_what_it_has_saved(run: Run, fma: Path) 
     run("fit", *words, "--trainer.max_epochs=1", "--trainer.default_root_dir=short")
     with pytest.raises(SystemExit, match="train/loss is nan in epoch 2 at batch 3"):
         run("fit", *words, "--trainer.max_epochs=3", "--trainer.default_root_dir=run",
-            "--model.loss=tests.model.test_finite.Diverges")  # fmt: skip
+            "--model.loss=tests.model.checks.test_finite.Diverges")  # fmt: skip
     for name in ("best.ckpt", "last.ckpt"):
         assert_same_weights(Path("run/checkpoints", name), Path("short/checkpoints", name))
     assert len(metrics(Path("run"))) == 1

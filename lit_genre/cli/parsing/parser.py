@@ -6,7 +6,7 @@ from typing import NoReturn
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lit_genre.backbones.registry import backbones, known_backbones
-from lit_genre.cli.option_errors import REQUIRED, explain
+from lit_genre.cli.parsing.option_errors import REQUIRED, explain
 from lit_genre.data.datamodules.registry import datamodules
 from lit_genre.text import printable
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from lit_genre.cli.configs import find_config
+from lit_genre.cli.parsing.configs import find_config
 from lit_genre.errors import LitGenreError
 from lit_genre.trust.plain import text_values
 

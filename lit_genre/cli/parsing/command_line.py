@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_genre.class_path import find_model_class
-from lit_genre.cli.arguments import asks_for_help, check_names, take, take_configs, take_model_class, texts_in
+from lit_genre.cli.parsing.arguments import asks_for_help, check_names, take, take_configs, take_model_class, texts_in
 from lit_genre.cli.restore import Restored, data_of, restore
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier

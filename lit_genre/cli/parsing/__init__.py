@@ -1,0 +1,1 @@
+"""Read the command line: configurations by name, the checkpoint in front of the options, and short errors."""

@@ -1,0 +1,1 @@
+"""Check data, losses, probabilities and weights, and warn about batch normalisation in several processes."""
