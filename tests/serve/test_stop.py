@@ -49,7 +49,7 @@ def wait_until_gone(process_ids: set[int]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 1), (signal.SIGHUP, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 143)])
 def test_a_signal_during_uploads_stops_the_server_and_leaves_nothing(
     trained: Path, fma: Path, tmp_path: Path, number: int, status: int
 ) -> None:
