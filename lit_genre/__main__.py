@@ -70,6 +70,7 @@ def main(args: Sequence[str] | None = None) -> None:
     name = _parser().parse_args(args[:1]).command
     module, function = COMMANDS[name].target.split(":")
     try:
+        _check_checkpoint(args)
         target = getattr(import_module(module), function)
         if module == "lit_genre.cli.training":
             # One function for four commands: it needs the name.
@@ -87,6 +88,20 @@ def main(args: Sequence[str] | None = None) -> None:
         if (cause := _user_error(error)) is None:
             raise
         sys.exit(printable(f"lit-genre {name}: {cause}"))
+
+
+def _check_checkpoint(args: Sequence[str]) -> None:
+    """Refuse a --ckpt_path that does not exist before torch is imported, which takes seconds."""
+    from lit_genre.runs.folder import BEST, LAST
+    from lit_genre.runs.locate import AUTO, find_checkpoint
+
+    pairs = pairwise([*args, ""])
+    values = [value for option, value in pairs if option == "--ckpt_path"]
+    values += [option.partition("=")[2] for option in args if option.startswith("--ckpt_path=")]
+    for value in values:
+        # The others print which checkpoint they mean, and are found when the command runs.
+        if value not in (AUTO, BEST, LAST, "", "null"):
+            find_checkpoint(value)
 
 
 def _find_configs(words: list[str]) -> list[str]:

@@ -1,5 +1,7 @@
 """What the command line takes and refuses: `lit-genre` with words behind it."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -278,3 +280,16 @@ def test_a_data_module_is_found_by_its_short_name(run: Run, capsys: pytest.Captu
         run("fit", *SMALL, "--data=FolderDataModule", "--data.path=music", "--print_config")
     data = yaml.safe_load(capsys.readouterr().out)["data"]
     assert (data["class_path"].rpartition(".")[2], data["init_args"]["path"]) == ("FolderDataModule", "music")
+
+
+@pytest.mark.parametrize("words", [["test", "--ckpt_path", "absent.ckpt"], ["fit", "--ckpt_path=absent.ckpt"]])
+def test_a_wrong_path_is_reported_before_torch_is_imported(tmp_path: Path, words: list[str]) -> None:
+    program = (
+        "import sys; from lit_genre.__main__ import main\n"
+        f"try: main({words!r})\n"
+        "except SystemExit as error: print(error, 'torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program]
+    output = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert "There is no checkpoint absent.ckpt" in output
+    assert output.strip().endswith("False")
