@@ -215,7 +215,7 @@ class TrackDataModule(AudioTracks):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Fill in samples that are on the device, and spectrograms from the cache.
 
-        This calls the model, to compute the spectrograms that the cache does not have.
+        Only here does data call the model. With the cache on this side, the samples of cached clips are not read.
         """
         if self._device_audio is not None and batch.mel is None and not batch.waveform.shape[1]:
             assert batch.start is not None
