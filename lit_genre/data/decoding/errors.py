@@ -1,5 +1,5 @@
-"""The error of every decoder."""
+"""The error that all decoders raise."""
 
 
 class AudioError(Exception):
-    """A file that holds no usable audio; the text is the reason."""
+    """Raised for a file without usable audio; the message is the reason."""

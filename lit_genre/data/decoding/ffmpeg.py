@@ -1,4 +1,4 @@
-"""Decode any format by FFmpeg's libraries, in a child process that a hostile file may crash, fill or block.
+"""Decode any format by FFmpeg's libraries in a child process, because a hostile file may crash, fill or block it.
 
 The libraries come with PyAV; no program needs to be installed.
 """
@@ -21,16 +21,16 @@ import lit_genre
 from lit_genre.data.decoding.errors import AudioError
 
 MAX_SECONDS_SILENT: Final = 60.0
-"""A child that sends nothing for so many seconds is killed."""
+"""A child that sends no data for this long is killed, s."""
 
 
 class Outcome(NamedTuple):
-    """What happened when a file was decoded.
+    """Declared length of a decoded file, and the length of its damaged parts.
 
     Attributes:
-        declared_seconds: Length that the container declares; 0 where it does not, or only guesses.
-        gap_seconds: Length of the packets that could not be decoded.
-        silenced_seconds: Length of the samples that were not finite.
+        declared_seconds: Length that the container declares, s; 0 if it declares none, or an estimate only.
+        gap_seconds: Length of the packets that could not be decoded, s.
+        silenced_seconds: Length of the samples that were not finite and were replaced by silence, s.
     """
 
     declared_seconds: float
@@ -39,12 +39,19 @@ class Outcome(NamedTuple):
 
 
 class Decoding:
-    """A file that is being decoded.
+    """Decodes a file, or a part of it, while it is iterated over.
 
-    Iterating yields its samples, shape (t,), full scale 32768.
+    Iterating yields blocks of mono samples, shape (t,), int16, full scale 32768. It raises AudioError if nothing can be
+    decoded, and OSError if the file cannot be opened.
+
+    Args:
+        path: The file.
+        sample_rate: Sample rate of the result, Hz.
+        start: Position of the first sample, at that rate.
+        n_samples: Number of samples; None for all.
 
     Attributes:
-        outcome: What happened; after the last block.
+        outcome: Declared length and damage; valid after the last block.
     """
 
     def __init__(self, path: Path, sample_rate: int, start: int = 0, n_samples: int | None = None) -> None:
@@ -66,7 +73,7 @@ def read_metadata(path: Path) -> dict[str, str]:
         path: The file.
 
     Returns:
-        The texts by name in lower case. Bytes that are not UTF-8 are surrogates, as `os.fsdecode` returns them.
+        Text of each tag by its name in lower case. Bytes that are not UTF-8 become surrogates, as in `os.fsdecode`.
 
     Raises:
         AudioError: The file cannot be read.
@@ -79,7 +86,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def declared_seconds(path: Path) -> float:
-    """Read the length that the container of a file declares.
+    """Read the length that the container of a file declares, without decoding.
 
     Args:
         path: The file.
@@ -88,7 +95,7 @@ def declared_seconds(path: Path) -> float:
         The length, s; 0 if the container declares none, or an estimate only.
 
     Raises:
-        AudioError: The file cannot be read, or has no sound.
+        AudioError: The file cannot be read, or has no audio stream.
         OSError: The file cannot be opened.
     """
     (message,) = _ask("measure", path)
@@ -97,19 +104,21 @@ def declared_seconds(path: Path) -> float:
 
 
 class _Child:
-    """A process that answers one request after another."""
+    """A child process that decodes one file after another, because starting one for each file would be slow."""
 
     def __init__(self) -> None:
-        # The package need not be installed; and with -P no av.py of the working directory is imported.
+        # The path is set because the package need not be installed. -P keeps the working directory out of sys.path, so
+        # that an av.py in a folder of music is never run.
         folder = str(Path(lit_genre.__file__).parent.parent)
         python_path = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH"))))
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "lit_genre.data.decoding.ffmpeg_child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            # Libraries print messages for damaged files, which the caller reports as an AudioError.
             stderr=subprocess.DEVNULL,
             env=os.environ | {"PYTHONPATH": python_path},
-            # Ctrl-C in a terminal reaches this process alone; the child ends when its stdin does.
+            # Ctrl-C in a terminal then reaches only this process; the child exits when its stdin is closed.
             start_new_session=True,
         )
         assert self.process.stdin is not None
@@ -119,7 +128,7 @@ class _Child:
         self.was_killed = False
 
     def messages(self, request: dict[str, Any]) -> Iterator[dict[str, Any] | NDArray[np.int16]]:
-        """Send a request, and yield what is answered until it is done."""
+        """Send a request, and yield the messages and samples of the response until it is complete."""
         try:
             self.stdin.write(json.dumps(request).encode() + b"\n")
             self.stdin.flush()
@@ -128,6 +137,7 @@ class _Child:
                     raise AudioError(message["error"])
                 if "errno" in message:
                     raise OSError(message["errno"], message["strerror"])
+                # Copied because an array made from bytes is read-only.
                 if "n_bytes" in message:
                     yield np.frombuffer(self._read(message["n_bytes"]), dtype=np.int16).copy()
                 else:
@@ -137,7 +147,8 @@ class _Child:
             raise _GoneError(f"the decoder {happened}") from error
 
     def _read(self, n_bytes: int | None = None) -> bytes:
-        """Read a line, or so many bytes, unless it takes too long."""
+        """Read a line, or a number of bytes; kill the child if that takes too long."""
+        # Pipes have no timeout that works on every system. Once the child is killed, the read returns.
         timer = threading.Timer(MAX_SECONDS_SILENT, self.kill)
         timer.start()
         try:
@@ -160,15 +171,17 @@ class _Child:
 
 
 class _GoneError(AudioError):
-    """The child ended before it had answered."""
+    """Raised if the child exits before its response is complete."""
 
 
+# Append and pop of a list are atomic, so threads need no lock.
 _idle: list[_Child] = []
 _of_other_processes: list[_Child] = []
 
 
 def _forget_children() -> None:
-    """Leave the children to the process that started them."""
+    """Stop using the children in a forked process: two processes must not read from the same pipe."""
+    # The references are kept, because Popen warns when an object of a running process is collected.
     _of_other_processes.extend(_idle)
     _idle.clear()
 
@@ -185,7 +198,7 @@ def _close_children() -> None:
 
 @contextmanager
 def _child() -> Iterator[_Child]:
-    """Lend an idle child; after an answer that was not read to its end, the child is of no use any more."""
+    """Provide an idle child in the context; kill it afterwards if its response was not read completely."""
     child = None
     while child is None:
         try:
@@ -200,9 +213,11 @@ def _child() -> Iterator[_Child]:
     except _GoneError:
         child.close()
         raise
+    # An error message ends a response, so the child can be used again.
     except (AudioError, OSError):
         _idle.append(child)
         raise
+    # The rest of the response is still in the pipe, and the next request would read it.
     except BaseException:
         child.close()
         raise
@@ -210,7 +225,8 @@ def _child() -> Iterator[_Child]:
 
 
 def _ask(call: str, path: Path, **arguments: Any) -> Iterator[dict[str, Any] | NDArray[np.int16]]:
-    # JSON has no bytes, of which a name may be made.
+    # A file name may be any bytes, which JSON cannot contain; Latin-1 maps each byte to a character. The path is made
+    # absolute because the child keeps the working directory in which it was started.
     request = {"call": call, "path": os.fsencode(path.absolute()).decode("latin-1"), **arguments}
     with _child() as child:
         yield from child.messages(request)

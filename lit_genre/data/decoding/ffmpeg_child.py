@@ -1,10 +1,12 @@
-"""Decode by FFmpeg's libraries, in a process of its own: the other end of `lit_genre.data.decoding.ffmpeg`.
+"""Decode by FFmpeg's libraries in the child process that `lit_genre.data.decoding.ffmpeg` starts.
+
+The command is
 
     python -m lit_genre.data.decoding.ffmpeg_child
 
-reads one request a line from stdin, JSON with the arguments of `decode`, `read_metadata` or `measure`, and answers on
-stdout: a line of JSON for each message, and after a line with "n_bytes" so many bytes of int16 samples. It ends when
-stdin does.
+It reads requests from stdin, one a line: JSON with the arguments of `decode`, `read_metadata` or `measure`. It writes
+each message to stdout as a line of JSON. After a line with "n_bytes", that many bytes of int16 samples follow. It exits
+at the end of stdin.
 """
 
 import errno
@@ -28,11 +30,12 @@ from lit_genre.data.decoding.errors import AudioError
 from lit_genre.data.decoding.ffmpeg_sound import FFmpegSound, open_container
 
 _MARGIN_SECONDS: Final = 0.5
-"""Decoded before an excerpt: AAC and others need the packets before it."""
+"""Length that is also decoded before an excerpt, s: decoders of AAC and others need the packets before it."""
 
 _MAX_MEMORY: Final = 2 << 30
-"""Bytes that a hostile file may make the decoder allocate."""
+"""Memory that the decoder may allocate, bytes: a hostile file could make it allocate any amount."""
 
+# A pipe of Linux holds as many bytes.
 _OUTPUT_BYTES: Final = 1 << 16
 
 
@@ -44,12 +47,12 @@ def decode(
     Args:
         path: The file.
         sample_rate: Sample rate of the result, Hz.
-        start: First sample, at that rate.
+        start: Position of the first sample, at that rate.
         n_samples: Number of samples; None for all.
 
     Yields:
-        Blocks of samples, shape (t,), int16, full scale 32768; at the end a dict with declared, missing and silenced
-        seconds.
+        Blocks of samples, shape (t,), int16, full scale 32768. The last item is a dict with the values of `Outcome` in
+        `lit_genre.data.decoding.ffmpeg`.
 
     Raises:
         AudioError: Nothing can be decoded.
@@ -61,7 +64,7 @@ def decode(
             seconds = max(0.0, start / sample_rate - _MARGIN_SECONDS) if sound.seeks_exactly else 0.0
             blocks = sound.blocks(sample_rate, seconds)
             first = next(blocks, np.empty(0, dtype=np.int16))
-            # Known now: the first block begins where the seek arrived.
+            # The position after the seek is only known once the first block is decoded.
             skip = start - round(sound.position * sample_rate) if seconds > 0 else start
             wanted = sys.maxsize if n_samples is None else n_samples
             for block in chain([first], blocks):
@@ -86,7 +89,8 @@ def read_metadata(path: Path) -> Iterator[dict[str, Any]]:
         path: The file.
 
     Yields:
-        One dict: under "metadata" the texts by name in lower case. Bytes that are not UTF-8 are surrogates.
+        One dict. "metadata" is the text of each tag by its name in lower case; bytes that are not UTF-8 become
+        surrogates.
 
     Raises:
         AudioError: FFmpeg cannot read the file.
@@ -106,7 +110,11 @@ def measure(path: Path) -> Iterator[dict[str, Any]]:
         path: The file.
 
     Yields:
-        One dict with "declared_seconds", 0 if it declares none.
+        One dict. "declared_seconds" is the length, s; 0 if the container declares none, or an estimate only.
+
+    Raises:
+        AudioError: FFmpeg cannot read the file, or it has no audio stream.
+        OSError: The file cannot be opened.
     """
     with path.open("rb") as stream:
         sound = FFmpegSound(path, stream)
@@ -130,23 +138,24 @@ def _answer(request: dict[str, Any], output: IO[bytes]) -> None:
         _send(output, {"done": True})
     except AudioError as error:
         _send(output, {"error": str(error)})
+    # PyAV's errors are also subclasses of MemoryError, ValueError or OSError, so the order of these clauses matters.
     except MemoryError:
         _send(output, {"error": "the decoder needed too much memory"})
     except FFmpegError as error:
         _send(output, {"error": f"no audio that can be decoded (FFmpeg: {error.strerror})"})
     except OSError as error:
         if error.errno == errno.EINVAL:
-            # A damaged container names a position that no file can have.
+            # A damaged container refers to a position that no file can have.
             _send(output, {"error": "no audio that can be decoded (FFmpeg: invalid position in the file)"})
         else:
             _send(output, {"errno": error.errno, "strerror": error.strerror})
-    except Exception as error:  # What PyAV raises for streams and formats that it does not know.
+    except Exception as error:  # PyAV raises errors of many types for unknown streams and sample formats.
         _send(output, {"error": f"no audio that can be decoded (PyAV: {type(error).__name__}: {error})"})
     output.flush()
 
 
 def _send(output: IO[bytes], message: dict[str, Any]) -> None:
-    # Surrogates travel escaped.
+    # json escapes all that is not ASCII, and surrogates, which UTF-8 cannot encode, with it.
     output.write(json.dumps(message).encode() + b"\n")
 
 
@@ -155,23 +164,25 @@ def _limit_memory() -> None:
         return
     import resource
 
-    # A crash leaves no copy of the memory, which holds a user's file, in the working directory.
+    # Without core dumps: one would leave a copy of the memory, which contains a user's file, in the working directory.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # RLIMIT_AS would also count the code of all libraries, which is mapped and not allocated.
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limit = _MAX_MEMORY if soft == resource.RLIM_INFINITY else min(_MAX_MEMORY, soft)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
 def main() -> None:
-    """Answer requests until stdin ends, also in the middle of one: then the other process is gone."""
+    """Process requests until stdin ends. The parent process has then exited, so a request in progress is abandoned."""
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
     def read() -> None:
         for line in sys.stdin.buffer:
             requests.put(line)
+        # sys.exit would end this thread only.
         os._exit(0)
 
-    # Nothing that a library prints comes between the messages.
+    # Messages are written to a copy of stdout, and stdout becomes stderr: what a library prints cannot corrupt them.
     output = io.BufferedWriter(io.FileIO(os.dup(1), "w"), _OUTPUT_BYTES)
     os.dup2(2, 1)
     _limit_memory()

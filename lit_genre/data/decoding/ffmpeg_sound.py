@@ -1,4 +1,4 @@
-"""The sound of a file as blocks of mono samples, by FFmpeg's libraries; runs in the child process."""
+"""Decode a file to blocks of mono samples by FFmpeg's libraries; this module runs in the child process."""
 
 import os
 from collections.abc import Iterator
@@ -22,7 +22,8 @@ from lit_genre.data.decoding.pcm import FiniteCounter, downmix_gains, mix_to_mon
 
 NO_SOUND: Final = "a film or picture without sound"
 
-# Containers of sound. None of the formats that name other files or addresses, as playlists do, and no picture or text.
+# Audio containers. Formats that refer to other files or addresses, such as playlists, are left out for security, and so
+# are pictures and texts.
 _FORMATS: Final = (
     "3dostr aa aac ac3 ac4 acm act adp ads adx aea afc aiff alaw amr amrnb amrwb ape apm aptx aptx_hd argo_asf "
     "asf asf_o ast au avi avr bfstm binka bonk brstm caf codec2 dfpwm dsf dss dts dtshd dv ea eac3 epaf f32be "
@@ -33,34 +34,45 @@ _FORMATS: Final = (
 )
 _DEMUXERS: Final = {
     "format_whitelist": _FORMATS.replace(" ", ","),
-    # The one open file is read, and nothing else is opened.
+    # FFmpeg reads the file object that it is given and must not open anything else.
     "protocol_whitelist": "none",
 }
 
 EXACT_FORMATS: Final = frozenset(
     "aiff ape asf au caf dsf flac iff matroska,webm mov,mp4,m4a,3gp,3g2,mj2 mpc mpc8 tak tta w64 wav wv".split()  # noqa: SIM905
 )
-"""Containers that declare their length."""
+"""Containers that declare their exact length."""
 
 _INEXACT_CODECS: Final = ("adpcm", "wma", "g7")
-"""Codecs whose packets have no exact times, so that a seek arrives elsewhere."""
+"""Codecs whose packets have no exact times: a seek arrives at another position than the requested one."""
 
+# 1.5 s at 44.1 kHz: little memory, and far fewer calls of the resampler than with a codec's own short frames.
 _BLOCK_SAMPLES: Final = 1 << 16
 _GAP_SECONDS: Final = 0.02
-"""Least jump of FLAC's sample numbers that is counted as a gap."""
+"""Smallest jump in the sample numbers of FLAC that is counted as a gap, s."""
 
 _MANY_CHANNELS: Final = 8
-"""PyAV 18 cannot read the planes of frames of so many channels."""
+"""From this number of channels on, PyAV 18 cannot read the planes of a frame."""
 
 
 class FFmpegSound:
-    """The sound of a file, as blocks of mono samples.
+    """Decodes the audio stream of a file to blocks of mono samples.
+
+    Args:
+        path: The file.
+        stream: The same file, open for reading bytes.
 
     Attributes:
-        gap_seconds: Length of what could not be decoded so far.
-        declared_seconds: Length that the container declares; 0 where it does not, or only guesses.
+        container: The open container, which the caller closes.
+        stream: The audio stream that is decoded.
+        gap_seconds: Length of the packets that could not be decoded so far, s.
+        declared_seconds: Length that the container declares, s; 0 if it declares none, or an estimate only.
         format: FFmpeg's name of the container.
-        seeks_exactly: Whether a seek arrives where it should.
+        seeks_exactly: Whether a seek arrives at the requested position.
+        finite: Replaces samples that are not finite, and counts them.
+
+    Raises:
+        AudioError: FFmpeg cannot read the file, or it has no audio stream.
     """
 
     def __init__(self, path: Path, stream: IO[bytes]) -> None:
@@ -69,23 +81,23 @@ class FFmpegSound:
             raise AudioError(NO_SOUND)
         best = self.container.streams.best("audio")
         self.stream = best if isinstance(best, AudioStream) else self.container.streams.audio[0]
-        self.stream.codec_context.thread_count = 1  # Files are decoded in parallel, not one file.
+        self.stream.codec_context.thread_count = 1  # Several files are decoded in parallel instead.
         self.format = self.container.format.name
         self.gap_seconds = 0.0
         self.declared_seconds = self._declared_seconds()
         self.seeks_exactly = self.declared_seconds > 0 and not self.stream.codec.name.startswith(_INEXACT_CODECS)
         self.finite = FiniteCounter()
         self.position = 0.0
-        """Where the first block begins, s; known after a seek."""
+        """Position of the first block, s; valid once that block is decoded."""
 
     def _declared_seconds(self) -> float:
         if self.format not in EXACT_FORMATS:
             return 0.0
         if self.format in ("wav", "w64") and not self.stream.codec.name.startswith(("pcm_", "adpcm_")):
-            return 0.0  # Of a compressed stream the header has a mean bit rate only.
+            return 0.0  # For compressed audio the length is an estimate from the mean bit rate.
         if self.stream.duration and self.stream.time_base:
             return float(self.stream.duration * self.stream.time_base)
-        return (self.container.duration or 0) / 1e6
+        return (self.container.duration or 0) / 1e6  # FFmpeg's AV_TIME_BASE: microseconds.
 
     def blocks(self, sample_rate: int, start_seconds: float = 0.0) -> Iterator[NDArray[np.int16]]:
         """Decode to the end.
@@ -100,7 +112,7 @@ class FFmpegSound:
         if start_seconds > 0:
             assert self.stream.time_base is not None
             self.container.seek(int(start_seconds / self.stream.time_base), stream=self.stream, backward=True)
-        # A file may change its sample rate, as joined ones do.
+        # The sample rate may change inside a file that was joined from several.
         for rate, blocks in groupby(self._mono(), itemgetter(0)):
             yield from map(to_int16, resample_blocks((self.finite(block) for _, block in blocks), rate, sample_rate))
 
@@ -116,7 +128,7 @@ class FFmpegSound:
                     yield kind[2], mix_to_mono(_samples(rest), gains)
                 fifo, kind = AudioFifo(), now
                 gains = downmix_gains([channel.name for channel in frame.layout.channels])
-            frame.pts = None  # Joined files begin anew with their times, which the queue would refuse.
+            frame.pts = None  # In joined files the times start again at 0, which the FIFO rejects.
             assert fifo is not None
             fifo.write(frame)
             while (full := fifo.read(_BLOCK_SAMPLES)) is not None:
@@ -125,7 +137,7 @@ class FFmpegSound:
             yield kind[2], mix_to_mono(_samples(rest), gains)
 
     def _frames(self) -> Iterator[AudioFrame]:
-        """Decode packet by packet; what cannot be decoded is left out and counted."""
+        """Decode packet by packet; skip packets that cannot be decoded, and add up their lengths."""
         expected: float | None = None
         is_first = True
         for packet in self._packets():
@@ -143,7 +155,7 @@ class FFmpegSound:
                     begin = float(frame.pts * frame.time_base)
                     if is_first:
                         self.position = begin
-                    # FLAC numbers its samples; other containers may have pauses between packets by intent.
+                    # FLAC numbers its samples. In other containers a pause between packets may be intended.
                     if self.format == "flac" and expected is not None and begin - expected > _GAP_SECONDS:
                         self.gap_seconds += begin - expected
                     expected = begin + seconds
@@ -155,28 +167,28 @@ class FFmpegSound:
         while True:
             try:
                 packet = next(packets)
-            except (StopIteration, FFmpegError):  # A damaged container: what was read before it is decoded.
+            except (StopIteration, FFmpegError):  # A damaged container ends here; all before it is decoded.
                 break
             if packet.size:
                 yield packet
-        yield None  # What the decoder still holds.
+        yield None  # Makes the decoder return the frames that it still buffers.
 
 
 def open_container(path: Path, stream: IO[bytes]) -> InputContainer:
-    """Open a file by FFmpeg; other files that it refers to are not read.
+    """Open a file by FFmpeg. Other files that it refers to are not read.
 
     Args:
-        path: The file; its suffix is a hint at the format.
-        stream: The same file, opened.
+        path: The file; FFmpeg uses its suffix as a hint for the format.
+        stream: The same file, open for reading bytes.
 
     Returns:
         The container, which the caller closes.
 
     Raises:
-        AudioError: FFmpeg does not know the format, or it is not an audio format.
+        AudioError: FFmpeg does not support the format, or it is not an audio format.
     """
     error: FFmpegError | None = None
-    # FFmpeg 8 does not find Monkey's Audio and others after a tag.
+    # FFmpeg 8 does not detect Monkey's Audio and some other formats after an ID3v2 tag, so the tag is skipped.
     for offset in (0, _id3v2_bytes(stream)):
         if offset or error is None:
             try:
@@ -189,7 +201,7 @@ def open_container(path: Path, stream: IO[bytes]) -> InputContainer:
 
 
 def _id3v2_bytes(stream: IO[bytes]) -> int:
-    """Return the length of the ID3v2 tag at the beginning, 0 without one."""
+    """Return the length of the ID3v2 tag at the beginning of a file, bytes; 0 without one."""
     head = stream.read(10)
     stream.seek(0)
     if head[:3] != b"ID3" or len(head) < 10:
@@ -198,9 +210,9 @@ def _id3v2_bytes(stream: IO[bytes]) -> int:
 
 
 class _Reader:
-    """A file from an offset on, with the name that FFmpeg sees.
+    """File object for FFmpeg that begins at an offset of a file.
 
-    The suffix is a hint for FFmpeg, and the rest of the name could be any bytes.
+    Its name has only the suffix, as a hint for FFmpeg: the rest of a file name could be any bytes.
     """
 
     def __init__(self, stream: IO[bytes], suffix: str, offset: int) -> None:
@@ -226,7 +238,7 @@ def _samples(frame: AudioFrame) -> NDArray[np.float32]:
     values = frame.to_ndarray()
     values = values.T if frame.format.is_planar else values.reshape(-1, channels)
     if values.dtype.kind == "f":
-        return values.astype(np.float32, order="C")  # A copy: the frame's own memory may not be written to.
+        return values.astype(np.float32, order="C")  # A copy: `to_int16` overwrites its input.
     scale = np.float32(2.0 ** (8 * values.dtype.itemsize - 1))
     if values.dtype.kind == "u":
         return (values.astype(np.float32) - scale) / scale

@@ -1,4 +1,4 @@
-"""Decode by libsndfile: the fast way for whole MP3, FLAC, Ogg, WAV and AIFF files."""
+"""Decode by libsndfile, the fastest decoder for undamaged MP3, FLAC, Ogg, WAV and AIFF files."""
 
 import math
 import os
@@ -15,18 +15,21 @@ from lit_genre.data.decoding.errors import AudioError
 from lit_genre.data.decoding.pcm import FiniteCounter, mix_to_mono, resample_blocks, to_int16
 
 _FRAMES: Final = 1 << 16
-"""Frames of a block."""
+"""Frames in a block."""
 
 _MARGIN_SECONDS: Final = 0.1
-"""Decoded on both sides of an excerpt, so that the resampler gives what it gives in the whole file."""
+"""Length that is also decoded on both sides of an excerpt, s: the resampler needs the samples around it."""
 
 _RESERVOIR_BITS: Final = 8 * 511
-"""How far back a frame of MP3 may have put a part of its data. Decoding begins so many bits earlier, eight times over,
-because where the bit rate varies it may be that far below its mean; measured: 0.35 s before a seek at 12 kbit/s."""
+"""A frame of MP3 may store a part of its data up to this many bits before the frame. Decoding begins eight times as
+many bits earlier, because a variable bit rate may be far below its mean. Measured: 0.35 s at 12 kbit/s."""
 
 
 class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]
-    """A file without a seek after each block: an MP3 of a low bit rate then lacks the data of earlier frames."""
+    """A file that soundfile does not seek in after each block.
+
+    After such a seek, an MP3 of a low bit rate lacks the data that earlier frames contain.
+    """
 
     def seekable(self) -> bool:
         return False
@@ -46,7 +49,7 @@ def open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
         AudioError: libsndfile cannot read it.
         OSError: The file cannot be opened.
     """
-    # Opened here, so that a file without permission is an OSError and not "unknown format".
+    # Opened by Python so that a missing permission raises an OSError; libsndfile would report an unknown format.
     descriptor = os.open(path, os.O_RDONLY)
     try:
         with _SoundFile(descriptor, closefd=False) as file:
@@ -62,20 +65,20 @@ def decode_blocks(
 ) -> Iterator[NDArray[np.int16]]:
     """Decode an open file to mono at a sample rate, block by block.
 
-    A file that breaks off is decoded as far as libsndfile reads it.
+    A truncated or damaged file is decoded up to the position at which libsndfile stops.
 
     Args:
-        file: From `open_sound`.
+        file: Open file, from `open_sound`.
         sample_rate: Sample rate of the result, Hz.
         finite: Replaces and counts samples that are not finite.
-        n_frames: Frames to read from the current position; None for all.
+        n_frames: Number of frames to read from the current position, at the sample rate of the file; None for all.
 
     Yields:
         Samples, shape (t,), int16, full scale 32768.
 
     Raises:
-        AudioError: The sample rate of the file is out of the range of music.
-        soundfile.LibsndfileError: Nothing can be read.
+        AudioError: The sample rate of the file is below 1 kHz or above 1 MHz.
+        soundfile.LibsndfileError: Nothing can be read; `open_sound` converts it to an AudioError.
     """
     source = map(finite, _mono_blocks(file, file.frames if n_frames is None else n_frames))
     yield from map(to_int16, resample_blocks(source, file.samplerate, sample_rate))
@@ -85,16 +88,20 @@ def excerpt(file: soundfile.SoundFile, n_bytes: int, sample_rate: int, start: in
     """Decode a part of an open file without the rest.
 
     Args:
-        file: From `open_sound`.
-        n_bytes: Size of the file.
+        file: Open file, from `open_sound`.
+        n_bytes: Size of the file, bytes.
         sample_rate: Sample rate of the result, Hz.
-        start: First sample, at that rate.
+        start: Position of the first sample, at that rate.
         n_samples: Number of samples; fewer are returned at the end of the file.
 
     Returns:
-        Samples, shape (n,), to a step or two those of the whole file there.
+        Samples, shape (n,), int16, full scale 32768, within about two steps of those of the whole file.
+
+    Raises:
+        AudioError: The sample rate of the file is below 1 kHz or above 1 MHz.
+        soundfile.LibsndfileError: Nothing can be read; `open_sound` converts it to an AudioError.
     """
-    # From a moment that is on a sample at both rates.
+    # Decoding begins at a time that is a whole number of samples at both rates, as resampling then has the same phase.
     divisor = math.gcd(file.samplerate, sample_rate)
     source_step, step = file.samplerate // divisor, sample_rate // divisor
     bit_rate = 8 * n_bytes * file.samplerate / max(1, file.frames)
@@ -104,7 +111,7 @@ def excerpt(file: soundfile.SoundFile, n_bytes: int, sample_rate: int, start: in
     if first * source_step >= file.frames:
         return np.empty(0, dtype=np.int16)
     file.seek(first * source_step)
-    # In a damaged file a seek may end after the end.
+    # In a damaged file a seek may arrive beyond the end.
     n_frames = min((last - first) * source_step, file.frames - file.tell())
     blocks = decode_blocks(file, sample_rate, FiniteCounter(), n_frames)
     pcm = np.concatenate([*blocks, np.empty(0, dtype=np.int16)])
@@ -113,7 +120,7 @@ def excerpt(file: soundfile.SoundFile, n_bytes: int, sample_rate: int, start: in
 
 
 def _mono_blocks(file: soundfile.SoundFile, n_frames: int) -> Iterator[NDArray[np.float32]]:
-    """Read to where a file ends or breaks off: a damaged header may declare more than there is memory for."""
+    """Read blocks up to the end of a file: a damaged header may declare more frames than fit into memory."""
     # A product is several times as fast as numpy's mean over the short axis.
     gains = np.full(file.channels, 1 / file.channels, dtype=np.float32)
     # One buffer for all blocks: fresh memory for each costs 3 % of the time.

@@ -1,7 +1,7 @@
-"""Count the frames of an MP3 without decoding them, to know how long it is and whether it is damaged.
+"""Count the frames of an MP3 without decoding them, to measure its length and to detect damage.
 
-libsndfile stops where an MP3 is damaged, stops after the first of several joined files, and estimates the length of a
-file without an encoder's header from the bit rate of its first frame.
+libsndfile stops where an MP3 is damaged, and after the first of several joined files. It estimates the length of a file
+without an encoder's header from the bit rate of the first frame.
 
 Reference: ISO/IEC 11172-3 and 13818-3, frame header. The "Xing" header and LAME's extension of it, which declare the
 number of frames and of samples to trim, are conventions of encoders.
@@ -24,10 +24,12 @@ _BIT_RATES: Final = {
 }
 _SAMPLE_RATES: Final = (44100, 48000, 32000)
 _RATE_DIVISORS: Final = {3: 1, 2: 2, 0: 4}
-"""By the version in a header: MPEG-1, MPEG-2 and MPEG-2.5."""
+"""Divisor of the sample rate by the version in the frame header: MPEG-1, MPEG-2 and MPEG-2.5."""
 
 
 class _Frame(NamedTuple):
+    """Properties of a frame that its header determines; `n_bytes` includes the header."""
+
     n_bytes: int
     n_samples: int
     sample_rate: int
@@ -36,14 +38,15 @@ class _Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class MP3Frames:
-    """What the frames of an MP3 hold.
+    """Length and damage of an MP3, from its frames.
 
     Attributes:
-        seconds: Length of the frames that are there, without what decoders trim.
-        declared_seconds: Length that the encoder's header declares; without one, the estimated length with the bytes at
-            the end that are neither frame nor tag; 0 without both.
-        lost_seconds: Estimated length of frames that were overwritten: of bytes between frames that are no tag.
-        is_contiguous: Whether the frames follow each other from the beginning at one sample rate, as many as declared.
+        seconds: Length of the frames in the file, s, without the samples that decoders trim.
+        declared_seconds: Length that the encoder's header declares, s. Without such a header, the estimated length
+            including bytes at the end that are neither frame nor tag; 0 if there are none.
+        lost_seconds: Estimated length of overwritten frames, s: of the bytes between frames that are not tags.
+        is_contiguous: Whether the frames follow each other from the beginning at one sample rate, and are at most as
+            many as declared.
     """
 
     seconds: float
@@ -56,13 +59,14 @@ def scan_mp3(path: Path) -> MP3Frames | None:
     """Find all frames of a file.
 
     Args:
-        path: The file.
+        path: The file, of which only the headers of the frames are read if it is undamaged.
 
     Returns:
-        The frames; None if there are no two consecutive frames.
+        Length and damage; None if the file has fewer than two frames.
 
     Raises:
         OSError: The file cannot be read.
+        ValueError: The file is empty, which `mmap` refuses.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return _scan(data, len(data))
@@ -77,7 +81,8 @@ def _scan(data: mmap.mmap, end: int) -> MP3Frames | None:
     interrupted = is_contiguous = False
     while position + 4 <= end:
         frame = _FRAMES.get(data[position : position + 3])
-        # Any bytes may look like one frame.
+        # Any three bytes may look like a header, so a frame counts only if one of its kind comes before or after it.
+        # The cheapest check is first: most frames are the same object of the table as the one before.
         if frame is not None and (frame is last or _is_alike(frame, last) or _is_followed(data, position, frame, end)):
             if first is None:
                 first, is_contiguous = (position, frame), not interrupted
@@ -93,7 +98,7 @@ def _scan(data: mmap.mmap, end: int) -> MP3Frames | None:
         after = _resync(data, position + 1, end)
         if after == end:
             trailing_bytes = end - position
-        # What comes before the first frame may be anything; zeros are a download that did not arrive.
+        # Bytes before the first frame may be anything and are no loss, except zeros: an incomplete download.
         elif first is not None or not any(data[position : position + 64]):
             junk_bytes += after - position
         position = after
@@ -105,13 +110,13 @@ def _scan(data: mmap.mmap, end: int) -> MP3Frames | None:
     seconds = sum(kind.n_samples / kind.sample_rate * count for kind, count in counts.items())
     byte_seconds = seconds / sum(kind.n_bytes * count for kind, count in counts.items())
     lost, lost_at_end = junk_bytes * byte_seconds, trailing_bytes * byte_seconds
-    if declared_frames is not None:  # The frame with the header holds no sound.
+    if declared_frames is not None:  # The frame with the header contains no audio.
         n_frames, seconds = n_frames - 1, seconds - frame_seconds
     trimmed_seconds = trimmed / frame.sample_rate
     seconds = max(0.0, seconds - trimmed_seconds)
     declared_seconds = max(0.0, declared_frames * frame_seconds - trimmed_seconds) if declared_frames else 0.0
     if declared_frames and n_frames <= declared_frames:
-        # Where no frame is missing, the bytes between the frames are none.
+        # If no frame is missing, the bytes between the frames were not frames.
         lost = min(lost, (declared_frames - n_frames) * frame_seconds)
     elif lost_at_end:
         declared_seconds = seconds + lost + lost_at_end
@@ -120,7 +125,10 @@ def _scan(data: mmap.mmap, end: int) -> MP3Frames | None:
 
 
 def _frame_table() -> dict[bytes, _Frame]:
-    """Tabulate the frames by the first three bytes of their headers."""
+    """Build a table of the frames by the first three bytes of their headers.
+
+    One look-up for each frame is faster in Python than decoding the bits of its header.
+    """
     table = {}
     for version, divisor in _RATE_DIVISORS.items():
         for layer in (1, 2, 3):
@@ -143,6 +151,7 @@ def _frame_table() -> dict[bytes, _Frame]:
 _FRAMES: Final = _frame_table()
 
 
+# Bit rate and padding may change from frame to frame, the sample rate and the layer may not.
 def _is_alike(frame: _Frame, other: _Frame | None) -> bool:
     return other is not None and (frame.sample_rate, frame.layer) == (other.sample_rate, other.layer)
 
@@ -154,7 +163,7 @@ def _is_followed(data: mmap.mmap, position: int, frame: _Frame, end: int) -> boo
 
 
 def _resync(data: mmap.mmap, position: int, end: int) -> int:
-    """Find the next frame that another one of its kind, or the end, follows; return its position, or the end."""
+    """Return the position of the next frame that another frame of its kind, or the end, follows; else the end."""
     while 0 <= (position := data.find(b"\xff", position, end)) <= end - 4:
         if (frame := _FRAMES.get(data[position : position + 3])) and _is_followed(data, position, frame, end):
             return position
@@ -179,18 +188,19 @@ def _end_of_tags(data: mmap.mmap, position: int, end: int) -> int:
             size = (closing if closing >= 0 else end) + 9 - position
         else:
             break
-        # Padding may follow that the tag's size does not count.
+        # Never beyond the end: in a truncated or damaged file the size of a tag may be too large.
         position = min(end, position + size)
     return position
 
 
 def _encoder_header(data: mmap.mmap, position: int, frame: _Frame) -> tuple[int | None, int]:
-    """Read the number of frames that the first frame declares, and the samples that decoders trim.
+    """Read the number of frames that the encoder's header in the first frame declares, and the samples to trim.
 
     Returns:
-        The frames: 0 where the header is there without a number, None without a header. The samples.
+        Number of frames: 0 if the header has no number, None if there is no header. Number of samples to trim.
     """
     content = data[position : position + frame.n_bytes]
+    # Fraunhofer's encoder writes "VBRI", 36 bytes after the beginning of the frame, instead of "Xing".
     if 0 <= (begin := content.find(b"VBRI")) <= 40:
         return int.from_bytes(content[begin + 14 : begin + 18]), 0
     begin = max(content.find(b"Xing", 0, 64), content.find(b"Info", 0, 64))
@@ -199,6 +209,7 @@ def _encoder_header(data: mmap.mmap, position: int, frame: _Frame) -> tuple[int 
     flags = int.from_bytes(content[begin + 4 : begin + 8])
     declared = int.from_bytes(content[begin + 8 : begin + 12]) if flags & 1 else 0
     extension = begin + 8 + 4 * (flags & 1) + 4 * (flags >> 1 & 1) + 100 * (flags >> 2 & 1) + 4 * (flags >> 3 & 1)
+    # 12 bits each: the samples that the encoder put before the sound, and after it.
     delays = int.from_bytes(content[extension + 21 : extension + 24])
     is_lame = content[extension : extension + 4] in (b"LAME", b"Lavc", b"Lavf", b"L3.9")
     trimmed = (delays >> 12) + (delays & 0xFFF) if is_lame else 0

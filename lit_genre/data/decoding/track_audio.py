@@ -1,7 +1,7 @@
-"""Decode a file of any format by the decoder that reads all of it, and report what could not be decoded.
+"""Decode a file of any format by the decoder that reads all of it, and report which parts could not be decoded.
 
-libsndfile decodes what it reads as a whole; FFmpeg's libraries decode all else, and are the second opinion where
-libsndfile stops before the length that the file declares.
+libsndfile decodes the files that it reads completely. FFmpeg's libraries decode all others, and also those in which
+libsndfile stops before the declared length.
 """
 
 import tempfile
@@ -27,16 +27,17 @@ from lit_genre.data.decoding.status import COMPLETE, TOLERANCE_SECONDS, TrackSta
 DECODER: Final = (
     f"libsndfile {soundfile.__libsndfile_version__}, PyAV {version('av')}, soxr {soxr.__version__} HQ, mono int16, 3"
 )
-"""What determines the samples beside the file and the sample rate; the last number is this package's own."""
+"""Everything but the file and the sample rate that determines the samples, so part of the name of a store. Increase the
+last number when this package decodes differently than before."""
 
 MIN_SECONDS: Final = 0.02
-"""Less sound than this is no music, and such files are the remains of something else."""
+"""Shorter files are refused, s: they are not music, but usually the remains of a damaged file."""
 
 MAX_SECONDS: Final = 24 * 3600.0
-"""A damaged or hostile file may declare any length, and would fill the disk."""
+"""Longer files are refused, s: a damaged or hostile file may declare any length, and would fill the disk."""
 
 _PRIMING_SECONDS: Final = 0.05
-"""Containers may count samples which the encoder put before the sound, and which are trimmed: 2,112 of AAC."""
+"""Declared lengths may include samples, s, that encoders put before the audio and decoders trim: 2,112 in AAC."""
 
 _SAMPLE_BYTES: Final = 2
 _IN_MEMORY: Final = 1 << 21
@@ -48,9 +49,9 @@ class TrackAudio:
     """A decoded file, as a context manager that removes the temporary file.
 
     Attributes:
-        pcm: Mono int16 samples, full scale 32768, in memory or in a temporary file.
-        n_samples: How many there are.
-        status: How much of the file they are.
+        pcm: Mono int16 samples, full scale 32768, as bytes in memory or in a temporary file.
+        n_samples: Number of samples.
+        status: Whether parts of the file are missing.
     """
 
     pcm: IO[bytes]
@@ -58,14 +59,14 @@ class TrackAudio:
     status: TrackStatus
 
     def read(self, start: int, out: NDArray[np.int16]) -> int:
-        """Read samples.
+        """Read samples into an array.
 
         Args:
-            start: First sample to read.
-            out: Array to fill, shape (n,), int16.
+            start: Position of the first sample to read.
+            out: Array to fill, shape (n,), int16 PCM.
 
         Returns:
-            Number of samples that were read; less than n at the end of the track.
+            Number of samples read; less than n at the end of the track.
         """
         self.pcm.seek(start * _SAMPLE_BYTES)
         samples = np.frombuffer(self.pcm.read(out.nbytes), dtype=np.int16)
@@ -73,7 +74,12 @@ class TrackAudio:
         return len(samples)
 
     def read_clip(self, start: int, out: NDArray[np.int16]) -> None:
-        """Read samples from `start` on into `out`, shape (n,), and repeat them to its end."""
+        """Read samples into an array; at the end of the track, repeat them until the array is full.
+
+        Args:
+            start: Position of the first sample to read, before the end of the track.
+            out: Array to fill, shape (n,), int16 PCM.
+        """
         out[:] = np.resize(out[: self.read(start, out)], len(out))
 
     def __enter__(self) -> Self:
@@ -96,14 +102,14 @@ def decode_track(
     Args:
         path: A file of any format that libsndfile or FFmpeg decodes, at any sample rate.
         sample_rate: Sample rate of the result, Hz.
-        max_seconds: Longer files are refused.
-        folder: Folder for the temporary file of a long one; None for the system's.
+        max_seconds: Longest accepted length, s.
+        folder: Folder for the temporary file of a long track; None for the default of the system.
 
     Returns:
-        The samples, and how much of the file they are.
+        The samples and the status. Use it as a context manager, which deletes the temporary file.
 
     Raises:
-        AudioError: The file is empty, has no sound that can be decoded, nothing but silence, less than 0.02 s, or more
+        AudioError: The file is empty or silent, has no audio that can be decoded, or is shorter than 0.02 s or longer
             than max_seconds.
         OSError: The file cannot be opened.
     """
@@ -120,13 +126,17 @@ def decode_track(
 
 
 def decode(path: Path, sample_rate: int) -> NDArray[np.int16]:
-    """Decode a whole file into memory, as `decode_track` does.
+    """Decode a whole file into memory.
+
+    Args:
+        path: A file of any format that libsndfile or FFmpeg decodes.
+        sample_rate: Sample rate of the result, Hz.
 
     Returns:
-        Samples, shape (t,), full scale 32768.
+        Mono samples, shape (t,), int16, full scale 32768.
 
     Raises:
-        AudioError: As for `decode_track`.
+        AudioError: The file cannot be used, for one of the reasons of `decode_track`.
         OSError: The file cannot be opened.
     """
     with decode_track(path, sample_rate) as audio:
@@ -136,9 +146,10 @@ def decode(path: Path, sample_rate: int) -> NDArray[np.int16]:
 
 
 class _Samples:
-    """The samples of one file as they come from a decoder."""
+    """Collects the samples of a file from a decoder."""
 
     def __init__(self, sample_rate: int, max_seconds: float, folder: Path | None) -> None:
+        # A store passes a folder of its own disk, because the system's temporary folder may be in memory.
         self.pcm: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=None if folder is None else str(folder))  # noqa: SIM115
         self.n_samples = 0
         self._is_sound = False
@@ -153,20 +164,21 @@ class _Samples:
             self.pcm.write(block.data)
             self.n_samples += len(block)
             self._is_sound = self._is_sound or bool(block.any())
+            # Checked for each block, because the declared length may be wrong.
             if self.seconds > self._max_seconds:
                 raise _TooLongError(f"longer than {self._max_seconds:g} s")
 
     def another(self) -> "_Samples":
-        """Return an empty one like this."""
+        """Return an empty collector with the same settings."""
         return _Samples(self._sample_rate, self._max_seconds, self._folder)
 
     def take(self, other: "_Samples") -> None:
-        """Replace these samples."""
+        """Replace these samples by those of another collector."""
         self.pcm.close()
         self.pcm, self.n_samples, self._is_sound = other.pcm, other.n_samples, other._is_sound
 
     def check(self) -> None:
-        """Refuse what is no sound."""
+        """Raise an AudioError for files that are empty, too short or silent."""
         if not self.n_samples:
             raise AudioError("no samples")
         if self.seconds < MIN_SECONDS:
@@ -176,20 +188,21 @@ class _Samples:
 
 
 class _TooLongError(AudioError):
-    """A file that no decoder should try again."""
+    """Raised for a file that is too long, which no other decoder should try."""
 
 
 def _decode_into(samples: _Samples, path: Path, sample_rate: int) -> TrackStatus:
-    """Decode by libsndfile where it reads all of a file, else by FFmpeg, and keep what is longer."""
+    """Decode by libsndfile if it reads all of the file, else by FFmpeg; keep the longer result."""
     layout, is_damaged = Layout(), False
     try:
         with libsndfile.open_sound(path) as file:
             layout = read_layout(path, file)
             if layout.is_for_libsndfile:
-                # Frames of FLAC have checksums: where libsndfile stops it is damaged, even if FFmpeg decodes all of it.
+                # FLAC has checksums. If libsndfile stops, the file is damaged, even if FFmpeg decodes all of it.
                 is_damaged = file.format == "FLAC"
                 finite = FiniteCounter()
                 samples.fill(libsndfile.decode_blocks(file, sample_rate, finite))
+                # All audio in the file is then decoded, and the rest of the declared length is not in it.
                 if samples.seconds > layout.seconds - TOLERANCE_SECONDS:
                     missing = layout.declared_seconds - samples.seconds
                     return judge(missing, layout.damaged_seconds, finite.n_replaced / file.samplerate)
@@ -197,13 +210,14 @@ def _decode_into(samples: _Samples, path: Path, sample_rate: int) -> TrackStatus
         raise
     except AudioError:
         layout = layout if layout.seconds else read_layout_of_refused(path)
+    # Collected separately, because FFmpeg may decode less than libsndfile did.
     second = samples.another()
     decoding = ffmpeg.Decoding(path, sample_rate)
     try:
         second.fill(decoding)
     except BaseException as error:
         second.pcm.close()
-        # What libsndfile decoded is then all there is.
+        # FFmpeg failed, so the samples of libsndfile are used if there are any.
         if not isinstance(error, AudioError) or isinstance(error, _TooLongError) or not samples.n_samples:
             raise
         return judge(layout.declared_seconds - samples.seconds, layout.damaged_seconds)
@@ -213,10 +227,12 @@ def _decode_into(samples: _Samples, path: Path, sample_rate: int) -> TrackStatus
         second.pcm.close()
     outcome = decoding.outcome
     if layout.declared_seconds:
+        # Damage that FFmpeg decoded nevertheless is no loss, so the gaps count only up to the missing length.
         missing, gaps = layout.declared_seconds - samples.seconds, max(layout.damaged_seconds, outcome.gap_seconds)
         status = judge(missing, min(gaps, missing), outcome.silenced_seconds)
         return TrackStatus("recovered") if is_damaged and status is COMPLETE else status
     missing = outcome.declared_seconds - samples.seconds - _PRIMING_SECONDS if outcome.declared_seconds else 0.0
+    # The part that is missing in WAV and similar files, scaled from the decoded length; 1e-9 avoids a division by zero.
     share = missing_share(path)
     missing = max(missing, samples.seconds * share / max(1 - share, 1e-9))
     return judge(missing, outcome.gap_seconds, outcome.silenced_seconds)

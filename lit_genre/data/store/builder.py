@@ -1,4 +1,4 @@
-"""Fill a store, or only its index: in parallel, in bounded memory, and resumable after any interruption."""
+"""Fill a store, or only its index, in parallel and in bounded memory; an interrupted build can be resumed."""
 
 import os
 import shutil
@@ -34,13 +34,13 @@ from lit_genre.errors import LitGenreError
 from lit_genre.text import one_line
 
 _ABSENT: Final = (UNKNOWN, 0)
-"""Size and time of modification in the line of a file that could not be opened."""
+"""Size and time of modification in the index line of a file that could not be opened."""
 
 _SCRATCH: Final = "tmp-"
-"""Prefix of the folder for samples that are decoded and not yet appended."""
+"""Prefix of the temporary folder for decoded samples that are not yet appended."""
 
 _Reader = Callable[[Path, Entry | None, Entry], DecodedTrack]
-"""From a file, its known index line (if any) and an empty line to the track."""
+"""Function from a file, its known index line (None if there is none) and an empty line to the decoded track."""
 
 
 def build_store(
@@ -50,7 +50,7 @@ def build_store(
     workers: int | None = None,
     redecode: Collection[int] = (),
 ) -> PCMStore:
-    """Decode the tracks that the store does not have yet, and open it.
+    """Decode the tracks that are missing in a store, and open the store.
 
     Args:
         folder: Folder of the store, from `store_folder`.
@@ -60,7 +60,7 @@ def build_store(
         redecode: Ids of tracks to decode again although their files did not change.
 
     Returns:
-        The store, with an entry for each of the files.
+        The store, with an index line for each of the files, also for those that cannot be decoded.
 
     Raises:
         LitGenreError: The store cannot be written, or its index is damaged.
@@ -70,6 +70,7 @@ def build_store(
         # Between the two calls another process may have copied the samples to a new file.
         with suppress(FileNotFoundError):
             return PCMStore(samples_path(folder, newest_generation(index.values())), index)
+        # The first pass has decoded them.
         redecode = ()
 
 
@@ -81,9 +82,9 @@ def build_index(
     keep_samples: bool = True,
     redecode: Collection[int] = (),
 ) -> Index:
-    """Bring a store up to date with the files, and return its index.
+    """Update a store to the current content of the files, and return its index.
 
-    A file whose content has changed is decoded again. Two processes may call this function at once: the second waits
+    A file that has changed is decoded again. Two processes may call this function at the same time: the second waits
     for the first. An interrupted build is resumed. If a build was killed, the checksums of its samples are verified.
 
     Args:
@@ -101,6 +102,7 @@ def build_index(
         LitGenreError: The store cannot be written, or its index is damaged.
     """
     known = read_index(folder)
+    # The lock is taken only if there is work to do: a finished store may be on a read-only file system.
     try:
         if redecode or marker_path(folder).exists() or _changed(files, known):
             folder.mkdir(parents=True, exist_ok=True)
@@ -122,11 +124,12 @@ def _update(
     keep_samples: bool,
     redecode: Collection[int],
 ) -> Index:
+    # Read again, now with the lock: another process may have changed the index since the first reading.
     known = {track_id: entry for track_id, entry in _intact(folder).items() if track_id not in redecode}
     changed = _changed(files, known)
     if not (changed or redecode or marker_path(folder).exists()):
-        return known  # While this process waited for the lock, another one has done the work.
-    # A killed build leaves these.
+        return known  # Another process finished the build while this one waited for the lock.
+    # Remains of a killed build: decoded samples, and files that were not moved to their final name.
     for path in (*folder.glob(f"{_SCRATCH}*"), *folder.glob(".*.part")):
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
     with StoreWriter(folder, known) as writer:
@@ -137,6 +140,7 @@ def _update(
                 quiet_c_stderr(),
             ):
                 read = partial(_decode, scratch=Path(scratch)) if keep_samples else _measure
+                # Without `closing`, an error here would leave threads running that write to the deleted folder.
                 with closing(_read_all(changed, known, partial(read, sample_rate=sample_rate), workers)) as tracks:
                     for track in tracks:
                         writer.add(track)
@@ -145,12 +149,12 @@ def _update(
 
 
 def _intact(folder: Path) -> Index:
-    """Read the index; after a build that was killed, without the tracks whose samples differ from their checksum."""
+    """Read the index; after a killed build, leave out tracks with samples that differ from their checksum."""
     known, marker = read_index(folder), marker_path(folder)
     if not marker.exists():
         return known
     text = marker.read_text(encoding="ascii", errors="replace")
-    # Lines that were there before the build began are trusted; verifying a whole store would take minutes.
+    # Lines older than that build are trusted, since verifying a whole store would take minutes.
     n_trusted = int(text) if text.isdecimal() else 0
     new_ids = {entry.track_id for entry in read_lines(folder)[n_trusted:]}
     damaged = find_damaged(open_store(folder), known.keys() & new_ids, "Verifying the output of an interrupted build")
@@ -160,6 +164,8 @@ def _intact(folder: Path) -> Index:
 
 
 def _changed(files: dict[int, Path], known: Index) -> dict[int, Path]:
+    """Return the files that differ from their index line in size or time of modification, or have no line."""
+
     def recorded(track_id: int) -> tuple[int, int] | None:
         entry = known.get(track_id)
         return entry and (entry.source_bytes, entry.source_mtime_ns)
@@ -168,6 +174,7 @@ def _changed(files: dict[int, Path], known: Index) -> dict[int, Path]:
 
 
 def _size_and_mtime(path: Path) -> tuple[int, int]:
+    """Return the size of a file, bytes, and its time of modification, ns; `_ABSENT` if it cannot be found."""
     try:
         status = path.stat()
     except OSError:
@@ -176,7 +183,10 @@ def _size_and_mtime(path: Path) -> tuple[int, int]:
 
 
 def _read_all(files: dict[int, Path], known: Index, read: _Reader, workers: int) -> Generator[DecodedTrack, None, None]:
-    """Read in threads (libsndfile and soxr release the GIL), in order, a few tracks ahead of the writer."""
+    """Read tracks in threads, and yield them in the order of the files.
+
+    Threads are enough, because libsndfile and soxr release the GIL.
+    """
     pool = ThreadPoolExecutor(workers)
     queue: deque[Future[DecodedTrack]] = deque()
     try:
@@ -189,6 +199,7 @@ def _read_all(files: dict[int, Path], known: Index, read: _Reader, workers: int)
             yield queue.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+        # Tracks that were decoded and not yielded still have a temporary file open.
         for future in queue:
             if not future.cancelled() and not future.exception() and (audio := future.result().audio):
                 audio.pcm.close()
@@ -202,7 +213,7 @@ def _read(track_id: int, path: Path, known: Entry | None, read: _Reader) -> Deco
     except AudioError as error:
         return DecodedTrack(empty._replace(reason=one_line(str(error))))
     except OSError as error:
-        # No file has this size, so the next build tries again to open a file that cannot be opened now.
+        # No file has this size, so the next build tries again to open the file.
         size, mtime = _ABSENT
         reason = "no such file" if source == _ABSENT else one_line(error.strerror or str(error))
         return DecodedTrack(empty._replace(source_bytes=size, source_mtime_ns=mtime, reason=reason))
@@ -210,7 +221,7 @@ def _read(track_id: int, path: Path, known: Entry | None, read: _Reader) -> Deco
 
 def _decode(path: Path, known: Entry | None, entry: Entry, sample_rate: int, scratch: Path) -> DecodedTrack:
     checksum = _file_checksum(path)
-    # Copying or unpacking a file again changes its time of modification, and not its content.
+    # If a file was copied or unpacked again, its time of modification has changed but its content has not.
     if known and (known.source_bytes, known.source_crc32) == (entry.source_bytes, checksum):
         return DecodedTrack(known._replace(source_mtime_ns=entry.source_mtime_ns))
     audio = decode_track(path, sample_rate, folder=scratch)

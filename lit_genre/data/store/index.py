@@ -15,6 +15,7 @@ from lit_genre.data.decoding.status import StatusKind, TrackStatus
 from lit_genre.data.decoding.track_audio import DECODER
 from lit_genre.errors import LitGenreError
 
+# Samples are int16.
 SAMPLE_BYTES: Final = 2
 
 NOT_KEPT: Final = -1
@@ -57,17 +58,32 @@ class Entry(NamedTuple):
     reason: str
 
     def decoded_fraction(self, sample_rate: int) -> float:
-        """Return the part of the track that was decoded, 0 to 1."""
+        """Compute the fraction of the track that was decoded.
+
+        Args:
+            sample_rate: Sample rate of the store, Hz.
+
+        Returns:
+            Fraction, 0 to 1; 0 if the track cannot be used.
+        """
         n_missing = self.seconds_lost * sample_rate
         return self.n_samples / (self.n_samples + n_missing) if self.n_samples else 0.0
 
     def describe(self, sample_rate: int) -> str:
-        """Return a message on the missing parts, "" if the track is complete."""
+        """Return a message on the missing parts of the track.
+
+        Args:
+            sample_rate: Sample rate of the store, Hz.
+
+        Returns:
+            The message, or why the track cannot be used; "" if the track is complete.
+        """
         if self.status == "failed":
             return self.reason
         return TrackStatus(self.status, self.seconds_lost).describe(self.n_samples / sample_rate)
 
 
+# Each line has a checksum of its own, because lines are appended: one for the file would change with each of them.
 COLUMNS: Final = (*Entry._fields, "line_crc32")
 
 Index = dict[int, Entry]
@@ -89,7 +105,11 @@ def store_folder(parent: Path, name: str, sample_rate: int) -> Path:
         parent: Folder of all stores.
         name: Name of the data set.
         sample_rate: Sample rate of the decoded audio, Hz.
+
+    Returns:
+        The folder `<name>-<sample_rate>-<hash>` in `parent`; it need not exist.
     """
+    # Eight hexadecimal digits: a collision of two versions has a probability of about 1 in 4 billion.
     digest = hashlib.sha256(f"{DECODER}, {sample_rate} Hz".encode()).hexdigest()[:8]
     return parent / f"{name}-{sample_rate}-{digest}"
 
@@ -99,6 +119,9 @@ def index_path(folder: Path) -> Path:
 
     Args:
         folder: Folder of the store.
+
+    Returns:
+        Path of the CSV table; it need not exist.
     """
     return folder / "index.csv"
 
@@ -108,24 +131,29 @@ def samples_path(folder: Path, generation: int) -> Path:
 
     Args:
         folder: Folder of the store.
-        generation: Number of compactions of the store.
+        generation: Number of the file of samples: 1 in a new store, and one more after each compaction.
+
+    Returns:
+        Path of the int16 samples; it need not exist.
     """
     return folder / f"pcm-{generation}.int16"
 
 
 def newest_generation(entries: Iterable[Entry]) -> int:
-    """Return the highest generation in the lines of an index, 1 if there are none."""
+    """Return the highest generation in the lines of an index; 1 if there are no lines."""
     return max((entry.generation for entry in entries), default=1)
 
 
 def read_index(folder: Path) -> Index:
-    """Read the lines of the index that are whole and whose samples are in the store; a killed build may leave others.
+    """Read the valid lines of the index: complete lines that refer to samples in the store.
+
+    A killed build may leave lines without samples.
 
     Args:
         folder: Folder of the store.
 
     Returns:
-        The valid lines; an empty index if there is no store.
+        The valid line of each track, by track id; an empty index if there is no store.
 
     Raises:
         LitGenreError: The index is damaged.
@@ -144,13 +172,13 @@ def read_index(folder: Path) -> Index:
 
 
 def read_lines(folder: Path) -> list[Entry]:
-    """Read all whole lines of the index, in order; if a track has several, the last one is valid.
+    """Read all complete lines of the index, in order; if a track has several, the last one is valid.
 
     Args:
         folder: Folder of the store.
 
     Returns:
-        The entries, empty if there is no index.
+        The lines; an empty list if there is no index.
 
     Raises:
         LitGenreError: The index is damaged.
@@ -159,9 +187,9 @@ def read_lines(folder: Path) -> list[Entry]:
     if not path.exists():
         return []
     try:
-        # A killed build may have written a part of the last line, which has no line end.
+        # A killed build may have written only a part of the last line; such a line does not end with a line feed.
         whole_lines = path.read_bytes().rpartition(b"\n")[0].decode()
-        # Split only at \n: a reason may contain other line ends.
+        # Split at line feeds only, since a reason may contain other characters at which str.splitlines splits.
         header, *rows = list(csv.reader(whole_lines.split("\n"))) or [list(COLUMNS)]
         if header and header != list(COLUMNS):
             raise ValueError(f"its columns are {', '.join(header)}")
@@ -173,8 +201,8 @@ def read_lines(folder: Path) -> list[Entry]:
 
 
 def line_checksum(entry: Entry) -> int:
-    """Return the CRC-32 of a line of the index: with a wrong digit in it, another track's samples would be read."""
-    # repr writes a float such that it is read back exactly.
+    """Compute the CRC-32 of a line of the index, because a wrong digit would select the samples of another track."""
+    # repr writes a float such that the same value is read back, so the checksum can be computed from the values.
     return crc32(repr(tuple(entry)).encode())
 
 

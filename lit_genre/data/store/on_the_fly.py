@@ -1,4 +1,4 @@
-"""Decode each clip from its compressed file when it is read, for tracks that are too long to keep decoded."""
+"""Decode each clip from its compressed file when it is read, for tracks that are too long to store decoded."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ class OnTheFlySource:
     Attributes:
         files: File of each track, by track id.
         sample_rate: Sample rate of the decoded audio, Hz.
-        entries: Index line of each track that was asked for.
+        entries: Index line of each track, by track id.
     """
 
     files: dict[int, Path]
@@ -36,13 +36,13 @@ class OnTheFlySource:
     def read(self, track_id: int, start: int, out: NDArray[np.int16]) -> int:
         """Decode samples of a track into an array.
 
-        If the file is damaged at this position, the beginning of the track is read instead, which `open_on_the_fly`
-        has decoded without an error.
+        If the file is damaged at this position, the beginning of the track is read instead, because `open_on_the_fly`
+        has decoded it without an error.
 
         Args:
             track_id: Id of the track.
-            start: Position of the first sample to read.
-            out: Array to fill, shape (n,), int16 PCM.
+            start: Position of the first sample to read, at `sample_rate`.
+            out: Array to fill, shape (n,), int16, full scale 32768.
 
         Returns:
             Number of samples read; less than n at the end of the track.
@@ -51,6 +51,7 @@ class OnTheFlySource:
             LitGenreError: The beginning of the track cannot be read either.
         """
         path = self.files[track_id]
+        # One damaged position must not end a training of hours, so audio of the same track replaces it.
         try:
             pcm = self._excerpt(path, start, len(out))
             if not len(pcm):
@@ -67,7 +68,7 @@ class OnTheFlySource:
 
     def _excerpt(self, path: Path, start: int, n_samples: int) -> NDArray[np.int16]:
         try:
-            # libmpg123 prints a line for each damaged frame.
+            # libmpg123, which libsndfile uses for MP3, prints a line to stderr for each damaged frame.
             with quiet_c_stderr():
                 return excerpt(path, self.sample_rate, start, n_samples)
         except AudioError:
@@ -80,16 +81,16 @@ class OnTheFlySource:
 def open_on_the_fly(
     folder: Path, files: dict[int, Path], sample_rate: int, workers: int | None = None
 ) -> OnTheFlySource:
-    """Measure the lengths of the tracks if that is not done yet, and open the tracks.
+    """Measure the lengths of tracks that the index lacks, and open the tracks.
 
     Args:
-        folder: Folder of the index.
+        folder: Folder of the index, from `store_folder`.
         files: File of each track, by track id.
         sample_rate: Sample rate of the decoded audio, Hz.
         workers: Number of threads that measure; None for one per core.
 
     Returns:
-        The tracks, which are decoded when they are read.
+        A source that decodes each clip when it is read.
 
     Raises:
         LitGenreError: The index cannot be written, or is damaged.

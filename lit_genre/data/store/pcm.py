@@ -1,8 +1,8 @@
 """Read the decoded samples of all tracks of a data set from one file.
 
-A store is a folder with two files. `pcm-<generation>.int16` has the samples of all tracks, one track after the other.
-`index.csv` has a line for each track (see `lit_genre.data.store.index`). Both files are only ever appended to. To free
-the space of samples that no line refers to any more, the other samples are copied to the file of the next generation.
+A store is a folder with two files. `pcm-<generation>.int16` contains the samples of all tracks, one track after the
+other. `index.csv` contains a line for each track (see `lit_genre.data.store.index`). Both files are only appended to.
+To free the space of samples that no line refers to, the other samples are copied to the file of the next generation.
 
 Clips are read with plain reads and not through a memory map. A memory map counts the pages it has touched as memory of
 the process: training on FMA small would show 8.5 GB, and clusters that limit this figure would kill it.
@@ -37,7 +37,7 @@ if sys.platform != "win32":
     import fcntl
 
 BLOCK_BYTES: Final = 1 << 20
-"""Samples are copied and verified in blocks of this size: a long track takes no more memory than a short one."""
+"""Samples are copied and verified in blocks of this size, bytes, so that a long track needs no more memory."""
 
 
 class AudioSource(Protocol):
@@ -45,7 +45,7 @@ class AudioSource(Protocol):
 
     @property
     def entries(self) -> Index:
-        """Index line of each track that was asked for."""
+        """Index line of each track, by track id."""
 
     @property
     def failures(self) -> dict[int, str]:
@@ -71,18 +71,19 @@ class PCMStore:
 
     Args:
         pcm: File of the samples.
-        entries: Index line of each track that was asked for.
+        entries: Index line of each track, by track id.
 
     Raises:
-        FileNotFoundError: There is no such file (any more).
+        FileNotFoundError: The file does not exist, or another process has just replaced it.
     """
 
     def __init__(self, pcm: Path, entries: Index) -> None:
         self.pcm, self.entries = pcm, entries
         if any(entry.offset != NOT_KEPT for entry in entries.values()):
-            # Closed with the last reference to this object; closing it releases the lock.
+            # The file is closed when this object is collected, which releases the lock.
             weakref.finalize(self, os.close, _open_shared(pcm))
 
+    # A worker process opens the file and locks it itself: a file descriptor cannot be pickled.
     def __reduce__(self) -> tuple[type["PCMStore"], tuple[Path, Index]]:
         return PCMStore, (self.pcm, self.entries)
 
@@ -103,11 +104,11 @@ class PCMStore:
             Number of samples read; less than n at the end of the track.
 
         Raises:
-            LitGenreError: The file of samples is shorter than its index says.
+            LitGenreError: The file of samples ends before the samples of the track.
         """
         entry = self.entries[track_id]
         count = max(0, min(len(out), entry.n_samples - start))
-        # Each call opens the file itself: threads, and processes after a fork, would share the position of one handle.
+        # Each call opens the file, because threads and forked processes would share the position of an open file.
         with self.pcm.open("rb", buffering=0) as file:
             file.seek((entry.offset + start) * SAMPLE_BYTES)
             if file.readinto(out[:count].data) != count * SAMPLE_BYTES:
@@ -118,7 +119,14 @@ class PCMStore:
         return count
 
     def is_intact(self, track_id: int) -> bool:
-        """Check whether the samples of a track have the checksum that the index gives."""
+        """Check whether the samples of a track have the checksum in the index.
+
+        Args:
+            track_id: Id of a track with samples in the store.
+
+        Returns:
+            Whether the checksums are equal.
+        """
         entry, checksum = self.entries[track_id], 0
         for block in read_blocks(self.pcm, entry):
             checksum = crc32(block, checksum)
@@ -126,11 +134,17 @@ class PCMStore:
 
 
 def read_blocks(pcm: Path, entry: Entry) -> Iterator[bytes]:
-    """Yield the samples of a track as bytes, in blocks of at most `BLOCK_BYTES`.
+    """Read the samples of a track as bytes, block by block.
 
     Args:
         pcm: File of the samples.
-        entry: Index line of the track.
+        entry: Index line of a track with samples in this file.
+
+    Yields:
+        Bytes of int16 samples, at most `BLOCK_BYTES` at a time; fewer in all if the file ends before.
+
+    Raises:
+        OSError: The file of samples cannot be read.
     """
     with pcm.open("rb", buffering=0) as file:
         file.seek(entry.offset * SAMPLE_BYTES)
@@ -149,7 +163,7 @@ def find_damaged(store: PCMStore, track_ids: Iterable[int], description: str) ->
         description: Text of the progress bar.
 
     Returns:
-        Ids of the tracks whose samples differ from their checksum.
+        Ids of the tracks with samples that differ from their checksum.
     """
     kept = [track_id for track_id in track_ids if store.entries[track_id].offset != NOT_KEPT]
     damaged = []
@@ -162,13 +176,13 @@ def find_damaged(store: PCMStore, track_ids: Iterable[int], description: str) ->
 
 
 def open_store(folder: Path) -> PCMStore:
-    """Open a store as it is.
+    """Open a store for reading, without decoding missing tracks.
 
     Args:
         folder: Folder of the store.
 
     Returns:
-        The store, for reading.
+        The store, with all valid lines of its index.
 
     Raises:
         LitGenreError: The index is damaged.
@@ -185,7 +199,7 @@ def _open_shared(path: Path) -> int:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         if sys.platform != "win32":  # Windows does not delete an open file anyway.
-            with suppress(OSError):  # A file system without locks, on which `delete_unread` deletes nothing.
+            with suppress(OSError):  # The file system has no locks; `delete_unread` then deletes nothing.
                 fcntl.flock(descriptor, fcntl.LOCK_SH)
         # Between opening and locking, another process may have deleted the file.
         if not os.path.samestat(os.fstat(descriptor), path.stat()):
@@ -197,14 +211,20 @@ def _open_shared(path: Path) -> int:
 
 
 def is_read(path: Path) -> bool:
-    """Return whether a `PCMStore` of this process or of another one may be reading a file of samples.
+    """Check whether a `PCMStore` of this process or of another one may be reading a file of samples.
 
     Args:
         path: File of the samples.
+
+    Returns:
+        True if the file is locked, or the file system has no locks. Always False on Windows.
+
+    Raises:
+        OSError: The file cannot be opened for writing.
     """
     if sys.platform == "win32":
         return False
-    # For writing, without which network file systems give no exclusive lock.
+    # Opened for writing, because network file systems give an exclusive lock only for such files.
     with path.open("r+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -219,6 +239,7 @@ def delete_unread(path: Path) -> None:
     Args:
         path: File of the samples.
     """
+    # Not deleting the file wastes space, but is no reason to fail.
     with suppress(OSError):
         if sys.platform == "win32":
             path.unlink()

@@ -1,4 +1,4 @@
-"""Append tracks to a store such that it can be stopped at any moment, and free the space of stale samples."""
+"""Append tracks to a store such that a kill at any time leaves it valid, and free the space of stale samples."""
 
 import csv
 import io
@@ -24,19 +24,19 @@ from lit_genre.data.store.pcm import BLOCK_BYTES, delete_unread, is_read, read_b
 from lit_genre.files import atomic_write, sync
 
 TRACKS_PER_COMMIT: Final = 64
-"""Tracks between two forced writes to disk: at most so many are decoded again after a power cut."""
+"""Number of tracks between two forced writes to disk, so at most this many are decoded again after a power failure."""
 
 MAX_STALE_FRACTION: Final = 0.1
-"""Part of the file of samples that no line may refer to. To free it, all other samples are copied: at a tenth, fewer
-than ten bytes are copied for each byte that is freed, and the store is at most a ninth too large."""
+"""Fraction of the file of samples that may be stale. To free it, all other samples are copied: with a tenth, fewer than
+ten bytes are copied for each byte that is freed, and the store is at most a ninth too large."""
 
 
 class DecodedTrack(NamedTuple):
     """A track that was decoded or measured.
 
     Attributes:
-        entry: Its index line. If the samples are new, their position and checksum are not filled in yet.
-        audio: Its samples if they are new and are to be kept, else None.
+        entry: Index line of the track. The position and the checksum of new samples are not filled in yet.
+        audio: New samples to append to the store; None if there are none.
     """
 
     entry: Entry
@@ -44,39 +44,48 @@ class DecodedTrack(NamedTuple):
 
 
 def marker_path(folder: Path) -> Path:
-    """Return the file that exists while a build runs, and after one that was killed.
+    """Return the path of the file that exists while a build runs, and after a killed build.
 
     It contains the number of lines that the index had when the build began.
 
     Args:
         folder: Folder of the store.
+
+    Returns:
+        Path of the marker; it need not exist.
     """
     return folder / "building"
 
 
 class StoreWriter:
-    """Appends tracks to the two files of a store; lines are added to the index once their samples are on the disk.
+    """Appends tracks to the two files of a store.
+
+    Lines are only added to the index when their samples are on the disk. The lock of the folder must be held.
 
     Args:
         folder: Folder of the store.
         known: Index lines that are valid; all others are removed.
 
     Attributes:
-        entries: Index lines that are on the disk.
+        entries: Index lines that are on the disk, by track id.
+
+    Raises:
+        OSError: The store cannot be written.
     """
 
     def __init__(self, folder: Path, known: Index) -> None:
         self.entries = dict(known)
         self._folder = folder
         self._pending: list[Entry] = []
-        # The index is rewritten: a line whose samples are missing would look valid once other samples took their place.
+        # Invalid lines are removed: a line without samples would look valid once other samples are written there.
         write_index(folder, known.values())
+        # The marker exists before any sample is written, so a killed build is always verified.
         with atomic_write(marker_path(folder)) as file:
             file.write(str(len(known)).encode())
         self._generation = newest_generation(known.values())
-        # Nothing is overwritten, not even after the last valid samples: another process may be reading there.
+        # Samples are appended, and never overwritten even if they are stale: another process may be reading them.
         self._pcm = samples_path(folder, self._generation).open("ab")
-        # A killed build may have ended inside a sample.
+        # After a killed build the file may end inside a sample.
         self._pcm.write(bytes(self._pcm.tell() % SAMPLE_BYTES))
         self._end = self._pcm.tell() // SAMPLE_BYTES
         self._index = index_path(folder).open("ab")
@@ -85,7 +94,7 @@ class StoreWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # Also after an error or Ctrl-C: the tracks decoded so far are kept.
+        # Committed even after an error or Ctrl-C, so that the tracks decoded so far are kept.
         with self._pcm, self._index:
             self.commit()
         if kind is None:
@@ -94,6 +103,9 @@ class StoreWriter:
 
     def add(self, track: DecodedTrack) -> None:
         """Append a track, and commit after every `TRACKS_PER_COMMIT` tracks.
+
+        Args:
+            track: The track; its audio is closed.
 
         Raises:
             OSError: The store cannot be written.
@@ -119,7 +131,11 @@ class StoreWriter:
         return checksum
 
     def commit(self) -> None:
-        """Force the added tracks to the disk, first the samples and then the lines that refer to them."""
+        """Write the added tracks to the disk, first the samples and then the lines that refer to them.
+
+        Raises:
+            OSError: The store cannot be written.
+        """
         sync(self._pcm)
         self._index.write(_lines(self._pending))
         sync(self._index)
@@ -132,7 +148,7 @@ def write_index(folder: Path, entries: Iterable[Entry]) -> None:
 
     Args:
         folder: Folder of the store.
-        entries: The new lines.
+        entries: The new lines, in order.
 
     Raises:
         OSError: The index cannot be written.
@@ -148,12 +164,12 @@ def _lines(entries: Iterable[Entry]) -> bytes:
 
 
 def _free_stale_space(folder: Path, index: Index) -> Index:
-    """Copy the samples that the index refers to if too many others are stale, and delete unused files of samples."""
+    """Compact the file of samples if too many samples are stale, and delete older files of samples."""
     kept = [entry for entry in index.values() if entry.offset != NOT_KEPT]
     path = samples_path(folder, newest_generation(index.values()))
     n_bytes = path.stat().st_size
     n_stale = n_bytes - sum(entry.n_samples for entry in kept) * SAMPLE_BYTES
-    # While another process reads the old file, it cannot be deleted, and a copy would double the space.
+    # While another process reads the old file, it cannot be deleted, so a copy would double the space.
     if n_stale > MAX_STALE_FRACTION * n_bytes and not is_read(path):
         try:
             index = _compact(folder, index)
@@ -171,7 +187,7 @@ def _compact(folder: Path, index: Index) -> Index:
     old = newest_generation(index.values())
     new, end = old + 1, 0
     compacted = {}
-    # The new samples are complete before the new index refers to them, so a kill between the two loses nothing.
+    # The new index is written after the new samples are complete, so a kill between the two loses nothing.
     with atomic_write(samples_path(folder, new)) as file:
         for entry in index.values():
             offset = NOT_KEPT if entry.offset == NOT_KEPT else end
