@@ -1,4 +1,4 @@
-"""What a person sees of long work: one console, which shows any text as it is, and one kind of progress bar."""
+"""Print messages and progress bars on one console, which shows any text as it is."""
 
 import os
 import sys
@@ -26,18 +26,18 @@ from lit_genre.text import one_line, printable
 
 
 class _PlainConsole(Console):
-    """A console that shows a str as it is: no markup, no emoji codes, and no control character reaches the terminal."""
+    """A console that shows a str as it is, without markup and emoji codes; control characters are escaped."""
 
     def __init__(self) -> None:
         # soft_wrap: paths can be copied from the terminal in one piece.
         super().__init__(markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Convert a str, before it is measured: columns have the width of what is shown."""
+        """Escape a str before its width is measured, so that columns have the width of the escaped text."""
         return super().render_str(printable(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """Render anything; what was no str, such as a Text, passes here too."""
+        """Escape what does not pass through `render_str`, such as a Text."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=printable(segment.text))
 
@@ -55,7 +55,16 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def progress(description: str, total: int, unit: str) -> Iterator[Callable[[], None]]:
-    """Show a bar with count, rate and time left; yields the function that moves it on by one."""
+    """Show a progress bar with count, rate and remaining time.
+
+    Args:
+        description: Text before the bar.
+        total: Number of items.
+        unit: Name of the items in the rate, such as "tracks".
+
+    Yields:
+        A function that advances the bar by one item; any thread may call it.
+    """
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -70,9 +79,15 @@ def progress(description: str, total: int, unit: str) -> Iterator[Callable[[], N
 
 @contextmanager
 def byte_progress(description: str, total: int | None, done: int = 0) -> Iterator[Callable[[int], None]]:
-    """Show a bar in bytes; yields the function that moves it on by so many, from any thread.
+    """Show a progress bar in bytes.
 
-    `done` bytes were there before, and do not count for the rate. An unknown total has neither length nor time left.
+    Args:
+        description: Text before the bar.
+        total: Number of bytes; None if it is unknown, for a bar without remaining time.
+        done: Number of bytes that were processed before; they do not count for the rate.
+
+    Yields:
+        A function that advances the bar by a number of bytes; any thread may call it.
     """
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -87,9 +102,10 @@ def byte_progress(description: str, total: int | None, done: int = 0) -> Iterato
 
 
 class _Quiet(AbstractContextManager[None]):
-    """Many threads may be inside: the first redirects, the last restores."""
+    """A context that many threads may enter: the first one redirects stderr, and the last one restores it."""
 
     def __init__(self) -> None:
+        # A file descriptor belongs to the whole process, so a thread cannot redirect it for itself.
         self._lock, self._inside, self._redirected = Lock(), 0, ExitStack()
 
     def __enter__(self) -> None:
@@ -109,9 +125,12 @@ _QUIET: Final = _Quiet()
 
 
 def quiet_c_stderr() -> AbstractContextManager[None]:
-    """Discard what C libraries print on stderr; Python's own stderr still arrives.
+    """Discard what C libraries print on stderr. Python's own messages on stderr are still printed.
 
-    libmpg123 reports each damaged frame there, some hundred lines over FMA small, all harmless.
+    libmpg123 prints a line for each damaged frame, some hundred lines for FMA small, all of them harmless.
+
+    Returns:
+        The context; any thread may enter it.
     """
     return _QUIET
 
@@ -119,10 +138,11 @@ def quiet_c_stderr() -> AbstractContextManager[None]:
 @contextmanager
 def _c_stderr_discarded() -> Iterator[None]:
     sys.stderr.flush()
-    # File descriptor 2 is what C libraries write to; Python's stderr gets a copy of the original.
+    # C libraries write to file descriptor 2. Python's stderr gets a copy of the original descriptor.
     saved, python_stderr = os.dup(2), sys.stderr
     discard = os.open(os.devnull, os.O_WRONLY)
     try:
+        # If it is not, a test or a notebook has replaced it, and it does not write to descriptor 2.
         if python_stderr is sys.__stderr__:
             sys.stderr = os.fdopen(os.dup(saved), "w", buffering=1)
         os.dup2(discard, 2)

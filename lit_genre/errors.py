@@ -1,15 +1,23 @@
-"""The one exception for what the user can mend: the command line prints its text and no traceback."""
+"""Define the exception for errors that the user can correct."""
 
 
 class LitGenreError(Exception):
-    """Something outside the code is wrong: a folder, a file, a setting.
+    """An error in a folder, a file or a setting. The command line prints its text without a traceback.
 
-    The text says what was wrong, with its value and place, and what to do next.
+    The text describes what is wrong, with the value, where, and what to do.
     """
 
 
 def check_at_least(**bounds: tuple[float, float]) -> None:
-    """Refuse arguments that are too small: `name=(value, least)`."""
+    """Check that arguments are not too small.
+
+    Args:
+        **bounds: For each argument, by its name, its value and the least value that is allowed.
+
+    Raises:
+        LitGenreError: A value is too small, or NaN.
+    """
     for name, (value, least) in bounds.items():
+        # Not `value < least`, which is false for NaN.
         if not value >= least:
             raise LitGenreError(f"{name} is {value}, but must be at least {least}.")

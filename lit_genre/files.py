@@ -1,4 +1,4 @@
-"""Write files such that a reader finds the old content or the new one, never a part of it."""
+"""Write files atomically: a reader finds the old content or the new content, never a part of it."""
 
 import os
 from collections.abc import Iterator
@@ -11,27 +11,29 @@ from typing import IO
 def atomic_write(path: Path, durable: bool = True) -> Iterator[IO[bytes]]:
     """Open a new file next to `path`, and move it to `path` when the block ends without an error.
 
-    The new file is `.<name>.part`; what a killed process left there is deleted, and a symbolic link there is not
-    followed. One process at a time may write a path.
+    The new file is `.<name>.part`. A file of this name that a killed process left is deleted, and a symbolic link of
+    this name is not followed. Only one process at a time may write a path.
 
     Args:
         path: The file to write or to replace.
-        durable: Whether the content is on the disk before it replaces the old one, so that a power cut loses neither.
+        durable: Whether to force the content to the disk before it replaces the old content. After a power cut, the
+            file then has the old content or the new content.
 
     Yields:
         The new file, open for writing bytes.
 
     Raises:
-        OSError: The file cannot be written; the old one is as it was.
+        OSError: The file cannot be written; the old file is unchanged.
     """
     part = path.with_name(f".{path.name}.part")
     part.unlink(missing_ok=True)
     try:
-        # "x" fails where anything is, also a link that another process put there since.
+        # Mode "x" raises an error if the name exists, also if another process has created a link in the meantime.
         with part.open("xb") as file:
             yield file
             if durable:
                 sync(file)
+        # Atomic, because both names are in one folder and so on one file system.
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -42,6 +44,9 @@ def sync(file: IO[bytes]) -> None:
 
     Args:
         file: The file, open for writing.
+
+    Raises:
+        OSError: The content cannot be written.
     """
     file.flush()
     os.fsync(file.fileno())

@@ -1,4 +1,7 @@
-"""Work on many tracks, each in a thread of its own: reading, hashing and torch release the GIL."""
+"""Call a function for many tracks in parallel threads.
+
+Threads are enough, because reading files, hashing and torch release the GIL.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,8 +19,23 @@ Result = TypeVar("Result")
 def map_threads(
     work: Callable[[Item], Result], items: Sequence[Item], description: str, unit: str = "tracks"
 ) -> list[Result]:
-    """Do the work on each item, with a progress bar; the results are in the order of the items."""
+    """Call a function for each item in parallel threads, with a progress bar.
+
+    Args:
+        work: The function. Any thread may call it.
+        items: The items.
+        description: Text before the progress bar.
+        unit: Name of the items in the rate of the progress bar.
+
+    Returns:
+        Results in the order of the items.
+
+    Raises:
+        Exception: The first exception of the function, in the order of the items.
+    """
     results = []
+    # torch before the pool: with OpenMP, a thread reads the number of threads when it first uses torch. `imap` keeps
+    # the order of the items, but returns each result before all are ready, for the progress bar.
     with progress(description, len(items), unit) as advance, _one_torch_thread_each(), ThreadPool() as pool:
         for result in pool.imap(work, items):
             results.append(result)
@@ -27,7 +45,7 @@ def map_threads(
 
 @contextmanager
 def _one_torch_thread_each() -> Iterator[None]:
-    """Let tracks, not the parts of one, share the cores."""
+    """Make torch use one thread in each of the threads, so that together they do not use more threads than cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

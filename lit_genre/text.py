@@ -1,8 +1,8 @@
-"""Makes text from outside safe to show: on a terminal, in pictures, in spreadsheets and in Markdown.
+"""Escape text from files, to show it safely on a terminal, in plots, in spreadsheets and in Markdown.
 
-Names of genres, tracks, files, folders, runs and packages come from data, metadata, configurations and checkpoints,
-which anyone may have written. Each medium gives some characters a meaning, and one function here takes it away. HTML is
-escaped by `html.escape` (report/page.py), words of a shell by `shlex.quote`, JSON by `json.dumps`.
+Names of genres, tracks, files, folders, runs and packages come from data, metadata, configurations and checkpoints.
+Another person may have written these. Each medium interprets some characters, and one function here escapes them for
+each medium. Elsewhere `html.escape` escapes HTML, `shlex.quote` the arguments of a shell, and `json.dumps` JSON.
 """
 
 import re
@@ -10,24 +10,25 @@ from typing import Final
 from unicodedata import category
 
 SHORT: Final = 24
-"""Characters of a name in a picture; a longer one is cut in its middle."""
+"""Longest name in a plot, characters; `shorten` cuts a longer one in its middle."""
 
-# Emoji of several characters, and Persian, need these two; both only join or separate their neighbours.
+# Zero-width non-joiner and joiner. Persian, and emoji of several characters, need them; they are harmless.
 _JOINERS: Final = "\u200c\u200d"
 
+# Also the full-width forms, which some spreadsheets interpret as the ASCII characters.
 _STARTS_FORMULA: Final = re.compile(r"^(?=[=+\-@＝＋－＠\t\r\n])|(?<=[;\t\r\n])(?=[=+\-@＝＋－＠])")
 
-# Characters that begin or end something within a line. An underscore within a word does not, and is common in names.
+# Characters that are markup within a line. An underscore inside a word is not, and is common in names.
 _MARKDOWN: Final = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])|(?<=\w):(?=//)|(?<=\bwww)\.")
 _ENTITIES: Final = {"<": "&lt;", ">": "&gt;"}
 _MARKUP: Final = re.compile(r"[<>]|&(?=#|\w+;)")
 
 
 def printable(text: str) -> str:
-    r"""Replace the characters that command a terminal or reorder a line by their escapes; lines and tabs stay.
+    r"""Escape the characters that control a terminal or reorder a line; line ends and tabs are kept.
 
     These are control characters, the overrides of Unicode's bidirectional algorithm, other invisible characters and
-    bytes that are no UTF-8. What is printable in any script stays as it is.
+    bytes that are not UTF-8. Printable characters of any script are kept.
 
     >>> print(printable("\x1b[2J one\ntwo\r \u202e three"))
     \x1b[2J one
@@ -37,7 +38,7 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Do as `printable` does, and replace the ends of lines too: for a name within a sentence or a table.
+    r"""Escape as `printable` does, and also line ends and tabs, for a name in a sentence or a table.
 
     >>> print(one_line("one\ntwo"))
     one\ntwo
@@ -46,7 +47,11 @@ def one_line(text: str) -> str:
 
 
 def shorten(text: str, width: int = SHORT) -> str:
-    """Cut a name in its middle, for names that differ at their ends only are common; on one line.
+    """Cut a name in its middle, because many names differ only at their ends. The result is on one line.
+
+    Args:
+        text: The name.
+        width: Largest length of the result, characters.
 
     >>> shorten("a name that is much too long", 9)
     'a na…long'
@@ -58,13 +63,13 @@ def shorten(text: str, width: int = SHORT) -> str:
 def spreadsheet_cell(text: str) -> str:
     """Put an apostrophe before a text that a spreadsheet would compute as a formula (OWASP, "CSV Injection").
 
-    A formula also begins after a semicolon, a tab or the end of a line, where a spreadsheet separates cells by these.
+    A formula can also begin after a semicolon, a tab or a line end, if the spreadsheet separates cells there.
 
-    Written through this function are tables that people open and this package does not read: results.csv of a
-    comparison, the lists of an audit, of which `--data.exclude` reads numbers only, the table of `classify --output`,
-    and the predictions.csv of a folder of files. Written exactly are tables that this package reads again, where a name
-    must come back as it was: test.csv, predictions.csv of a data set, genres.csv, saved splits and the index.csv of
-    decoded audio. Open those in a spreadsheet as text, if you do not know where their names come from.
+    The tables that people open pass through this function: results.csv of a comparison, the lists of an audit, the
+    table of `classify --output`, and the predictions.csv of a folder of files. (`--data.exclude` reads only the track
+    ids of an audit's lists.) The tables that this package reads again contain the exact names: test.csv,
+    predictions.csv of a data set, genres.csv, saved splits and the index.csv of decoded audio. If the names in them
+    come from an unknown source, import them into a spreadsheet as text.
 
     >>> spreadsheet_cell("=1+1"), spreadsheet_cell("Rock;@x"), spreadsheet_cell("Hip-Hop")
     ("'=1+1", "Rock;'@x", 'Hip-Hop')
@@ -73,7 +78,7 @@ def spreadsheet_cell(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    r"""Escape what Markdown, or HTML within it, would take for markup; on one line, so also in a cell of a table.
+    r"""Escape the markup of Markdown, and of HTML within it, on one line, as a cell of a table needs it.
 
     >>> print(markdown("a|b <i> _c_ d_e R&B"))
     a\|b &lt;i&gt; \_c\_ d_e R&B
@@ -89,5 +94,5 @@ def _escaped(text: str, kept: str) -> str:
 
 
 def _is_shown(char: str) -> bool:
-    # Spaces of other widths are not "printable" in Python's sense, but Japanese and French texts are full of them.
+    # Python does not count spaces of other widths as printable, but Japanese and French texts often contain them.
     return char.isprintable() or category(char) == "Zs" or char in _JOINERS

@@ -17,7 +17,7 @@ from lit_genre.errors import LitGenreError
 from lit_genre.text import one_line, spreadsheet_cell
 
 Findings = dict[str, pd.DataFrame]
-"""A table for each list, indexed by `track_id`."""
+"""A table for each list, by the name of the list; the index of a table is `track_id`."""
 
 LISTS: Final = {
     "artist_leaks": ("artist_id", "also_in"),
@@ -33,14 +33,14 @@ LISTS: Final = {
 """The lists, and the columns that the summary shows of an example."""
 
 _TO_CHECK: Final = ("near_silent", "incomplete", "label_noise")
-"""Lists of tracks that may be correct, so that a person must check them before they are excluded."""
+"""Lists with tracks that may be correct, so a person must check them before they are excluded."""
 
 _REPAIRED: Final = "damaged_samples"
 """List of tracks that are decoded again and need no exclusion."""
 
 
 def refuse_to_replace(output: Path) -> None:
-    """Raise an error if a folder has lists already: a user may have edited them, which takes time.
+    """Raise an error if a folder has lists already, because a user may have edited them.
 
     Args:
         output: Folder of the lists.
@@ -51,7 +51,7 @@ def refuse_to_replace(output: Path) -> None:
     for name in LISTS:
         if (path := output / f"{name}.csv").exists():
             raise LitGenreError(
-                f"{path} is there already, and may have been edited. Choose another folder with --output, or delete it."
+                f"{path} already exists, and may have been edited. Choose another folder with --output, or delete it."
             )
 
 
@@ -61,8 +61,8 @@ def write_lists(findings: Findings, tracks: list[Track], output: Path, track_nam
     Args:
         findings: A table for each list, indexed by `track_id`; the columns are added to it.
         tracks: All tracks.
-        output: Folder of the lists.
-        track_name: Returns the name of a track for messages.
+        output: Folder of the lists; it must exist.
+        track_name: Function that returns the name of a track for messages.
 
     Returns:
         The tables with the added columns.

@@ -36,7 +36,7 @@ def read_models(configs: list[str], recipes: list[str], overlays: list[str]) -> 
         except (UnicodeDecodeError, yaml.YAMLError) as error:
             raise LitGenreError(f"{path} is not valid YAML: {error}") from error
         if not isinstance(config, dict):
-            raise LitGenreError(f"{path} is not a configuration of `lit-genre fit`: it must contain names with values.")
+            raise LitGenreError(f"{path} is not a configuration of `lit-genre fit`: it must be a mapping.")
         check_task(config, Path(path))
     models: dict[str, list[str]] = {}
     for files in product(configs, recipes) if recipes else product(configs):

@@ -147,12 +147,14 @@ def hit(drum: Drum, tuning: float, rng: np.random.Generator) -> Audio:
     Returns:
         Mono samples at `RATE`, shape (n,), float32, between -1 and 1.
     """
+    # After 6 time constants, the slower of the two components has decayed by 52 dB.
     seconds = min(1.5, 6 / (tuning * min(drum.ring, drum.hiss)))
     t = np.arange(round(seconds * RATE), dtype=np.float32) / RATE
     cycles = tuning * drum.pitch * (t - drum.sweep / 30 * np.expm1(-30 * t))
     noise = np.diff(rng.standard_normal(len(t) + drum.edge, dtype=np.float32), n=drum.edge)
     sound = np.sin(2 * np.pi * cycles) * np.exp(-tuning * drum.ring * t)
     sound += drum.noise / 2**drum.edge * noise * np.exp(-tuning * drum.hiss * t)
+    # A release of 10 ms, so that the end does not click.
     sound *= np.minimum(1, (t[-1] - t) / 0.01)
     return np.asarray(sound / np.abs(sound).max(), dtype=np.float32)
 
@@ -176,9 +178,11 @@ def master(dry: Audio, target_db: NDArray[np.float64], tail: float, wet: float, 
     # Without the mean: the level of the recording is set later.
     gain_db = target_db - _levels_db(dry.mean(axis=0))
     gain = 10 ** (np.interp(np.log(hertz + 1), np.log(BANDS), gain_db - gain_db.mean()) / 20)
+    # After 5 time constants, the echo has decayed by 43 dB.
     t = np.arange(min(n, round(5 / tail * RATE)), dtype=np.float32) / RATE
     echo = rng.standard_normal((2, len(t)), dtype=np.float32) * np.exp(-tail * t)
     echo *= wet / np.sqrt((echo**2).sum(axis=1, keepdims=True))
+    # The sound itself, without delay.
     echo[:, 0] += 1
     # One product of spectra applies the equaliser and the echo. The longer inverse transform doubles the sample rate.
     spectrum = np.fft.rfft(dry) * np.fft.rfft(echo, n) * gain.astype(np.float32)

@@ -1,4 +1,4 @@
-"""The eight genres of the demo, defined by tempo, rhythm, harmony and figures."""
+"""Define the eight genres of the demo by tempo, rhythm, harmony and figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,6 +62,7 @@ class Style:
     bpm: tuple[float, float]
     scales: tuple[str, ...]
     progressions: tuple[tuple[int, ...], ...]
+    # One kit without drums, and not no kit, because each track draws a kit.
     drums: tuple[Mapping[str, str], ...] = ({},)
     bass: Part | None = None
     harmony: Part | None = None

@@ -15,6 +15,7 @@ from lit_genre.demo.instruments import BANDS, DRUMS, RATE, TIMBRES, Audio, hit, 
 from lit_genre.demo.styles import FIGURES, SCALES, STYLES, Part, Style
 
 GENRES = tuple(sorted(STYLES))
+"""Names of the eight genres, which are those of FMA small."""
 
 ODD_TRACKS = 0.08
 """Part of the tracks that have one property of another genre, so that no classifier reaches 100 %."""
@@ -152,7 +153,7 @@ def _mix_in(player: Audio, sound: Audio, onset: int, velocity: float) -> None:
 
 def _add(mix: Audio, player: Audio, loudness: float, pan: float) -> None:
     rms = np.sqrt(np.mean(player**2))
-    # A player whose pattern has only rests is silent.
+    # A pattern with only rests gives silence: its level is 0, by which the sound cannot be divided.
     if rms > 0:
         for channel, share in zip(mix, (1 - pan, pan), strict=True):
             channel += float(10 ** (loudness / 20) / rms * np.sqrt(share)) * player

@@ -112,6 +112,7 @@ def write_demo(
         "seed": seed,
     }
     root = Path(root).expanduser()
+    # Before any other file, so that an interrupted call with other arguments is noticed.
     _record_arguments(root, arguments)
     tracks = _catalogue(artists, tracks_per_artist, seed)
     # tracks.csv is written last, so the data set is complete if it exists.
@@ -195,6 +196,7 @@ def _write_metadata(folder: Path, tracks: list[_Track], seconds: float) -> None:
     header = [("", *(column[level] for column in columns)) for level in (0, 1)]
     rows = [_row(track, folder.parent, seconds) for track in tracks]
     body = [(row["track", "id"], *(row.get(column, "") for column in columns)) for row in rows]
+    # As pandas writes it: two lines for the two levels of columns, then a line with the name of the index.
     _write_csv(folder / "tracks.csv", [*header, ("track_id", *[""] * len(columns)), *body])
 
 
@@ -208,6 +210,7 @@ def _row(track: _Track, root: Path, seconds: float) -> dict[tuple[str, str], obj
         ("artist", "name"): f"Synthetic {track.genre} Artist {track.artist}",
         ("set", "split"): track.split,
         ("set", "subset"): "small",
+        # The mean, since the encoder varies the bit rate.
         ("track", "bit_rate"): round(8 * track.path(root).stat().st_size / seconds),
         ("track", "duration"): round(seconds),
         ("track", "genre_top"): track.genre,

@@ -1,1 +1,1 @@
-"""Draw the pictures of a run and of a comparison."""
+"""Draw the plots of a run and of a comparison."""

@@ -8,6 +8,7 @@ from lit_genre.plots.figure import figure
 from lit_genre.text import shorten
 
 Row = dict[str, float]
+"""Metrics of an epoch by name, such as "val/accuracy"."""
 
 
 class SelectedEpoch(NamedTuple):
@@ -15,7 +16,7 @@ class SelectedEpoch(NamedTuple):
 
     Attributes:
         row: Its row of metrics.csv.
-        by: Why it was selected, in words.
+        by: Criterion by which it was selected, in words.
     """
 
     row: Row
@@ -38,6 +39,7 @@ def select_epoch(rows: list[Row], monitor: str | None, mode: str) -> SelectedEpo
     scored = [row for row in rows if monitor in row]
     if not scored:
         return None
+    # Of equal epochs the first, as in Lightning's ModelCheckpoint, which keeps a checkpoint until a better one.
     best = (max if mode == "max" else min)(scored, key=lambda row: row[monitor])
     return SelectedEpoch(best, f"{'greatest' if mode == 'max' else 'least'} {in_words(monitor)}")
 
@@ -47,9 +49,12 @@ def draw_curves(rows: list[Row], path: Path, chosen: SelectedEpoch | None = None
 
     Args:
         rows: Rows of metrics.csv, one for each epoch.
-        path: PNG to write.
-        chosen: The epoch to mark.
+        path: PNG file to write or to replace.
+        chosen: The epoch to mark; None for no mark.
         augmented: Whether the training scores are of augmented clips, which makes the gap look small.
+
+    Raises:
+        OSError: The file cannot be written.
     """
     primary_metric = primary_metric_of(rows)
     gap = [gap_of(row) for row in rows]
@@ -101,23 +106,44 @@ def _epochs(rows: list[Row]) -> list[float]:
 
 
 def _marker(rows: list[Row]) -> str | None:
-    # Markers show single epochs; over many they would hide the line.
+    # With markers, a run of one epoch is visible. Over many epochs they would hide the line.
     return "." if len(rows) < 40 else None
 
 
 def gap_of(row: Row) -> float | None:
-    """Return the training score of an epoch minus its validation score, -1 to 1; None if one is unknown."""
+    """Compute the generalisation gap of an epoch.
+
+    Args:
+        row: Row of metrics.csv.
+
+    Returns:
+        Primary metric of the training minus that of the validation, -1 to 1; None if one of them is missing.
+    """
     primary_metric = primary_metric_of([row])
     train, val = row.get(f"train/{primary_metric}"), row.get(f"val/{primary_metric}")
     return None if train is None or val is None else train - val
 
 
 def primary_metric_of(rows: list[Row]) -> str:
-    """Return the primary metric of a run with these rows, without its split."""
+    """Return the name of the primary metric of a run.
+
+    Args:
+        rows: Rows of metrics.csv.
+
+    Returns:
+        The name without the split, such as "accuracy".
+    """
     names = {name for row in rows for name in row}
     return next((name for name in PRIMARY_METRIC.values() if f"val/{name}" in names), "accuracy")
 
 
 def in_words(name: str) -> str:
-    """Return the name of a metric in words."""
+    """Return the name of a metric in words.
+
+    Args:
+        name: Name of the metric, such as "val/average_precision_macro".
+
+    Returns:
+        The name with spaces, such as "val average precision macro".
+    """
     return name.replace("_", " ").replace("/", " ")

@@ -1,4 +1,4 @@
-"""A figure of matplotlib that shows any text as it is, and becomes a PNG."""
+"""Write figures of matplotlib as PNG files, with texts that matplotlib must not interpret."""
 
 import warnings
 from collections.abc import Iterator
@@ -14,21 +14,28 @@ if TYPE_CHECKING:
 
 @contextmanager
 def figure(path: Path, width: float, height: float, dpi: int = 120) -> "Iterator[Figure]":
-    """Yield a figure, and write it to a PNG file when the block ends without an error.
+    """Create a figure, and write it to a PNG file when the block ends without an error.
 
-    A `$` does not begin a formula, and a character that the font lacks is drawn as a box without a warning. Another
-    font is chosen by `font.family` in a matplotlibrc. Names from outside pass through `label`.
+    A `$` does not begin a formula. A character that the font lacks is drawn as a box, without a warning; `font.family`
+    in a matplotlibrc selects another font. Pass names that come from data through `label`.
 
     Args:
-        path: PNG to write.
+        path: PNG file to write or to replace.
         width: Width, inches.
         height: Height, inches.
-        dpi: Pixels an inch.
+        dpi: Pixels per inch.
+
+    Yields:
+        The empty figure.
+
+    Raises:
+        OSError: The file cannot be written.
     """
+    # Imported here, because matplotlib takes long to import and most commands draw nothing.
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    # Around the writing too, for matplotlib makes the texts of an axis only then.
+    # These settings must hold during savefig, too, because matplotlib creates the tick labels there.
     with rc_context({"text.parse_math": False, "text.usetex": False}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
         drawn = Figure(figsize=(width, height), layout="constrained")
@@ -37,7 +44,14 @@ def figure(path: Path, width: float, height: float, dpi: int = 120) -> "Iterator
 
 
 def label(name: str) -> str:
-    """Return a name as a picture shows it: on one line, cut where it is long."""
+    """Return a name for a plot: on one line, shortened in its middle if it is long.
+
+    Args:
+        name: Name of a genre, a run or a model.
+
+    Returns:
+        At most `lit_genre.text.SHORT` characters, after a space if the name begins with an underscore.
+    """
     text = shorten(name)
-    # A legend leaves out what begins with an underscore.
+    # Matplotlib leaves a label that begins with an underscore out of the legend.
     return f" {text}" if text.startswith("_") else text

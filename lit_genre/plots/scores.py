@@ -23,12 +23,16 @@ def draw_confusion(scores: TrackScores, classes: list[str], title: str, path: Pa
     """Draw the confusion matrix, as share and number of the tracks of each genre (row).
 
     Args:
-        scores: Scores of a multiclass test.
+        scores: Scores of a multiclass test, on the CPU.
         classes: Class names in the order of the labels.
         title: Title of the plot.
-        path: PNG to write.
+        path: PNG file to write or to replace.
+
+    Raises:
+        OSError: The file cannot be written.
     """
     counts = multiclass_confusion_matrix(scores.probs, scores.label, len(classes))
+    # The minimum of 1 avoids a division by 0 for a genre without a track.
     shares = counts / counts.sum(1, keepdim=True).clamp(min=1)
     names, ticks = [label(name) for name in classes], range(len(classes))
     # Long names need room next to the matrix.
@@ -39,6 +43,7 @@ def draw_confusion(scores: TrackScores, classes: list[str], title: str, path: Pa
         axes.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(ticks, names)
         axes.set(xlabel="predicted", ylabel="genre", title=title)
+        # Zeros are left out: in a matrix of many genres they would hide the errors.
         for row, column in torch.nonzero(counts).tolist():
             colour = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, str(int(counts[row, column])), ha="center", va="center", color=colour)
@@ -49,11 +54,12 @@ def precision_recall(scores: TrackScores, classes: list[str]) -> dict[str, tuple
     """Compute precision-recall curves.
 
     Args:
-        scores: Scores of a multiclass test.
-        classes: Class names.
+        scores: Scores of a multiclass test, on the CPU.
+        classes: Class names in the order of the labels.
 
     Returns:
-        For each genre with a track: recall and precision, 0 to 1, and average precision.
+        For each genre with a track, by its name: recall and precision of each threshold, two lists of the same length,
+        0 to 1, and the average precision, 0 to 1.
     """
     precision, recall, _ = multiclass_precision_recall_curve(scores.probs, scores.label, len(classes))
     average = multiclass_average_precision(scores.probs, scores.label, len(classes), average="none")
@@ -69,9 +75,12 @@ def draw_precision_recall(scores: TrackScores, classes: list[str], path: Path) -
     """Draw the precision-recall curve of each genre.
 
     Args:
-        scores: Scores of a multiclass test.
-        classes: Class names.
-        path: PNG to write.
+        scores: Scores of a multiclass test, on the CPU.
+        classes: Class names in the order of the labels.
+        path: PNG file to write or to replace.
+
+    Raises:
+        OSError: The file cannot be written.
     """
     from matplotlib import colormaps
 
@@ -79,6 +88,7 @@ def draw_precision_recall(scores: TrackScores, classes: list[str], path: Path) -
         axes = drawn.subplots()
         for index, (name, (recall, precision, average)) in enumerate(precision_recall(scores, classes).items()):
             text = f"{label(name)}, average {average:.2f}"
+            # 20 colours repeat after 20 genres; the default cycle of matplotlib has only 10.
             axes.plot(recall, precision, color=colormaps["tab20"](index % 20), label=text)
         axes.set(xlabel="recall", ylabel="precision", title="precision over recall", xlim=(0, 1.02), ylim=(0, 1.02))
         axes.grid(alpha=0.3)
@@ -89,17 +99,19 @@ def draw_average_precision(scores: TrackScores, classes: list[str], path: Path) 
     """Draw the average precision of each genre of a multilabel test, the best at the top.
 
     Args:
-        scores: Scores of a multilabel test.
-        classes: Class names.
-        path: PNG to write.
+        scores: Scores of a multilabel test, on the CPU.
+        classes: Class names in the order of the labels.
+        path: PNG file to write or to replace.
+
+    Raises:
+        OSError: The file cannot be written.
     """
     average = average_precision_of(scores)
     # The average precision of a random order: the share of the tracks with the genre.
     chance = scores.label.float().mean(0)
     order = [index for index in average.argsort().tolist() if not average[index].isnan()]
     names = [f"{label(classes[index])} ({int(scores.label[:, index].sum())})" for index in order]
-    # Bars by number: two shortened names may be equal.
-    rows = range(len(order))
+    rows = range(len(order))  # Not names as positions: two shortened names may be equal.
     with figure(path, 8, 1.5 + 0.2 * len(order)) as drawn:
         axes = drawn.subplots()
         axes.barh(rows, average[order].numpy(), color="tab:blue", label="average precision")
@@ -114,12 +126,16 @@ def draw_reliability(scores: TrackScores, classes: list[str], path: Path) -> Non
     """Draw the reliability diagram: accuracy over probability, and the number of tracks in each bin.
 
     Args:
-        scores: Scores of a multiclass test.
-        classes: Class names.
-        path: PNG to write.
+        scores: Scores of a multiclass test, on the CPU.
+        classes: Class names in the order of the labels.
+        path: PNG file to write or to replace.
+
+    Raises:
+        OSError: The file cannot be written.
     """
     confidence, predicted = scores.probs.max(1)
     right = (predicted == scores.label).float()
+    # A probability of exactly 1 belongs to the last bin.
     bins = (confidence * BINS).long().clamp(max=BINS - 1)
     count = bins.bincount(minlength=BINS).numpy()
     accuracy = bins.bincount(right, minlength=BINS).numpy() / count.clip(min=1)
@@ -127,11 +143,12 @@ def draw_reliability(scores: TrackScores, classes: list[str], path: Path) -> Non
     filled = count > 0
     error, chance = calibration_error(scores, classes), calibration_error_by_chance(scores)
     title = (
-        f"reliability: expected calibration error {error:.3f}\n{chance:.3f} if all {len(right)} probabilities were true"
+        f"reliability: expected calibration error {error:.3f}\n"
+        f"{chance:.3f} would be expected if all {len(right)} probabilities were correct"
     )
     with figure(path, 6, 7) as drawn:
         above, below = drawn.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        above.bar(centres[filled], accuracy[filled], width=0.9 / BINS, color="tab:blue", label="found")
+        above.bar(centres[filled], accuracy[filled], width=0.9 / BINS, color="tab:blue", label="observed accuracy")
         above.plot((0, 1), (0, 1), color="grey", linestyle=":", label="accuracy equal to the probability")
         above.set(ylabel="accuracy", ylim=(0, 1.02), title=title)
         above.legend(frameon=False)

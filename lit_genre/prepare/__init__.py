@@ -1,1 +1,1 @@
-"""Prepare FMA: download, verify, unpack and decode it."""
+"""Download, verify, unpack and decode FMA."""

@@ -14,6 +14,7 @@ from lit_genre.files import atomic_write
 from lit_genre.prepare.download import download
 
 FMA_URL: Final = "https://os.unil.cloud.switch.ch/fma"
+"""Address of the folder with FMA's archives."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Archive:
         return f"{self.folder}.zip"
 
 
+# SHA-1 from the README of FMA (Defferrard et al., 2017, github.com/mdeff/fma).
 ARCHIVES: Final = {
     "metadata": Archive("fma_metadata", "f0df49ffe5f2a6008d7dc83c6915b31835dfe733", 358_412_441),
     "small": Archive("fma_small", "ade154f733639d52e35e32f5593efe5be76c6d70", 7_679_594_875, 8_000),
@@ -48,7 +50,14 @@ ARCHIVES: Final = {
 
 
 def is_url(source: str) -> bool:
-    """Check whether a source is the address of a server, and not a folder."""
+    """Check whether a source is the address of a server.
+
+    Args:
+        source: Address of a server's folder, or a local folder.
+
+    Returns:
+        False for a local folder.
+    """
     return "://" in source
 
 
@@ -80,7 +89,7 @@ def fetch(archive: Archive, source: str, folder: Path, timeout: float = 30.0) ->
 
     Args:
         archive: The archive.
-        source: Address of the server's folder, or a local folder, whose archives are read in place.
+        source: Address of the server's folder, or a local folder; archives in a local folder are read in place.
         folder: Folder for downloads and for the records of verified archives.
         timeout: Time without a byte after which a new connection is opened, s.
 
@@ -101,6 +110,7 @@ def fetch(archive: Archive, source: str, folder: Path, timeout: float = 30.0) ->
             _download(archive, source, path, timeout)
         else:
             raise LitGenreError(f"There is no {path}. Copy it there, or choose another folder with --base_url.")
+        # Not durable: if a power cut deletes the record, the archive is only verified again.
         with atomic_write(record, durable=False) as file:
             file.write(_state(path, archive).encode())
     except OSError as error:
@@ -119,6 +129,9 @@ def verification_record(archive: Archive, folder: Path) -> Path:
     Args:
         archive: The archive.
         folder: Folder of the archives.
+
+    Returns:
+        The path; the file need not exist.
     """
     return folder / f"{archive.name}.verified"
 
@@ -132,13 +145,14 @@ def _download(archive: Archive, source: str, path: Path, timeout: float) -> None
     digest = download(_address(archive, source), part, archive.n_bytes, timeout)
     part.with_name(f"{part.name}.version").unlink(missing_ok=True)
     if digest != archive.sha1:
+        # Deleted, because the next call would resume after the wrong bytes.
         part.unlink()
         raise LitGenreError(
             f"The file from {_address(archive, source)} is not FMA's archive: its SHA-1 is {digest}, not "
             f"{archive.sha1}. It was deleted. Run the same command to download it again, or choose another server "
             "with --base_url."
         )
-    # Forced to the disk under its old name: after a power cut an archive with the final name is complete.
+    # Forced to the disk before it is renamed: after a power cut an archive with the final name is complete.
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(path)

@@ -27,6 +27,8 @@ from lit_genre.prepare.unpack import unpack
 from lit_genre.text import one_line
 
 _CLIP_SECONDS: Final = 30
+"""Length of a clip in all subsets but full, s."""
+
 _TRACK_SECONDS: Final = 270
 """Average length of an untrimmed track, s."""
 
@@ -89,6 +91,7 @@ def prepare(
     try:
         archives = root / "archives"
         archives.mkdir(parents=True, exist_ok=True)
+        # Two processes would write the same files.
         with locked(archives):
             needed = [
                 archive for archive in (ARCHIVES["metadata"], ARCHIVES[subset]) if not _is_unpacked(archive, root)
@@ -101,6 +104,7 @@ def prepare(
             }
             steps = [step for archive in needed for step in _plan(archive, root, base_url, kept[archive], timeout)]
             check_space([*steps, *([_plan_store(data, subset)] if decode else [])])
+            # One archive after the other, so that the first is deleted before the second needs space.
             for archive in needed:
                 with _timed(seconds, "download"):
                     path = fetch(archive, base_url, archives, timeout)
@@ -157,6 +161,7 @@ def _is_unpacked(archive: Archive, root: Path) -> bool:
         files = {root / name: n_bytes for name, n_bytes in record["files"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
+    # Sizes, not checksums: these would need all files to be read again.
     changed = [path for path, n_bytes in files.items() if not path.is_file() or path.stat().st_size != n_bytes]
     if changed:
         console.print(

@@ -17,11 +17,11 @@ from lit_genre.files import atomic_write
 ATTEMPTS: Final = 6
 """Consecutive attempts without a new byte after which a download fails."""
 
-PAUSE = 1.0
+PAUSE = 1.0  # Not Final, because tests shorten it.
 """Pause before the second of these attempts, s; each further pause is twice as long."""
 
 _CHUNK: Final = 1 << 16
-"""Bytes that are written at a time: at most so many are lost when a connection breaks."""
+"""Bytes that are written at a time. When a connection breaks, at most this number of bytes is lost."""
 
 
 class _AttemptError(Exception):
@@ -52,6 +52,7 @@ def download(url: str, path: Path, n_bytes: int | None, timeout: float) -> str:
                 try:
                     _attempt(session, url, part, timeout, advance)
                 except _AttemptError as reason:
+                    # An attempt with a new byte is not a failure: a long download may lose many connections.
                     failures = 0 if part.position > furthest else failures + 1
                     furthest = max(furthest, part.position)
                     _pause_or_give_up(url, str(reason), failures, part.position)
@@ -82,6 +83,7 @@ class _Part:
         # Another user may have put a link here, to have a file elsewhere overwritten.
         if path.is_symlink():
             path.unlink()
+        # Unbuffered: `position` then counts only bytes that are in the file. Mode "a" writes to its end after any read.
         self._file = open(path, "a+b", buffering=0, opener=_open_no_link)  # noqa: SIM115
         n_existing = path.stat().st_size
         if n_bytes is not None and n_existing > n_bytes:
@@ -104,11 +106,12 @@ class _Part:
         return self._version.read_text(encoding="latin-1") if self._version.exists() else ""
 
     def restart(self, version: str) -> None:
-        """Delete the downloaded bytes, because the server has another version of the file."""
+        """Delete the downloaded bytes, because they are not the beginning of the file on the server."""
         self._file.truncate(0)
         self.position = 0
         self.sha1 = sha1(usedforsecurity=False)
         with atomic_write(self._version, durable=False) as file:
+            # As requests decodes headers.
             file.write(version.encode("latin-1"))
 
     def append(self, chunk: bytes) -> None:
@@ -155,9 +158,11 @@ def _attempt(session: requests.Session, url: str, part: _Part, timeout: float, a
                 part.append(chunk)
                 advance(len(chunk))
     except requests.RequestException as error:
+        # An invalid address raises a ValueError, such as MissingSchema; another attempt would not help.
         if isinstance(error, ValueError | requests.TooManyRedirects):
             raise LitGenreError(f"{url} is not an address to download from: {error}") from error
         raise _AttemptError(_describe(error, timeout)) from error
+    # The server gave no size, so the end of the response is the end of the file.
     if part.n_bytes is None:
         part.n_bytes = part.position
     if part.position < part.n_bytes:

@@ -22,6 +22,7 @@ _NAME: Final = re.compile(r"\w[\w-]*(\.[\w-]+)*", re.ASCII)
 _ENCRYPTED: Final = 0x41
 """Two flags of a member, for weak and strong encryption."""
 
+# Signature, compression method, and lengths of the name and of the extra field. The directory contains the rest, too.
 _LOCAL_HEADER: Final = struct.Struct("<4s4xH16xHH")
 _SIGNATURE: Final = b"PK\x03\x04"
 _PIECE: Final = 1 << 18
@@ -69,7 +70,9 @@ def read_members(archive: Path) -> list[Member]:
     except (BadZipFile, NotImplementedError, ValueError, struct.error) as error:
         raise LitGenreError(f"{archive} is not a complete zip archive: {error}.") from error
     infos.sort(key=lambda info: info.header_offset)
+    # The content of an entry must end before the next entry: overlapping entries can make a zip bomb (Fifield, 2019).
     ends = [*(info.header_offset for info in infos), directory][1:]
+    # All entries are checked before the first one is unpacked.
     kinds: dict[str, bool] = {}
     for info, end in zip(infos, ends, strict=True):
         if fault := _fault(info, end, archive.stem) or _clash(info, kinds):
@@ -89,6 +92,7 @@ def _fault(info: ZipInfo, end: int, folder: str) -> str:
         return "a name that is not safe to write to"
     if first != folder or not (others or info.is_dir()):
         return f"which is not in the folder {folder}"
+    # 0: the archive does not store kinds of files.
     if kind not in (0, stat.S_IFDIR if info.is_dir() else stat.S_IFREG):
         return "a link or another special file"
     if info.flag_bits & _ENCRYPTED:
@@ -96,7 +100,7 @@ def _fault(info: ZipInfo, end: int, folder: str) -> str:
     if info.compress_type not in (ZIP_STORED, ZIP_BZIP2):
         return f"compressed by method {info.compress_type}, which FMA's archives do not use"
     if info.header_offset < 0:
-        return "which begins before the archive does"
+        return "which begins before the archive"
     if info.header_offset + _LOCAL_HEADER.size + len(info.orig_filename) + info.compress_size > end:
         return "which overlaps with what follows it"
     return ""
@@ -112,7 +116,7 @@ def _clash(info: ZipInfo, kinds: dict[str, bool]) -> str:
     """
     path = PurePosixPath(info.filename.casefold())
     if str(path) in kinds and (kinds[str(path)] or not info.is_dir()):
-        return "of which there is another"
+        return "and another file or folder of this path"
     kinds[str(path)] = not info.is_dir()
     for parent in path.parents:
         if kinds.setdefault(str(parent), False):

@@ -67,5 +67,6 @@ def folder_bytes(folder: Path) -> int:
 
 def _existing_part(folder: Path) -> Path:
     """Return the longest part of a path that exists."""
+    # `stat` and `disk_usage` need a path that exists. The root of the file system always does.
     folder = folder.resolve()
     return next(path for path in (folder, *folder.parents) if path.exists())

@@ -63,6 +63,7 @@ def unpack(archive: Path, root: Path, all_listed: bool, workers: int | None = No
 
             # After an error or Ctrl-C, threads stop at the next piece instead of finishing their files.
             jobs = [pool.submit(_unpack_one, archive, m, sums.get(m.name, ""), root, stoppable) for m in members]
+            # In the order in which they end, so that the first error stops the others at once.
             for job in as_completed(jobs):
                 job.result()
     except OSError as error:

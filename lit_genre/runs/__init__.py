@@ -1,1 +1,1 @@
-"""The folder of a run: its paths, and how its files are written and read."""
+"""Write, find and read the folders of runs."""

@@ -10,7 +10,7 @@ from lit_genre.runs.folder import BEST
 
 
 def is_best(checkpoint: Path) -> bool:
-    """Return whether the test of a checkpoint is the test of its run.
+    """Check whether the test of a checkpoint counts as the test of its run.
 
     Args:
         checkpoint: Path of the checkpoint.
@@ -28,12 +28,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         path: Path of the checkpoint.
 
     Returns:
-        Content of the checkpoint, tensors on the CPU.
+        Content of the checkpoint by name, with tensors on the CPU.
 
     Raises:
-        LitGenreError: The file is not a checkpoint.
+        LitGenreError: The file cannot be read, or is not a checkpoint.
     """
     try:
+        # mmap: the weights are read only when they are used, and a check of the description needs none of them.
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         if not isinstance(content, dict) or "state_dict" not in content:
             raise KeyError("it has no weights")

@@ -26,7 +26,7 @@ class Entry:
         backbone: Name of the backbone.
         data: Class of the data and, if it has one, its subset or folder.
         epochs: Number of finished epochs.
-        val: Best score of the validation, 0 to 1; None if there is none.
+        val: Best primary metric of the validation, 0 to 1; None if there is none.
         test: Accuracy of the test, 0 to 1; None if the run is not tested, or its task is multilabel.
         state: "finished", "unfinished", or the message of a damaged file.
     """
@@ -41,7 +41,7 @@ class Entry:
 
 
 def run(args: Sequence[str]) -> None:
-    """Run the command.
+    """Print the runs of a folder, the newest first.
 
     Args:
         args: The arguments of the command line, without the name of the command.
@@ -72,6 +72,7 @@ def _read(path: Path) -> Entry:
             entry.epochs, entry.val = _read_metrics(folder.metrics)
         if folder.test_table.is_file():
             entry.test = _read_accuracy(folder)
+        # The summary is written last.
         if folder.summary.is_file():
             entry.state = "finished"
     except (LitGenreError, AttributeError, IndexError, OSError, ValueError) as error:
@@ -100,7 +101,7 @@ def _read_metrics(path: Path) -> tuple[int, float | None]:
 def _read_accuracy(folder: RunFolder) -> float | None:
     """Return the accuracy of the test; None in the multilabel task."""
     with folder.test_table.open(newline="", encoding="utf-8") as file:
-        # By position: a genre may have the name of another column.
+        # By position, not by name: a genre may have the name of another column.
         rows = [row[1:3] for row in list(csv.reader(file))[1:]]
     if not rows or folder.genres_table.is_file():
         return None

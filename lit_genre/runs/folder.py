@@ -1,4 +1,4 @@
-"""Name the files in the folder of a run, and read and write them."""
+"""Define the paths of the files in a run folder, and read and write these files."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ LAST: Final = "last"
 
 
 class _Entry:
-    """A file or a folder in the folder of a run: an attribute of `RunFolder` that is its path."""
+    """Descriptor of `RunFolder`: the attribute is the path of a file or folder in the run folder."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -38,7 +38,7 @@ class RunFolder:
     """The folder of a run, usually `runs/<Backbone>-<date>-<time>`, which may be moved.
 
     Attributes:
-        path: Where it is; neither the folder nor a file in it need exist.
+        path: Path of the folder. Neither the folder nor the files in it need to exist.
     """
 
     path: Path
@@ -62,15 +62,15 @@ class RunFolder:
     test_table = _Entry("test.csv")
     """Table with a row for each track of the test."""
     confusion = _Entry("confusion.png")
-    """Confusion matrix of a test with one genre a track."""
+    """Confusion matrix of a multiclass test."""
     precision_recall = _Entry("precision_recall.png")
-    """Precision-recall curves of a test with one genre a track."""
+    """Precision-recall curves of a multiclass test."""
     reliability = _Entry("reliability.png")
-    """Reliability diagram of a test with one genre a track."""
+    """Reliability diagram of a multiclass test."""
     genres_table = _Entry("genres.csv")
-    """Table with a row for each genre of a test with several genres a track."""
+    """Table with a row for each genre of a multilabel test."""
     average_precision = _Entry("average_precision.png")
-    """Average precision of each genre of a test with several genres a track."""
+    """Average precision of each genre of a multilabel test."""
     tests = _Entry("tests")
     """Folder of further tests: of another checkpoint, or on other data."""
 
@@ -98,43 +98,56 @@ class RunFolder:
 
     @property
     def training_files(self) -> tuple[Path, ...]:
-        """The files that a training writes, without checkpoints."""
+        """Paths of the files that a training writes, without checkpoints."""
         return self.config, self.metrics, self.summary, self.curves
 
     @property
     def test_files(self) -> tuple[Path, ...]:
-        """The files that a test writes."""
+        """Paths of the files that a test writes, in the multiclass or in the multilabel task."""
         one_genre = (self.test_table, self.confusion, self.precision_recall, self.reliability)
         return *one_genre, self.genres_table, self.average_precision
 
     def further_test(self, name: str) -> "RunFolder":
-        """Return the folder of a further test, whose files are named as those of a test in the run's own folder."""
+        """Return the folder `tests/<name>` of a further test. Its files have the same names as those of a test here."""
         return RunFolder(self.tests / name)
 
     def checkpoint(self, name: str) -> Path:
         """Return the path of a checkpoint.
 
         Args:
-            name: Its name, such as `BEST`.
+            name: Name of the checkpoint without `.ckpt`, such as `BEST`.
+
+        Returns:
+            The path; the file need not exist.
         """
         return self.checkpoints / f"{name}.ckpt"
 
     def contains_run(self) -> bool:
-        """Check for more than the first epoch of a run that was killed before its first checkpoint."""
+        """Check whether the folder has a run that must not be overwritten.
+
+        Returns:
+            Whether it has metrics and, in addition, last.ckpt, a summary or a second epoch.
+        """
+        # A run that was killed before its first checkpoint has a header and at most one row of metrics.
         return self.metrics.exists() and (
             self.last.exists() or self.summary.exists() or self.metrics.read_text(encoding="utf-8").count("\n") > 2
         )
 
     def read_config(self) -> dict[str, Any]:
-        """Read the configuration: plain data, of which `lit_genre.trust.recipe` decides what may be followed.
+        """Read the configuration as plain data, which is not trusted: `lit_genre.trust.recipe` checks it.
+
+        Returns:
+            Sections of the configuration by name.
 
         Raises:
             LitGenreError: The configuration is damaged.
+            OSError: The file cannot be opened.
         """
         config = read_yaml(self.config)
+        # All commands that read a run use these names, so a damaged file gets one message here.
         for name in ("model", "data"):
             if name in config and not isinstance(config[name], dict):
-                reason = f"{name} is {config[name]!r}, not names with values"
+                reason = f"{name} is {config[name]!r}, not a mapping"
                 raise LitGenreError(f"{self.config} is damaged: {reason}.")
         class_path = config.get("data", {}).get("class_path")
         if not isinstance(class_path, str):
@@ -142,63 +155,63 @@ class RunFolder:
         return config
 
     def write_config(self, text: str) -> None:
-        """Write the configuration, signed by this account."""
+        """Write the configuration, YAML text, with the signature of this account."""
         _write(self.config, sign(text))
 
     def is_own(self) -> bool:
-        """Check that this account wrote the configuration, and that it is unchanged."""
+        """Check that this account wrote the configuration, and that nobody has changed it."""
         return self.config.is_file() and is_signed(read_text(self.config))
 
     def own_texts(self) -> frozenset[str]:
-        """Collect the texts in the configuration if this account wrote it: such a text may name a file or a folder."""
+        """Return all texts in the configuration, which may be paths, if this account wrote it; otherwise nothing."""
         return frozenset(text_values(read_yaml(self.config))) if self.is_own() else frozenset()
 
     def check_links(self) -> None:
-        """Refuse the folder of another account if a link in it leads out of it.
+        """Refuse a folder that another account wrote if it contains links to files outside it.
 
         Raises:
-            LitGenreError: A link does; writing a table of the run would write elsewhere.
+            LitGenreError: A link leads out of the folder. Writing a table of the run would overwrite its target.
         """
-        # Before anything is read from it.
+        # First the configuration alone: `is_own` reads it.
         check_links(self.path, [self.config])
         if self.is_own():
             return
-        # W&B's own folder holds a file for each thing it sends; its links are not followed from here.
+        # Not the folder of W&B, which may contain many files: this package reads and writes no file in it.
         inner = [path for path in (self.checkpoints, self.tests, *self.tests.glob("*")) if path.is_dir()]
         check_links(self.path, [*self.path.iterdir(), *(path for folder in inner for path in folder.iterdir())])
 
     def write_metrics(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """Write a row for each epoch; a column for each name that occurs."""
+        """Write metrics.csv: a row for each epoch, and a column for each name that occurs in any row."""
         text = io.StringIO(newline="")
         names = dict.fromkeys(name for row in rows for name in row)
         table = csv.DictWriter(text, fieldnames=list(names), lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
-        # The checkpoint holds the rows too, so that a power cut loses none.
+        # Need not survive a power cut: the checkpoint contains the rows, too.
         _write(self.metrics, text.getvalue(), durable=False)
 
     def read_summary(self) -> dict[str, Any]:
-        """Read the results of the training; empty if the training is not finished."""
+        """Read the results of the training by name; empty if the training is not finished."""
         return read_json(self.summary) if self.summary.exists() else {}
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Write the results of the training, which is finished then."""
+        """Write the results of the training by name. Call it last: a run with a summary counts as finished."""
         _write(self.summary, json.dumps(summary) + "\n")
 
     def read_comparison(self) -> dict[str, Any] | None:
-        """Read the settings with which a comparison started the run; None if none did."""
+        """Read the settings with which a comparison started the run; None if it is not part of a comparison."""
         return read_json(self.comparison) if self.comparison.exists() else None
 
     def write_comparison(self, settings: Mapping[str, Any]) -> None:
-        """Write the settings with which a comparison starts the run."""
+        """Write the settings with which a comparison starts the run, by name."""
         _write(self.comparison, json.dumps(settings, indent=2))
 
     def read_error(self) -> str:
-        """Read why the run failed in a comparison; "" if it did not."""
+        """Return the message of a run that failed in a comparison; "" if it did not fail."""
         return self.error.read_text(encoding="utf-8").strip() if self.error.exists() else ""
 
     def write_error(self, message: str) -> None:
-        """Write why the run failed in a comparison."""
+        """Write the message of a run that failed in a comparison, without a line end."""
         _write(self.error, message + "\n")
 
     @contextmanager
@@ -206,11 +219,12 @@ class RunFolder:
         """Hold the lock of the folder while the run is trained.
 
         Raises:
-            LitGenreError: Another process holds it.
+            LitGenreError: Another process holds the lock.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.lock)
         try:
+            # Without waiting: a training may last for days.
             lock.acquire(timeout=0)
         except Timeout as error:
             raise LitGenreError(
@@ -220,7 +234,7 @@ class RunFolder:
         try:
             yield
         finally:
-            # The file stays: a process that has opened it would lock a file that is not there any more.
+            # The file is not deleted: another process may have opened it, and would then lock a deleted file.
             lock.release()
 
 

@@ -1,4 +1,4 @@
-"""Make the folder of a new run, and find the checkpoints of earlier runs."""
+"""Create the folder of a new run, and find the checkpoints of earlier runs."""
 
 import atexit
 from collections.abc import Iterable
@@ -13,22 +13,31 @@ from lit_genre.errors import LitGenreError
 from lit_genre.runs.folder import BEST, LAST, RunFolder
 
 RUNS: Final = Path("runs")
+"""Folder of all runs, relative to the current folder."""
 
 AUTO: Final = "auto"
 """Value of --ckpt_path that resumes the run in --trainer.default_root_dir, or starts it."""
 
 _EVERY_RUN: Final = RunFolder(Path("*"))
-"""Its paths are patterns for `RUNS.glob`."""
+"""The paths of this folder are patterns for `RUNS.glob`."""
 
 _made: list[RunFolder] = []
+"""Folders that this process has created, as absolute paths: the current folder may change until they are removed."""
 
 
 def new_run_folder(backbone: str) -> RunFolder:
-    """Make a folder that no other run has, named by the time; `discard_empty_folders` removes it if it stays empty."""
+    """Create a folder for a new run. If it stays empty, `discard_empty_folders` removes it.
+
+    Args:
+        backbone: Name of the backbone.
+
+    Returns:
+        The folder `runs/<backbone>-<date>-<time>`, with a number at the end if another run has this name.
+    """
     stem = RUNS / f"{backbone}-{datetime.now():%Y%m%d-%H%M%S}"
     for path in chain([stem], (stem.with_name(f"{stem.name}-{number}") for number in count(2))):
         try:
-            # Of two processes that make it at once, one fails.
+            # If two processes create the folder at the same time, this raises an error in one of them.
             path.mkdir(parents=True)
         except FileExistsError:
             continue
@@ -38,17 +47,18 @@ def new_run_folder(backbone: str) -> RunFolder:
 
 
 def discard_empty_folders() -> None:
-    """Remove the folders that this process made for runs that left nothing."""
+    """Remove the folders that this process created for runs that wrote no file."""
     while _made:
         folder = _made.pop()
         with suppress(OSError):
             if list(folder.path.iterdir()) == [folder.lock]:
                 folder.lock.unlink()
             folder.path.rmdir()
-            # The folder of all runs, if this one would have been the first.
+            # Also the folder of all runs if this would have been its first; otherwise it is not empty, and stays.
             folder.path.parent.rmdir()
 
 
+# A run may fail before its first step, for example because the data is missing. It leaves no empty folder.
 atexit.register(discard_empty_folders)
 
 
@@ -74,7 +84,8 @@ def find_checkpoint(name: str) -> Path:
     """Find a checkpoint.
 
     Args:
-        name: Path of the checkpoint; "best" for that of the newest finished run; or "last" for that of the newest run.
+        name: Path of the checkpoint; or "best" for best.ckpt of the newest finished run, or of the newest run if none
+            is finished; or "last" for last.ckpt of the newest run.
 
     Returns:
         Path of an existing file.
@@ -95,7 +106,7 @@ def _newest_checkpoint(name: str) -> Path:
     runs = [RunFolder(path.parent) for path in _newest_first(RUNS.glob(str(_EVERY_RUN.checkpoints)))]
     if not runs:
         raise LitGenreError(f"--ckpt_path {name}: no run in {RUNS.resolve()} has a checkpoint yet.")
-    # A test of a run that is still training would be of a model that changes.
+    # If a run is still training, its best checkpoint may change during the test.
     finished = [run for run in runs if run.summary.is_file()] if name == BEST else []
     run = (finished or runs)[0]
     kind = "newest finished run" if finished else "newest run"

@@ -1,4 +1,4 @@
-"""Reads a finished run back from its folder."""
+"""Read the results of a run from its folder, for a comparison."""
 
 import json
 import re
@@ -29,13 +29,13 @@ _OF_THE_MACHINE: Final = frozenset(
         "seed",
     )
 )
-"""Arguments of the data that make no other data of it."""
+"""Arguments of the data module that differ between machines, and do not change the data."""
 
 _OF_TRAINING: Final = (
     *("max_epochs", "min_epochs", "max_steps", "limit_train_batches"),
     *("accumulate_grad_batches", "gradient_clip_val", "precision", "callbacks"),
 )
-"""Arguments of the trainer that make another model of it."""
+"""Arguments of the trainer that change the trained model."""
 
 
 _LEADING: Final = ["track_id", "genre", "predicted"]
@@ -44,33 +44,34 @@ _LEADING: Final = ["track_id", "genre", "predicted"]
 
 @dataclass
 class Run:
-    """A run, as its folder tells it; None where it does not.
+    """Settings and results of a run; None if its folder does not contain a value.
 
     Attributes:
-        folder: Where it lies.
-        model: What it is compared as: a name of its own, that of its configuration in a comparison, else its backbone.
-        seed: Seed of everything.
-        backbone: Class of its backbone.
+        folder: Folder of the run.
+        model: Name in the comparison: the name in the summary, else that of the configuration in the comparison, else
+            the backbone.
+        seed: Seed of the run; None for a baseline, which has none.
+        backbone: Class name of the backbone.
         parameters: Number of parameters of the backbone.
-        feature_seconds: Time of computing features or embeddings of the training and validation tracks before training;
-            0 for a network, which computes them in training; None where an earlier run computed them. Seconds.
-        seconds: Training time: epochs with their validation, or fitting classifiers and choosing one of them on
-            validation. Seconds. Decoding before training and the test are part of neither time.
+        feature_seconds: Time of computing features or embeddings of the training and validation tracks before training,
+            s; 0 for a network, which computes them during training; None if an earlier run computed them.
+        seconds: Training time, s: epochs with their validation, or fitting classifiers and selecting one of them on the
+            validation split. Neither this time nor `feature_seconds` includes decoding or the test.
         epochs: Number of epochs.
         best_val: Best validation accuracy per track, 0 to 1.
-        epoch: Number of the epoch that was chosen and tested, from 1.
-        chosen_by: What it was chosen by.
-        train: Training accuracy of that epoch, per clip as it was trained on, 0 to 1.
-        val: Validation accuracy of that epoch, per track, 0 to 1.
+        epoch: Number of the selected epoch, which was tested, from 1.
+        chosen_by: Criterion by which the epoch was selected.
+        train: Training accuracy of the selected epoch, per clip as augmented in training, 0 to 1.
+        val: Validation accuracy of the selected epoch, per track, 0 to 1.
         test: Test accuracy per track, 0 to 1.
         f1_macro: F1 of the test, the mean over genres, 0 to 1.
-        calibration_error: How far probability and accuracy of the test are apart, on average, 0 to 1.
-        memory_gb: Peak memory of the accelerator, or else of the process, GB.
-        is_baseline: Whether it is what networks are held against, not one itself.
-        error: Why it failed, "" where it did not.
-        settings: All that makes it another run than those of its model, but seed, machine and place of the data.
-        history: A row an epoch, of metrics.csv.
-        predictions: A row a test track, of test.csv; its index is the track's id.
+        calibration_error: Expected calibration error of the test, 0 to 1.
+        memory_gb: Peak memory of the accelerator, or of the process if there was none, GB.
+        is_baseline: Whether the run is a baseline, with which networks are compared.
+        error: Message of a run that failed; "" if it did not.
+        settings: Settings of the run as JSON, without seed and arguments that depend on the machine.
+        history: Table of metrics.csv, a row for each epoch.
+        predictions: Genre and predicted genre of test.csv, a row for each test track; its index is the track id.
     """
 
     folder: Path
@@ -103,7 +104,7 @@ class Run:
 
 
 def read_run(path: Path) -> Run:
-    """Read the folder of a run; missing files are left out.
+    """Read the folder of a run. Files that are missing are skipped.
 
     Args:
         path: Folder of the run.
@@ -114,6 +115,7 @@ def read_run(path: Path) -> Run:
     Raises:
         LitGenreError: A file in it is damaged.
     """
+    # A comparison names the folders of its runs <model>-seed<seed>. A number of 18 digits fits an int64.
     name, seed = re.fullmatch(r"(.*?)(?:-seed(\d{1,18}))?", path.name, re.DOTALL).groups()  # type: ignore[union-attr]
     folder, run = RunFolder(path), Run(path, name, None if seed is None else int(seed))
     if path.is_dir():
@@ -125,13 +127,14 @@ def read_run(path: Path) -> Run:
             run.backbone = config["model"]["backbone"]["class_path"].rpartition(".")[2]
             run.settings = _settings_of(config)
             if seed is None:
-                # A baseline has no seed.
+                # The folder is not named by a comparison. A baseline has no seed.
                 run.model, run.seed = run.backbone, _typed(config, "seed_everything", int)
         path = folder.summary
         if summary := folder.read_summary():
             run.parameters, run.chosen_by = _typed(summary, "parameters", int), _typed(summary, "chosen_by", str) or ""
             run.is_baseline, run.model = bool(summary.get("baseline")), _typed(summary, "name", str) or run.model
         if (path := folder.metrics).exists():
+            # read_csv accepts a column of text, of a damaged file; to_numeric raises an error.
             _read_history(run, pd.read_csv(path).apply(pd.to_numeric), _typed(summary, "epoch", int))
             # A network computes its features in training, and its summary does not mention them.
             run.feature_seconds = _typed(summary, "feature_seconds", int | float) if "name" in summary else 0.0
@@ -155,23 +158,29 @@ def _typed(content: dict[str, Any], name: str, kind: type | UnionType) -> Any:
 
 
 def disambiguate_names(runs: list[Run]) -> None:
-    """Rename runs of one name that differ in more than the seed: they are not seeds of one model."""
+    """Rename runs that have the same name but other settings or test tracks, because they are not seeds of one model.
+
+    Args:
+        runs: All runs of a comparison; `Run.model` is changed.
+    """
     kinds: dict[str, dict[tuple[str, str], list[Run]]] = {}
     for run in runs:
         of_name = kinds.setdefault(run.model, {})
         tested = run.predictions[["genre"]].to_csv() if len(run.predictions) else ""
+        # A run without a test, such as one that failed, belongs to the first runs with the same settings.
         alike = (kind for kind in of_name if kind[0] == run.settings and (kind[1] == tested or not tested))
         of_name.setdefault(next(alike, (run.settings, tested)), []).append(run)
     for name, of_name in kinds.items():
         for alike_runs in of_name.values() if len(of_name) > 1 else ():
             folder = alike_runs[0].folder.resolve()
+            # The folder of a run in a comparison does not distinguish it; that of the comparison does.
             where = folder.name if folder.name != f"{name}-seed{alike_runs[0].seed}" else folder.parents[1].name
             for run in alike_runs:
                 run.model = f"{name} ({where})"
 
 
 def check_task(config: dict[str, Any], path: Path) -> None:
-    """Refuse a configuration of the multilabel task.
+    """Refuse the configuration of a run of the multilabel task.
 
     Args:
         config: The configuration.
@@ -184,17 +193,18 @@ def check_task(config: dict[str, Any], path: Path) -> None:
     arguments = data.get("init_args") if isinstance(data, dict) else None
     if isinstance(arguments, dict) and arguments.get("task") == "multilabel":
         raise LitGenreError(
-            f"{path} is for tracks of several genres. A comparison rates accuracy, which those do not have: leave it "
-            "out, or set task: multiclass."
+            f"{path} has task: multilabel. A comparison reports accuracy, which the multilabel task does not have. "
+            "Leave this configuration out, or set task: multiclass."
         )
 
 
 def _settings_of(config: dict[str, Any]) -> str:
-    """Lay out what determines a run beside its seed."""
+    """Return all settings that determine a run, apart from its seed, as JSON."""
     data, trainer = config.get("data") or {}, config.get("trainer") or {}
     arguments = {name: value for name, value in (data.get("init_args") or {}).items() if name not in _OF_THE_MACHINE}
     training = {name: trainer.get(name) for name in _OF_TRAINING}
     determining = [config["model"], data.get("class_path"), arguments, config.get("select_by"), training]
+    # default=str: YAML reads an unquoted date as a date object, which JSON does not have.
     return json.dumps(determining, default=str)
 
 
@@ -204,7 +214,7 @@ def _read_history(run: Run, history: pd.DataFrame, chosen: int | None) -> None:
     if "val/accuracy" in history:
         run.best_val = float(history["val/accuracy"].max())
         if chosen is None:
-            # A run of before this was noted, or one without epochs.
+            # The summary of a baseline has no epoch, and an unfinished run has no summary.
             chosen = int(history["epoch"][history["val/accuracy"].argmax()])
     if chosen is not None:
         (row,) = history[history["epoch"] == chosen].to_dict("records")
@@ -215,7 +225,7 @@ def _read_history(run: Run, history: pd.DataFrame, chosen: int | None) -> None:
 
 
 def _read_predictions(run: Run, path: Path) -> None:
-    # As text, header and all: genres may be called 1980, None or True, or have the name of another column.
+    # Everything as text, also the header: a genre may be called 1980, None or True, or like another column.
     header, *rows = pd.read_csv(path, header=None, dtype=str, keep_default_na=False).to_numpy().tolist()
     if header[:3] != _LEADING:
         raise ValueError(f"its columns begin with {', '.join(header[:3])}")
@@ -224,6 +234,7 @@ def _read_predictions(run: Run, path: Path) -> None:
     track_id = [int(text) for text in columns[0]]
     run.predictions = pd.DataFrame(dict(zip(_LEADING[1:], columns[1:], strict=True)), index=track_id)
     label = torch.tensor([classes.index(genre) for genre in columns[1]])
+    # torch.tensor and float() accept the text "nan", hence the check below.
     probs = torch.tensor([[float(share) for share in row[3:]] for row in rows])
     if not probs.isfinite().all():
         raise ValueError("a probability is not a finite number")

@@ -1,4 +1,4 @@
-"""Report a test or a validation: tables and pictures in the folder of the run, and a table on the console."""
+"""Write the tables and plots of a test into a run folder, and print the scores of a test or a validation."""
 
 from rich.table import Table
 
@@ -22,6 +22,9 @@ def report_test(scores: TrackScores, classes: list[str], folder: RunFolder) -> N
         scores: Scores of the tracks, on the CPU.
         classes: Class names in the order of the labels.
         folder: Folder of the run, or of a further test.
+
+    Raises:
+        OSError: A file cannot be written.
     """
     write_test_table(scores, classes, folder.test_table)
     if scores.several:
@@ -40,7 +43,7 @@ def report_test(scores: TrackScores, classes: list[str], folder: RunFolder) -> N
 
 
 def print_scores(scores: TrackScores, classes: list[str], split: str) -> None:
-    """Print the scores of a split: those of each genre, and their mean.
+    """Print the scores of a split: those of each genre, and their mean over genres.
 
     Args:
         scores: Scores of the tracks, on the CPU.
@@ -49,8 +52,8 @@ def print_scores(scores: TrackScores, classes: list[str], split: str) -> None:
     """
     rated = score(scores, classes)
     if scores.several:
-        table = Table("", "mean over genres", "all at once", title=f"{split}: {len(scores.label):,} tracks")
-        for name in ("average_precision", "roc_auc"):
+        table = Table("", "mean over genres", "all genres together", title=f"{split}: {len(scores.label):,} tracks")
+        for name in ("average_precision", "roc_auc"):  # FMA has 161 genres, too many to print: see genres.csv.
             figures = (rated.get(f"{name}_{mean}") for mean in ("macro", "micro"))
             table.add_row(name, *("-" if figure is None else f"{figure:.3f}" for figure in figures))
         console.print(table)
@@ -60,7 +63,7 @@ def print_scores(scores: TrackScores, classes: list[str], split: str) -> None:
     for name, count in zip(classes, counts.tolist(), strict=True):
         table.add_row(one_line(name), f"{rated[f'f1/{name}']:.3f}" if count else "no track", str(count))
     table.add_section()
-    absent = counts.tolist().count(0)
+    absent = counts.tolist().count(0)  # Genres without a track have no F1, so the mean leaves them out.
     mean = "mean over genres" + (f" with a track ({len(classes) - absent} of {len(classes)})" if absent else "")
     table.add_row(mean, f"{rated['f1_macro']:.3f}", str(len(scores.label)))
     console.print(table)

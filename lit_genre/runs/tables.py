@@ -1,4 +1,4 @@
-"""Write the tables of a test and of a prediction."""
+"""Write the CSV tables of a test and of a prediction."""
 
 import csv
 import io
@@ -18,9 +18,12 @@ def write_test_table(scores: TrackScores, classes: list[str], path: Path) -> Non
     """Write a CSV with a row for each track: id, genre, predicted genre and the probability of each genre.
 
     Args:
-        scores: Scores of the tracks.
+        scores: Scores of the tracks, on the CPU.
         classes: Class names in the order of the labels.
-        path: File to write.
+        path: CSV file to write or to replace.
+
+    Raises:
+        OSError: The file cannot be written.
     """
     with _table(path) as table:
         table.writerow(["track_id", "genre", "predicted", *classes])
@@ -33,15 +36,19 @@ def write_test_table(scores: TrackScores, classes: list[str], path: Path) -> Non
 def write_predictions_table(
     scores: TrackScores, files: Sequence[Path], classes: list[str], several: bool, path: Path
 ) -> None:
-    """Write a row for each file of a user: path, predicted genre and the probability of each genre.
+    """Write a CSV with a row for each audio file: path, predicted genre and the probability of each genre.
 
     Args:
-        scores: Of the files; `track_id` is the position of a file in `files`.
-        files: The files.
-        classes: Class names.
-        several: Whether a file may have several genres.
-        path: The table.
+        scores: Scores of the files, on the CPU; `track_id` is the position of a file in `files`.
+        files: The audio files.
+        classes: Class names in the order of the probabilities.
+        several: Whether the task is multilabel, so that a file may have several genres.
+        path: CSV file to write or to replace.
+
+    Raises:
+        OSError: The file cannot be written.
     """
+    # Unlike test.csv, people open this table in a spreadsheet, and no command reads it again.
     with _table(path) as table:
         table.writerow(["path", "predicted", *map(spreadsheet_cell, classes)])
         for position, probs in zip(scores.track_id.tolist(), scores.probs, strict=True):
@@ -54,23 +61,27 @@ def write_genres_table(scores: TrackScores, classes: list[str], path: Path) -> N
     """Write a CSV with a row for each genre of a multilabel test: name, number of tracks, average precision.
 
     Args:
-        scores: Scores of the tracks.
+        scores: Scores of the tracks of a multilabel test, on the CPU.
         classes: Class names in the order of the labels.
-        path: File to write.
+        path: CSV file to write or to replace.
+
+    Raises:
+        OSError: The file cannot be written.
     """
     with _table(path) as table:
         table.writerow(["genre", "tracks", "average_precision"])
         rows = zip(classes, scores.label.sum(0).tolist(), average_precision_of(scores).tolist(), strict=True)
+        # A genre without a track has no average precision: NaN, which is not equal to itself.
         table.writerows((name, count, "" if average != average else f"{average:.6f}") for name, count, average in rows)
 
 
 @contextmanager
 def _table(path: Path) -> Iterator[Any]:
-    """Open a CSV file to be written; what reads it gets back every name, unless it is no UTF-8."""
+    """Yield a CSV writer, and write its rows to a file when the block ends; a reader gets back the exact names."""
     text = io.StringIO(newline="")
-    # With its default ends of lines, for only then a \r in a name is quoted.
+    # With the default line ends, \r\n: the csv module quotes a \r in a name only if the line end contains it.
     yield csv.writer(text)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
-        # A name that is no UTF-8 is written with its bytes as \udcff.
+        # A file name that is not UTF-8 has bytes that cannot be encoded; they are written as escapes such as \udcff.
         file.write(text.getvalue().encode(errors="backslashreplace"))

@@ -1,4 +1,4 @@
-"""What a run without epochs leaves: the files of any other, so that it can stand beside them in a report."""
+"""Write the folder of a run without epochs (a baseline or a probe), with the same files as any other run."""
 
 import sys
 import time
@@ -16,19 +16,28 @@ Result = TypeVar("Result")
 
 
 def timed(function: Callable[[], Result]) -> tuple[Result, float]:
-    """Call a function; return its result and the time that it took, seconds."""
+    """Call a function and measure its time.
+
+    Args:
+        function: The function.
+
+    Returns:
+        Result of the function, and the time that it took, s.
+    """
     began = time.perf_counter()
     result = function()
     return result, time.perf_counter() - began
 
 
 def peak_memory() -> int:
-    """Return the peak of the memory in use, bytes: of the accelerator, or of this process without one."""
+    """Return the largest memory use so far, bytes: of the accelerator, or of this process if there is none."""
     if torch.accelerator.is_available():
         return torch.accelerator.max_memory_allocated()
+    # Windows has no such module.
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Bytes on macOS, KiB on Linux.
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
@@ -41,23 +50,28 @@ def write_run(
     config: dict[str, Any],
     summary: dict[str, Any],
 ) -> None:
-    """Write the configuration, metrics of one row, the results of the test, and last the summary: the run is finished.
+    """Write configuration, metrics, results of the test and summary of a run.
 
     Args:
         folder: Folder of the run.
-        classes: Class names.
-        scores: Of each split that there is, "test" among them.
-        seconds: Training time: fitting the classifiers and choosing one of them on validation.
-        feature_seconds: Time of computing the features or embeddings of the training and validation tracks; None where
-            they were computed by an earlier run.
-        config: All that determined the run.
-        summary: What reports are to know of it.
+        classes: Class names in the order of the labels.
+        scores: Scores of the tracks of each split, by its name, on the CPU; "test" is required.
+        seconds: Training time, s: fitting the classifiers and selecting one of them on the validation split.
+        feature_seconds: Time of computing the features or embeddings of the training and validation tracks, s; None if
+            an earlier run computed them.
+        config: All settings of the run.
+        summary: Results that reports read from summary.json.
+
+    Raises:
+        OSError: A file cannot be written.
     """
     folder.write_config(yaml.safe_dump(config, sort_keys=False))
     rated = {f"{split}/accuracy": float(score(its, classes)["accuracy"]) for split, its in scores.items()}
     del rated["test/accuracy"]
+    # One row, as of a run with one epoch, so that reports need not distinguish them.
     folder.write_metrics(
         [{"epoch": 0, "seconds": round(seconds, 3), "memory_gb": round(peak_memory() / 1e9, 3), **rated}]
     )
     report_test(scores["test"], classes, folder)
+    # Last: the run is finished if the summary exists.
     folder.write_summary(summary | {"feature_seconds": None if feature_seconds is None else round(feature_seconds, 3)})

@@ -1,4 +1,4 @@
-"""Limits of the server: bytes, seconds and number of requests of its clients."""
+"""Define the limits of the server: bytes, seconds and number of requests of its clients."""
 
 from dataclasses import dataclass
 

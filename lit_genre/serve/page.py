@@ -72,6 +72,7 @@ class Page:
             n_genres=len(classes),
             minutes=f"{limits.max_seconds / 60:g}",
             megabytes=f"{limits.max_bytes / 1e6:g}",
+            # In an attribute: the security policy allows no scripts inside the page.
             settings=html.escape(json.dumps(settings)),
         )
         self._static = {name: Resource(_read(name), f"{kind}; charset=utf-8") for name, kind in _STATIC.items()}

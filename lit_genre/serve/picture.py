@@ -14,8 +14,9 @@ def encode_png_url(spectrogram: NDArray[np.float32]) -> str:
         spectrogram: Values 0 to 1, float32, shape (m, columns), low bands first.
 
     Returns:
-        The URL. The picture has a pixel for each value, with low bands at the bottom.
+        The URL. The picture has one pixel for each value, with low bands at the bottom.
     """
+    # Imported here, because matplotlib takes long to import and only the server needs it.
     from matplotlib.image import imsave
 
     file = io.BytesIO()

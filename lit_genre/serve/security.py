@@ -87,7 +87,7 @@ def is_same_origin(headers: Headers) -> bool:
     if not origins:
         return True
     host = headers.get("host", "")
-    # Only host and port are compared: behind a proxy that adds TLS, the page has the scheme https and the request http.
+    # Only host and port are compared: if a proxy adds TLS, the page has the scheme https, but the request has http.
     return len(origins) == 1 and bool(host) and _host_of(origins[0]) == host.lower()
 
 

@@ -97,7 +97,7 @@ class TimedProtocol(H11Protocol):
             self._write_timer = None
 
     def _expire(self) -> None:
-        """Close a connection whose time limit is over, unless it still has time to read a response."""
+        """Close the connection when its time limit is over, unless it still has time to read a response."""
         self._timer = None
         unread = self.transport.get_write_buffer_size()
         if not unread:
@@ -133,6 +133,7 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: Any, limits: Limits, stop: Callable[[], None]) -> None:
+        # Uvicorn creates the protocol itself, so the limits are an attribute of its class.
         protocol = type("LimitedProtocol", (TimedProtocol,), {"limits": limits})
         super().__init__(
             uvicorn.Config(

@@ -30,6 +30,7 @@ class RefusedError(Exception):
         self.status = status
 
 
+# eq=False: a set contains the uploads, by identity.
 @dataclass(eq=False)
 class Upload:
     """One request, from its first byte until its result is computed.
@@ -103,13 +104,14 @@ class Uploads:
 
         Args:
             upload: The upload, from `register`.
-            request: The request, of whose body nothing has been read.
+            request: The request, before any of its body has been read.
             path: File to write.
 
         Raises:
             RefusedError: The body is too large, does not arrive whole and in time, or there is no free slot.
         """
         self._check_running()
+        # Refused before the body is read. A false or missing length is noticed while the bytes are counted.
         if _content_length(request) > self.limits.max_bytes:
             raise RefusedError(413, self.limits.too_large)
         try:
@@ -125,6 +127,7 @@ class Uploads:
             self._check_running()
             raise RefusedError(408, upload.reason or "it did not arrive in time") from error
         except ClientDisconnect as error:
+            # 499 is the status of nginx for a client that has closed the connection.
             raise RefusedError(499, "it did not arrive whole") from error
         except OSError as error:
             raise RefusedError(503, f"the server cannot store it: {error.strerror}") from error
@@ -132,7 +135,7 @@ class Uploads:
             upload.timeout = None
 
     def stop(self) -> None:
-        """Refuse new requests, and requests whose body is still arriving."""
+        """Refuse new requests, and requests with a body that is still arriving."""
         self._stopped = True
         for upload in self._uploads:
             upload.interrupt("the server is stopping")

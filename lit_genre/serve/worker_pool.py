@@ -33,7 +33,7 @@ class _Worker(NamedTuple):
 
 
 _DISCONNECTED: Final = (ConnectionResetError, BrokenPipeError)
-"""Errors of a connection whose other process ended before it read everything that was sent."""
+"""Errors of a connection if the other process ended before it read everything that was sent."""
 
 
 class WorkerPool:

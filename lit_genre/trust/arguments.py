@@ -14,13 +14,13 @@ from lit_genre.trust.plain import text_values
 _PATH_NAME: Final = re.compile(
     r"(^|_)(dir|path|root|uri|url|host|server|location|folder|file|csv|exclude|directory|address)s?($|_)|dir$|path$"
 )
-"""Names of arguments whose text counts as a file, a folder or an address, with any annotation."""
+"""Names of arguments with a file, a folder or an address as text, whatever their annotation is."""
 
 _ESCAPES: Final = re.compile(r"(^|[/\\])\.\.([/\\]|$)|^[/\\~]|^[A-Za-z]:|://|\0")
 """Text that is an address, or a path that can lead out of its folder: absolute, with `..`, `~`, a drive or a NUL."""
 
 _PASSED_ON: Final = frozenset(("callbacks", "logger", "plugins", "strategy", "profiler"))
-"""Parts whose classes pass undeclared arguments on to other libraries, where nothing checks them."""
+"""Parts with classes that pass undeclared arguments on to other libraries, where nothing checks them."""
 
 _CALLABLE: Final = get_origin(Callable[[], None])
 """The type that `get_origin` returns for an annotation such as `Callable[[int], str]`."""
@@ -55,6 +55,7 @@ def check_description(description: Any, part: str, source: Source) -> dict[str, 
     init_args = {name: value for arguments in given for name, value in arguments.items()}
     if named_class is not None:
         declared, accepted = named_parameters(named_class), source.named | source.own
+        # Only text can name a file or a class; a number in an undeclared argument is harmless.
         undeclared = [
             name for name, value in init_args.items() if name not in declared and text_values(value) - accepted
         ]
@@ -93,17 +94,19 @@ def named_parameters(target: Any) -> dict[str, inspect.Parameter]:
     Returns:
         Parameters by name, without `*` and `**`.
     """
+    # From the class to its parents, so that the nearest default counts.
     parameters: dict[str, inspect.Parameter] = {}
     for ancestor in inspect.getmro(target) if inspect.isclass(target) else (target,):
         if ancestor is object:
             break
         try:
             signature = inspect.signature(ancestor)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError):  # Classes that are written in C may have no signature.
             continue
         for parameter in signature.parameters.values():
             if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
                 parameters.setdefault(parameter.name, parameter)
+        # Without `**`, the class accepts no other arguments of its parents.
         if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in signature.parameters.values()):
             break
     return parameters
@@ -118,7 +121,7 @@ def _check_arguments(target: Any, class_path: str, init_args: Mapping[str, Any],
         if not (isinstance(value, str) and value in accepted):
             raise _refused(class_path, name, reason, source)
     # A class with its own unsafe_args has named all its unsafe arguments, so other text is not checked for paths.
-    # An inherited unsafe_args does not count: it does not know the arguments of the subclass.
+    # An inherited unsafe_args does not count: the subclass may have more arguments.
     declares_unsafe = "unsafe_args" in vars(target)
     for name, value in init_args.items():
         if not isinstance(name, str):

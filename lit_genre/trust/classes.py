@@ -21,7 +21,7 @@ from lit_genre.model.backbone import Backbone
 from lit_genre.model.frontend import LogMel
 
 _FROM_LIGHTNING: Final = ("callbacks", "loggers", "strategies", "profilers", "plugins")
-"""Packages of lightning.pytorch whose classes the configuration of a trainer may name."""
+"""Packages of lightning.pytorch: the configuration of a trainer may name the classes in them."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,11 @@ def find_class(class_path: str, part: str, source: Source) -> Any | None:
         The class; None if only the user has named it in this call, in which case it is not imported here.
 
     Raises:
-        LitGenreError: A file may not name this class for this part.
+        LitGenreError: The file may not name this class for this part.
     """
     module, _, name = class_path.rpartition(".")
-    # Plugins, torch and Lightning have been imported; apart from lit-genre's own modules, nothing else is.
+    # Importing a module runs its code, so only modules of lit-genre are imported here. Plugins, torch and Lightning
+    # have been imported already.
     if module.startswith("lit_genre."):
         with suppress(ImportError):
             import_module(module)
@@ -79,6 +80,7 @@ def _is_allowed(module: str) -> bool:
 
 @cache
 def _lightning_packages() -> tuple[str, ...]:
+    # Imported here, because `find_class` finds only classes of imported modules.
     names = tuple(f"lightning.pytorch.{name}" for name in (*_FROM_LIGHTNING, "cli"))
     for name in names:
         import_module(name)
@@ -108,6 +110,7 @@ def _subclass_of(base: type, *inside: str) -> Callable[[Any], bool]:
     def check(candidate: Any) -> bool:
         if not (isinstance(candidate, type) and issubclass(candidate, base)):
             return False
+        # The module that defines the class counts, not that in its path: a module also contains what it imports.
         module = candidate.__module__
         return module in _plugin_modules() or any(module == name or module.startswith(f"{name}.") for name in inside)
 
@@ -160,6 +163,7 @@ _PARTS: Final[dict[str, Callable[[Any], bool]]] = {
     "optimizer": _subclass_of(Optimizer, "torch.optim"),
     "scheduler": lambda candidate: (
         _subclass_of(LRScheduler, "torch.optim", "lit_genre")(candidate)
+        # The command line of Lightning has its own subclass, with the metric to monitor.
         or _subclass_of(ReduceLROnPlateau, "torch.optim", "lightning.pytorch.cli")(candidate)
     ),
     "data": _is_data,

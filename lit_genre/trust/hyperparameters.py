@@ -45,6 +45,7 @@ def read_hyperparameters(path: Path, content: Any) -> dict[str, Any]:
     if content is None:
         raise LitGenreError(f"{path} is not a checkpoint of lit-genre: it has no arguments of a model.")
     subject = f"The description of the model in {path}"
+    # Lightning adds names that begin with an underscore, such as _instantiator.
     hyperparameters = {
         name: value for name, value in check_mapping(content, subject).items() if not str(name).startswith("_")
     }
@@ -68,6 +69,7 @@ def check_hyperparameters(
     Raises:
         LitGenreError: The backbone or the front-end is not installed for lit-genre, or gets more than plain data.
     """
+    # Without the arguments of the training, with which a file could name more classes.
     if strange := hyperparameters.keys() - (named_parameters(model_class).keys() - _RECIPE):
         raise LitGenreError(
             f"{source.path} sets {', '.join(sorted(map(str, strange)))}, which no checkpoint of lit-genre has. If you "
@@ -86,7 +88,7 @@ def check_weights(weights: Any, path: Path) -> dict[str, Tensor]:
         path: The file, for messages.
 
     Returns:
-        Finite, dense tensors by name.
+        The same weights: finite, dense tensors of any shape, by name.
 
     Raises:
         LitGenreError: A value is not a finite, dense tensor.
@@ -114,6 +116,7 @@ def _check_classes(hyperparameters: Mapping[str, Any], subject: str) -> None:
     for name in classes:
         if not (isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME):
             raise LitGenreError(f"{subject} is damaged: {name!r} among the classes is not a name.")
+    # Scores and predictions are stored by class name, so names must be unique.
     if len(set(classes)) < len(classes):
         twice = next(name for name in classes if list(classes).count(name) > 1)
         raise LitGenreError(f"{subject} is damaged: {twice!r} is twice among the classes.")

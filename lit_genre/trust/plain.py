@@ -75,6 +75,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         content = yaml.load(read_text(path), _Loader)
+    # RecursionError: PyYAML and json read nested lists recursively, before `check_plain` can count the levels.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise LitGenreError(f"{path} is damaged: {_reason(error)}") from error
     return check_mapping(content, path)
@@ -105,7 +106,7 @@ def check_mapping(content: Any, subject: object) -> dict[str, Any]:
 
     Args:
         content: The value.
-        subject: First words of the error message, such as the path of the file.
+        subject: Subject of the error message, such as the path of the file.
 
     Returns:
         The same value.
@@ -114,7 +115,7 @@ def check_mapping(content: Any, subject: object) -> dict[str, Any]:
         LitGenreError: It is not a mapping, or `check_plain` refuses it.
     """
     if not isinstance(content, dict):
-        raise LitGenreError(f"{subject} is damaged: it contains {_kind(content)}, not names with values.")
+        raise LitGenreError(f"{subject} is damaged: it contains {_kind(content)}, not a mapping.")
     check_plain(content, subject)
     return content
 
@@ -124,7 +125,7 @@ def check_plain(content: Any, subject: object) -> None:
 
     Args:
         content: The value.
-        subject: First words of the error message, such as the path of the file.
+        subject: Subject of the error message, such as the path of the file.
 
     Raises:
         LitGenreError: It contains other data, or too many values or levels.
@@ -134,6 +135,7 @@ def check_plain(content: Any, subject: object) -> None:
     count = 0
     while waiting:
         value, depth = waiting.pop()
+        # A value with several YAML aliases counts once for each of them.
         count += 1
         if count > _MAX_VALUES or depth > _MAX_DEPTH:
             raise LitGenreError(
@@ -152,7 +154,14 @@ def check_plain(content: Any, subject: object) -> None:
 
 
 def text_values(content: Any) -> set[str]:
-    """Return all text values of plain data, also in its lists and mappings; keys are not included."""
+    """Return all text values of plain data, also in its lists and mappings.
+
+    Args:
+        content: Plain data.
+
+    Returns:
+        The texts, without the keys of mappings.
+    """
     if isinstance(content, dict):
         return text_values(list(content.values()))
     if isinstance(content, list | tuple):
@@ -172,6 +181,7 @@ def check_links(folder: Path, paths: Iterable[Path]) -> None:
     """
     inside = folder.resolve()
     for path in paths:
+        # `exists` alone is False for a link to a missing file, to which this package could write.
         if not (path.is_symlink() or path.exists()):
             continue
         if not path.resolve().is_relative_to(inside):
@@ -179,12 +189,20 @@ def check_links(folder: Path, paths: Iterable[Path]) -> None:
                 f"{path} is a link to {path.resolve()}, outside {folder}: replace it by the file itself, or, if "
                 "you made it, add --trust."
             )
+        # A pipe, for example: opening it would wait for ever.
         if not (path.is_dir() or path.is_file()):
             raise LitGenreError(f"{path} is neither a file nor a folder: delete it.")
 
 
 def is_finite_number(value: Any) -> bool:
-    """Check for an int or a float that is neither infinite nor NaN; True and False do not count."""
+    """Check that a value is a finite int or float, and not True or False.
+
+    Args:
+        value: Any value.
+
+    Returns:
+        Whether it is; False for infinity and NaN.
+    """
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

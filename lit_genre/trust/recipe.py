@@ -10,7 +10,7 @@ from lit_genre.trust.arguments import check_description, path_arguments
 from lit_genre.trust.classes import Source, find_class
 
 UNNAMED: Final = "<a path that only the file names>"
-"""Replacement for a path that the user has to pass as an option."""
+"""Replacement for a path in a file of another account; the user has to pass the path as an option."""
 
 SECTIONS: Final = ("seed_everything", "trainer", "model", "data", "select_by", "without_callbacks")
 """Sections of a configuration that a file may set. Others, such as weights_only, are ignored."""
@@ -45,10 +45,11 @@ def check_recipe(recipe: Mapping[str, Any], source: Source) -> dict[str, Any]:
     taken = {name: value for name, value in recipe.items() if name in SECTIONS}
     for name, check in {"model": _check_model, "data": _check_data, "trainer": _check_trainer}.items():
         if name in taken and not isinstance(taken[name], dict):
-            raise LitGenreError(f"{source.path} is damaged: {name} is {taken[name]!r}, not names with values.")
+            raise LitGenreError(f"{source.path} is damaged: {name} is {taken[name]!r}, not a mapping.")
         if name in taken:
             taken[name] = check(taken[name], source)
     _check_value("without_callbacks", taken.get("without_callbacks"), source)
+    # True is an integer, too: Lightning then draws a seed.
     seed, select_by = taken.get("seed_everything"), taken.get("select_by")
     if not (seed is None or isinstance(seed, int)) or not (select_by is None or isinstance(select_by, str)):
         raise LitGenreError(f"{source.path} is damaged: seed_everything is {seed!r}, select_by {select_by!r}.")
@@ -56,7 +57,7 @@ def check_recipe(recipe: Mapping[str, Any], source: Source) -> dict[str, Any]:
 
 
 def unnamed_paths(arguments: Mapping[str, Any]) -> list[str]:
-    """Return the names of the arguments whose path the user has not passed.
+    """Return the names of the arguments that need a path from the user.
 
     Args:
         arguments: Arguments of the data module by name, as `check_recipe` returns them.
@@ -88,7 +89,7 @@ def _check_data(data: dict[str, Any], source: Source) -> dict[str, Any]:
     data_class = find_class(str(data.get("class_path")), "data", source)
     arguments = data.get("init_args") or {}
     if not isinstance(arguments, dict):
-        raise LitGenreError(f"{source.path} is damaged: data.init_args is {arguments!r}, not names with values.")
+        raise LitGenreError(f"{source.path} is damaged: data.init_args is {arguments!r}, not a mapping.")
     if data_class is not None:
         accepted = source.named | source.own
         for name, value in path_arguments(data_class, arguments).items():
@@ -96,13 +97,14 @@ def _check_data(data: dict[str, Any], source: Source) -> dict[str, Any]:
             if not all(isinstance(text, str) and text in accepted for text in texts):
                 arguments = {**arguments, name: [UNNAMED] if isinstance(value, list) else UNNAMED}
     described = {**data, "init_args": arguments}
-    # UNNAMED is accepted here; `check_places` asks the user for the path.
+    # UNNAMED is accepted here; `lit_genre.cli.restore.check_places` later requires the path as an option.
     return check_description(described, "data", replace(source, own=source.own | {UNNAMED}))
 
 
 def _check_trainer(trainer: dict[str, Any], source: Source) -> dict[str, Any]:
     taken = {name: value for name, value in trainer.items() if name not in _IGNORED}
     for name, value in taken.items():
+        # `logger: true` is the default logger of Lightning, and describes no class.
         if name in _LISTS and not isinstance(value, bool | None):
             for description in value if isinstance(value, list) else [value]:
                 check_description(description, name, source)
@@ -118,6 +120,7 @@ def _check_value(name: str, value: Any, source: Source) -> None:
     if isinstance(value, list):
         for item in value:
             _check_value(name, item, source)
+    # True and False are integers in Python. Names of classes may be any text, because they are never read as paths.
     elif not (value is None or isinstance(value, int | float)) and not (
         isinstance(value, str) and (name == "model.classes" or _WORD.fullmatch(value))
     ):

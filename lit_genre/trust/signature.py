@@ -1,4 +1,4 @@
-"""Sign the configurations that this account writes, so that one of another account cannot choose files and folders.
+"""Sign the configurations that this account writes; only these may choose files and folders.
 
 The last line of a run's config.yaml is a comment with a keyed hash (HMAC-SHA-256, RFC 2104) of all lines before it. The
 key is created at the first run, in the state folder of the account. A moved run folder keeps its valid signature. An

@@ -124,7 +124,7 @@ def test_what_is_planted_is_found_and_gone_once_dropped(
 def test_lists_that_may_have_been_edited_are_not_replaced(run: Run, clean: Path) -> None:
     Path("audit").mkdir()
     Path("audit/short.csv").write_text("mine")
-    with pytest.raises(SystemExit, match="audit/short.csv is there already"):
+    with pytest.raises(SystemExit, match="audit/short.csv already exists"):
         run("audit", "--data.root", clean)
     assert Path("audit/short.csv").read_text() == "mine"
 

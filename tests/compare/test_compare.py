@@ -169,5 +169,5 @@ def test_several_genres_a_track_are_refused_before_anything_is_trained(run: Run,
     configs, overlays = (json.dumps([str(CONFIGS / name)]) for name in ("crnn.yaml", "data/large.yaml"))
     with pytest.raises(SystemExit) as error:
         run("compare", "--configs", configs, "--overlays", overlays, "--folder", "out")
-    assert "large.yaml is for tracks of several genres" in str(error.value)
+    assert "large.yaml has task: multilabel" in str(error.value)
     assert not commands
