@@ -1,4 +1,4 @@
-"""What data and model have in common: a batch of clips, and how long a clip is."""
+"""The batch of clips that data modules pass to models, the tasks, and the length of a clip."""
 
 from typing import Final, Literal, NamedTuple
 
@@ -7,23 +7,24 @@ from torch import Tensor
 from lit_genre.errors import check_at_least
 
 Task = Literal["multiclass", "multilabel"]
-"""Whether a track has one genre, by softmax, or several, each by a sigmoid of its own."""
+"""Each track has one class (softmax), or any number of classes (a sigmoid for each)."""
 
 TRACK_SECONDS: Final = 30.0
-"""Length of FMA's clips: what `clip_seconds: null` means."""
+"""Length of FMA's clips, s; `clip_seconds: null` means this length."""
 
 
 class Batch(NamedTuple):
     """A batch of clips of one length.
 
     Attributes:
-        waveform: int16 PCM, shape (b, n), full scale 32768; it becomes float on the device. Of no samples where the
-            data keeps something else of these clips.
-        label: Position of the track's genre in the class names, shape (b,); or, where a track may have several, 0 or 1
-            for each of them, shape (b, c).
-        track_id: Number of the track that each clip is from, shape (b,).
-        start: First sample of each clip in its track, shape (b,).
-        mel: Spectrograms of the clips, shape (b, m, f), where the data has kept them from an earlier epoch.
+        waveform: int16 PCM, shape (b, n), full scale 32768; it becomes float on the device. Shape (b, 0) if the samples
+            are on the device already, or if the data module has the spectrograms.
+        label: For multiclass, index of the genre in the class names, int64, shape (b,). For multilabel, 0 or 1 for each
+            class, shape (b, c). -1 if unknown.
+        track_id: Id of the track of each clip, int64, shape (b,): the id by which the data module's `track` finds it.
+            For `PredictDataModule` and other lists of files it is the position in the list.
+        start: First sample of each clip in its track, int64, shape (b,).
+        mel: Spectrograms of the clips from the cache, shape (b, m, f), values -1 to 1; None to compute them.
     """
 
     waveform: Tensor
@@ -34,10 +35,14 @@ class Batch(NamedTuple):
 
 
 def clip_samples(clip_seconds: float | None, sample_rate: int) -> int:
-    """Return the length of a clip in samples; None is FMA's whole 30 s.
+    """Return the length of a clip in samples.
+
+    Args:
+        clip_seconds: Length of a clip, s; None for 30 s, the length of FMA's clips.
+        sample_rate: Sample rate, Hz.
 
     Raises:
-        LitGenreError: The clip is shorter than 0.1 s, or the sample rate no more than 0.
+        LitGenreError: The clip is shorter than 0.1 s, or the sample rate is less than 1.
     """
     seconds = TRACK_SECONDS if clip_seconds is None else clip_seconds
     check_at_least(clip_seconds=(seconds, 0.1), sample_rate=(sample_rate, 1))

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lit_genre.data.datamodules.base import TrackDataModule
-from lit_genre.data.datamodules.song_messages import (
+from lit_genre.data.datamodules.split_messages import (
     describe_artist_overlap,
     describe_moved,
     describe_untagged,
 )
 from lit_genre.data.metadata.audio_files import describe_left_out, readable
 from lit_genre.data.metadata.folders import add_tags, scan_genre_folders
-from lit_genre.data.metadata.manifest import MIN_GENRES, Song, read_manifest
+from lit_genre.data.metadata.manifest import MIN_GENRES, ManifestEntry, read_manifest
 from lit_genre.data.metadata.saved_split import assign_track_ids, read_saved_split, stable_id, write_saved_split
-from lit_genre.data.metadata.splits import GroupBy, artist_groups, first_names, split_songs
+from lit_genre.data.metadata.splits import GroupBy, artist_groups, assign_splits, first_names
 from lit_genre.data.metadata.track import SPLITS, Track
 from lit_genre.data.store.lock import locked
 from lit_genre.errors import LitGenreError, check_at_least
@@ -90,23 +90,23 @@ class FolderDataModule(TrackDataModule):
     def read_tracks(self) -> list[Track]:
         """Scan the folder or read the list, and split the songs if they are not split yet."""
         if self.csv:
-            songs = read_manifest(self.csv, self.root)
+            entries = read_manifest(self.csv, self.root)
         else:
-            songs, left_out = scan_genre_folders(self.root)
+            entries, left_out = scan_genre_folders(self.root)
             self.messages += describe_left_out(left_out)
-        songs = self._leave_out_small_genres(songs)
-        if any(song.split for song in songs):
-            self.messages += describe_artist_overlap(songs)
-            split = self._save_given_split(songs)
+        entries = self._leave_out_small_genres(entries)
+        if any(entry.split for entry in entries):
+            self.messages += describe_artist_overlap(entries)
+            split = self._save_given_split(entries)
         else:
-            split = self._split(self._add_artists(songs))
-        self._paths_by_id = {split.track_ids[song.path]: song.path for song in split.songs}
+            split = self._split(self._add_artists(entries))
+        self._paths_by_id = {split.track_ids[entry.path]: entry.path for entry in split.entries}
         # Absent songs belong to the groups by which the others were split.
-        groups = artist_groups([*split.songs, *split.absent])
+        groups = artist_groups([*split.entries, *split.absent])
         return [
             # The groups of the absent songs come last and are not needed.
-            _track(song, split.track_ids[song.path], group)
-            for song, group in zip(split.songs, groups, strict=False)
+            _track(entry, split.track_ids[entry.path], group)
+            for entry, group in zip(split.entries, groups, strict=False)
         ]
 
     def audio_path(self, track: Track) -> Path:
@@ -121,12 +121,12 @@ class FolderDataModule(TrackDataModule):
         """Return the path of a track in the folder, for messages."""
         return readable(self._paths_by_id[track.track_id])
 
-    def _leave_out_small_genres(self, songs: list[Song]) -> list[Song]:
+    def _leave_out_small_genres(self, entries: list[ManifestEntry]) -> list[ManifestEntry]:
         """Leave out genres with fewer than `min_tracks_per_genre` songs."""
-        counts = Counter(song.genre for song in songs)
+        counts = Counter(entry.genre for entry in entries)
         small = sorted(genre for genre, count in counts.items() if count < self.min_tracks_per_genre)
         if not small:
-            return songs
+            return entries
         if len(counts) - len(small) < MIN_GENRES:
             largest = counts.most_common(MIN_GENRES)
             raise LitGenreError(
@@ -136,43 +136,43 @@ class FolderDataModule(TrackDataModule):
             )
         names = [f"{genre} ({counts[genre]:,} song{'s' * (counts[genre] != 1)})" for genre in small]
         self.messages.append(f"Left out by min_tracks_per_genre={self.min_tracks_per_genre}: {first_names(names)}")
-        return [song for song in songs if counts[song.genre] >= self.min_tracks_per_genre]
+        return [entry for entry in entries if counts[entry.genre] >= self.min_tracks_per_genre]
 
-    def _add_artists(self, songs: list[Song]) -> list[Song]:
+    def _add_artists(self, entries: list[ManifestEntry]) -> list[ManifestEntry]:
         if self.group_by == "track":
-            return songs
-        songs, untagged = add_tags(self.root, songs)
-        self.messages += describe_untagged(untagged, len(songs))
-        return songs
+            return entries
+        entries, untagged = add_tags(self.root, entries)
+        self.messages += describe_untagged(untagged, len(entries))
+        return entries
 
-    def _save_given_split(self, songs: list[Song]) -> "_SplitSongs":
+    def _save_given_split(self, entries: list[ManifestEntry]) -> "_SplitManifest":
         """Save the list of songs with given splits, with their track ids."""
         path, _ = self._split_paths("given")
-        track_ids = assign_track_ids(song.path for song in songs)
+        track_ids = assign_track_ids(entry.path for entry in entries)
         with locked(path.parent):
             # An unchanged list keeps its time of modification.
-            if songs != read_saved_split(path):
-                write_saved_split(path, songs, track_ids)
-        self._report_split(songs, path)
-        return _SplitSongs(songs, [], track_ids)
+            if entries != read_saved_split(path):
+                write_saved_split(path, entries, track_ids)
+        self._report_split(entries, path)
+        return _SplitManifest(entries, [], track_ids)
 
-    def _split(self, songs: list[Song]) -> "_SplitSongs":
+    def _split(self, entries: list[ManifestEntry]) -> "_SplitManifest":
         """Split the songs, those of the saved split as before, and save the split with the track ids."""
         path, absent_path = self._split_paths(f"{self.group_by}-{self.split_seed}")
         with locked(path.parent):
             # Under the lock: two runs that start at once must not write different splits.
             saved, saved_absent = read_saved_split(path), read_saved_split(absent_path)
-            songs = split_songs(songs, self.group_by, self.split_seed, [*saved, *saved_absent])
-            self.messages += describe_moved(songs, [*saved, *saved_absent])
-            present = {song.path for song in songs}
-            absent = [song for song in (*saved, *saved_absent) if song.path not in present]
-            track_ids = assign_track_ids(song.path for song in (*songs, *absent))
-            for list_path, new, old in ((path, songs, saved), (absent_path, absent, saved_absent)):
+            entries = assign_splits(entries, self.group_by, self.split_seed, [*saved, *saved_absent])
+            self.messages += describe_moved(entries, [*saved, *saved_absent])
+            present = {entry.path for entry in entries}
+            absent = [entry for entry in (*saved, *saved_absent) if entry.path not in present]
+            track_ids = assign_track_ids(entry.path for entry in (*entries, *absent))
+            for list_path, new, old in ((path, entries, saved), (absent_path, absent, saved_absent)):
                 if new != old:
                     write_saved_split(list_path, new, track_ids)
         note = f"; {len(absent):,} are absent and keep their split, listed in {absent_path}" if absent else ""
-        self._report_split(songs, path, note)
-        return _SplitSongs(songs, absent, track_ids)
+        self._report_split(entries, path, note)
+        return _SplitManifest(entries, absent, track_ids)
 
     def _split_paths(self, kind: str) -> tuple[Path, Path]:
         """Return the paths of the lists of present and of absent songs, and create their folder."""
@@ -183,31 +183,31 @@ class FolderDataModule(TrackDataModule):
         self.store_root.mkdir(parents=True, exist_ok=True)
         return self.store_root / f"{name}.csv", self.store_root / f"{name}-absent.csv"
 
-    def _report_split(self, songs: list[Song], path: Path, absent: str = "") -> None:
-        counts = Counter(song.split for song in songs)
+    def _report_split(self, entries: list[ManifestEntry], path: Path, absent: str = "") -> None:
+        counts = Counter(entry.split for entry in entries)
         sizes = ", ".join(f"{counts[split]:,} {split}" for split in SPLITS)
         self.messages.append(f"Songs: {sizes}, listed in {path}{absent}")
 
 
-class _SplitSongs(NamedTuple):
+class _SplitManifest(NamedTuple):
     """Songs with their splits.
 
     Attributes:
-        songs: Songs that are present.
+        entries: Songs that are present.
         absent: Songs of the saved split whose files are absent.
         track_ids: Track id of each song of both lists, by its path.
     """
 
-    songs: list[Song]
-    absent: list[Song]
+    entries: list[ManifestEntry]
+    absent: list[ManifestEntry]
     track_ids: dict[str, int]
 
 
-def _track(song: Song, track_id: int, artist_group: str) -> Track:
-    assert song.split is not None
+def _track(entry: ManifestEntry, track_id: int, artist_group: str) -> Track:
+    assert entry.split is not None
     artist_id = stable_id(artist_group) if artist_group else -1
-    title = song.title or readable(song.path)
-    return Track(track_id, song.split, song.genre, (song.genre,), title, artist_id, song.artist, album_id=-1)
+    title = entry.title or readable(entry.path)
+    return Track(track_id, entry.split, entry.genre, (entry.genre,), title, artist_id, entry.artist, album_id=-1)
 
 
 def _file_name(path: Path) -> str:

@@ -11,6 +11,9 @@ from typing import BinaryIO, Final, Literal, NamedTuple
 _UNKNOWN_FROM: Final = 0x7FFF0000
 """Programs that write to a pipe, or crash, leave a size of 0 or one near the largest integer of 31 or 32 bits."""
 
+_UNKNOWN_FROM_64: Final = 2**63
+"""CAF writes -1 for a recording of unknown length; no size of 64 bits is negative otherwise."""
+
 
 class _Chunks(NamedTuple):
     """How the chunks of a format are stored.
@@ -90,7 +93,8 @@ def _find_samples(file: BinaryIO, chunks: _Chunks) -> tuple[int, int]:
         if head[:4] == chunks.samples:
             if n_bytes == 0xFFFFFFFF and long_size:
                 return start, long_size
-            return start, n_bytes if chunks.size_bytes == 8 or n_bytes < _UNKNOWN_FROM else 0
+            is_known = n_bytes < (_UNKNOWN_FROM_64 if chunks.size_bytes == 8 else _UNKNOWN_FROM)
+            return start, n_bytes if is_known else 0
         # Never move backwards: a damaged size in W64 may be smaller than the header that it includes.
         position = start + max(0, n_bytes)
         position += -position % chunks.alignment

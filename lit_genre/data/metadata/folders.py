@@ -15,7 +15,7 @@ from lit_genre.data.metadata.audio_files import (
     reason_to_leave_out,
     scan,
 )
-from lit_genre.data.metadata.manifest import MIN_GENRES, Song, relative_path
+from lit_genre.data.metadata.manifest import MIN_GENRES, ManifestEntry, relative_path
 from lit_genre.data.metadata.tags import Tags, read_tags
 from lit_genre.errors import LitGenreError
 
@@ -36,7 +36,7 @@ class Untagged(NamedTuple):
     placeholder_names: Counter[str]
 
 
-def scan_genre_folders(root: Path) -> tuple[list[Song], LeftOut]:
+def scan_genre_folders(root: Path) -> tuple[list[ManifestEntry], LeftOut]:
     """Find the songs in the folders of a folder; the name of each of these folders is the genre of its songs.
 
     Args:
@@ -50,7 +50,7 @@ def scan_genre_folders(root: Path) -> tuple[list[Song], LeftOut]:
     """
     if not root.is_dir():
         raise LitGenreError(f"There is no folder {root}. {_expected(root)}")
-    songs: list[Song] = []
+    entries: list[ManifestEntry] = []
     left_out: LeftOut = Counter()
     # Sorted, because the order of a directory differs between file systems.
     for path in sorted(root.iterdir()):
@@ -60,51 +60,53 @@ def scan_genre_folders(root: Path) -> tuple[list[Song], LeftOut]:
         elif path.is_dir():
             genre_scan = scan([path])
             genre = readable(path.name)
-            songs += (Song(relative_path(root, file), genre, title=readable(file.stem)) for file in genre_scan.files)
+            entries += (
+                ManifestEntry(relative_path(root, file), genre, title=readable(file.stem)) for file in genre_scan.files
+            )
             left_out += genre_scan.left_out
         # Other files at this level, such as pictures and texts, need no message.
         elif suffix in SUFFIXES:
             left_out[reason or NO_GENRE, suffix] += 1
-    genres = sorted({song.genre for song in songs})
+    genres = sorted({entry.genre for entry in entries})
     if len(genres) < MIN_GENRES:
         fault = f"Audio is in one folder only, {genres[0]}" if genres else "There is no audio in folders"
         others = "".join(f"{line}. " for line in describe_left_out(left_out))
         raise LitGenreError(f"{fault}, in {root}. {others}{_expected(root)}")
-    return songs, left_out
+    return entries, left_out
 
 
-def add_tags(root: Path, songs: Sequence[Song]) -> tuple[list[Song], Untagged]:
+def add_tags(root: Path, entries: Sequence[ManifestEntry]) -> tuple[list[ManifestEntry], Untagged]:
     """Add artists and titles from the tags of the files.
 
     Args:
         root: Folder that the paths of the songs are relative to.
-        songs: The songs; artists that are given are kept.
+        entries: The songs; artists that are given are kept.
 
     Returns:
         The songs, and why the artists of some are still unknown.
     """
-    tags = read_tags([root / song.path for song in songs])
-    tagged = [_tagged(song, tag) for song, tag in zip(songs, tags, strict=True)]
-    unknown = [(song, tag) for song, tag in zip(tagged, tags, strict=True) if not song.artist_keys]
-    names = Counter(name for song, tag in unknown if (name := song.artist or song.album_artist))
+    tags = read_tags([root / entry.path for entry in entries])
+    tagged = [_tagged(entry, tag) for entry, tag in zip(entries, tags, strict=True)]
+    unknown = [(entry, tag) for entry, tag in zip(tagged, tags, strict=True) if not entry.artist_keys]
+    names = Counter(name for entry, tag in unknown if (name := entry.artist or entry.album_artist))
     # A list may give the artist of a file whose tags cannot be read.
-    n_unreadable = sum(not tag.is_readable for song, tag in unknown if not song.artist)
+    n_unreadable = sum(not tag.is_readable for entry, tag in unknown if not entry.artist)
     return tagged, Untagged(len(unknown) - names.total() - n_unreadable, n_unreadable, names)
 
 
-def _tagged(song: Song, tags: Tags) -> Song:
+def _tagged(entry: ManifestEntry, tags: Tags) -> ManifestEntry:
     def joined(texts: Iterable[str]) -> str:
         return "; ".join(map(readable, texts))
 
-    title = readable(tags.title) or song.title
-    if song.artist_keys:  # An artist in the user's list has precedence over the tags.
-        return replace(song, title=title)
+    title = readable(tags.title) or entry.title
+    if entry.artist_keys:  # An artist in the user's list has precedence over the tags.
+        return replace(entry, title=title)
     return replace(
-        song,
-        artist=joined(tags.artists) or song.artist,
+        entry,
+        artist=joined(tags.artists) or entry.artist,
         title=title,
-        album_artist=song.album_artist or joined(tags.album_artists),
-        musicbrainz_artistid=song.musicbrainz_artistid or joined(tags.artist_ids),
+        album_artist=entry.album_artist or joined(tags.album_artists),
+        musicbrainz_artistid=entry.musicbrainz_artistid or joined(tags.artist_ids),
     )
 
 

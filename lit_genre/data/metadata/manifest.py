@@ -1,4 +1,4 @@
-"""Read a list of songs from a CSV file: path, genre and, if known, split, artists and title."""
+"""Read the manifest of a data set, a CSV file: path, genre and, if known, split, artists and title of each file."""
 
 import csv
 import os
@@ -27,8 +27,11 @@ MIN_GENRES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Song:
-    """An audio file and its metadata, before it has a track id.
+class ManifestEntry:
+    """A line of a manifest: an audio file with its genre, before the data set is split.
+
+    It is not a `Track`: a track has an id and a split, without which no other module could use it. `FolderDataModule`
+    makes tracks of entries when both are known.
 
     Attributes:
         path: Path relative to the folder of the data set, with /; absolute if the file is not in that folder.
@@ -54,7 +57,7 @@ class Song:
         return artist_keys(self.artist) | artist_keys(self.album_artist) | id_keys(self.musicbrainz_artistid)
 
 
-def read_manifest(path: Path, root: Path) -> list[Song]:
+def read_manifest(path: Path, root: Path) -> list[ManifestEntry]:
     """Read a list of songs of at least two genres.
 
     Args:
@@ -68,15 +71,15 @@ def read_manifest(path: Path, root: Path) -> list[Song]:
     Raises:
         LitGenreError: The list does not exist, is not such a list, or has an error in a line.
     """
-    songs = read_list(path, root)
-    genres = sorted({song.genre for song in songs})
+    entries = read_list(path, root)
+    genres = sorted({entry.genre for entry in entries})
     if len(genres) < MIN_GENRES:
         fault = f"all songs are {genres[0]!r}" if genres else "there is no line below the header"
         raise LitGenreError(f"{path}: {fault}. A classifier needs at least {MIN_GENRES} genres.")
-    return songs
+    return entries
 
 
-def read_list(path: Path, root: Path | None) -> list[Song]:
+def read_list(path: Path, root: Path | None) -> list[ManifestEntry]:
     """Read a list of songs of any number of genres.
 
     Args:
@@ -93,18 +96,18 @@ def read_list(path: Path, root: Path | None) -> list[Song]:
     try:
         # Names of files may be any bytes. Other fields that are not UTF-8 are refused below.
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            songs, lines = _read(path, file, root)
+            entries, lines = _read(path, file, root)
     except FileNotFoundError as error:
         raise LitGenreError(f"There is no list of songs {path}: correct its name, or leave it out.") from error
     except OSError as error:
         raise LitGenreError(f"The list of songs {path} cannot be read: {error.strerror}.") from error
     except csv.Error as error:
         raise LitGenreError(f"The list of songs {path} is not a valid CSV file: {error}.") from error
-    _check_splits(path, songs, lines)
-    return songs
+    _check_splits(path, entries, lines)
+    return entries
 
 
-def _read(path: Path, file: Iterable[str], root: Path | None) -> tuple[list[Song], list[int]]:
+def _read(path: Path, file: Iterable[str], root: Path | None) -> tuple[list[ManifestEntry], list[int]]:
     lines = iter(file)
     header = next(lines, "")
     # Programs of some countries write CSV files with semicolons.
@@ -115,18 +118,18 @@ def _read(path: Path, file: Iterable[str], root: Path | None) -> tuple[list[Song
             f"no column {' and none '.join(missing)} in the header '{readable(header.strip())}'. A list of songs has"
         )
         _refuse(path, 1, f"{fault} {' and '.join(_REQUIRED)}, and may have {', '.join(_OPTIONAL)}")
-    songs: list[Song] = []
+    entries: list[ManifestEntry] = []
     lines_by_path: dict[str, int] = {}
     for line, fields in _fields(path, lines, separator):
         # Spreadsheets append empty rows.
         if not any(field.strip() for field in fields):
             continue
-        song = _song(path, line, names, fields, root)
-        if song.path in lines_by_path:
-            _refuse(path, line, f"{readable(song.path)} is in line {lines_by_path[song.path]} too: keep one of them")
-        lines_by_path[song.path] = line
-        songs.append(song)
-    return songs, list(lines_by_path.values())
+        entry = _entry(path, line, names, fields, root)
+        if entry.path in lines_by_path:
+            _refuse(path, line, f"{readable(entry.path)} is in line {lines_by_path[entry.path]} too: keep one of them")
+        lines_by_path[entry.path] = line
+        entries.append(entry)
+    return entries, list(lines_by_path.values())
 
 
 def _fields(path: Path, lines: Iterator[str], separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -141,7 +144,7 @@ def _fields(path: Path, lines: Iterator[str], separator: str) -> Iterator[tuple[
         _refuse(path, table.line_num + 1, fault)
 
 
-def _song(path: Path, line: int, names: list[str], fields: list[str], root: Path | None) -> Song:
+def _entry(path: Path, line: int, names: list[str], fields: list[str], root: Path | None) -> ManifestEntry:
     if len(fields) > len(names):
         fault = f"{len(fields)} fields, but {len(names)} columns: put fields that contain the separator into quotes"
         _refuse(path, line, fault)
@@ -155,7 +158,7 @@ def _song(path: Path, line: int, names: list[str], fields: list[str], root: Path
     split = row.get("split", "")
     if split and split.lower() not in _SPLITS_BY_NAME:
         _refuse(path, line, f"there is no split {split!r}: use {', '.join(SPLITS)}")
-    return Song(
+    return ManifestEntry(
         row["path"] if root is None else _checked_path(path, line, row["path"], root),
         row["genre"],
         _SPLITS_BY_NAME.get(split.lower()),
@@ -165,8 +168,8 @@ def _song(path: Path, line: int, names: list[str], fields: list[str], root: Path
 
 def _checked_path(path: Path, line: int, text: str, root: Path) -> str:
     # Only "~/" is a home folder; a folder may be called "~somebody".
-    song = Path(text).expanduser() if Path(text).parts[:1] == ("~",) else Path(text)
-    file = root / song
+    entry = Path(text).expanduser() if Path(text).parts[:1] == ("~",) else Path(text)
+    file = root / entry
     if not file.is_file():
         fault = f"there is no file '{readable(text)}' in {root}; --data.path sets the folder that paths are relative to"
         _refuse(path, line, fault)
@@ -177,12 +180,12 @@ def _is_bytes(text: str) -> bool:
     return any("\udc80" <= char <= "\udcff" for char in text)
 
 
-def _check_splits(path: Path, songs: list[Song], lines: list[int]) -> None:
+def _check_splits(path: Path, entries: list[ManifestEntry], lines: list[int]) -> None:
     """Refuse a list in which only some of the songs have a split."""
-    if any(song.split for song in songs):
-        for song, line in zip(songs, lines, strict=True):
-            if not song.split:
-                _refuse(path, line, f"{readable(song.path)} has no split, but others have: give all or none a split")
+    if any(entry.split for entry in entries):
+        for entry, line in zip(entries, lines, strict=True):
+            if not entry.split:
+                _refuse(path, line, f"{readable(entry.path)} has no split, but others have: give all or none a split")
 
 
 def _refuse(path: Path, line: int, fault: str) -> NoReturn:

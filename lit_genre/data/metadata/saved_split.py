@@ -8,18 +8,18 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
-from lit_genre.data.metadata.manifest import Song, read_list
+from lit_genre.data.metadata.manifest import ManifestEntry, read_list
 from lit_genre.files import atomic_write
 
-_COLUMNS: Final = tuple(field.name for field in fields(Song))
+_COLUMNS: Final = tuple(field.name for field in fields(ManifestEntry))
 
 
-def write_saved_split(path: Path, songs: Iterable[Song], track_ids: dict[str, int]) -> None:
+def write_saved_split(path: Path, entries: Iterable[ManifestEntry], track_ids: dict[str, int]) -> None:
     """Write a list of songs that `read_manifest` accepts, with a column of track ids as in a run's test.csv.
 
     Args:
         path: The file to write or replace.
-        songs: The songs.
+        entries: The songs.
         track_ids: Track id of each song, by its path.
 
     Raises:
@@ -28,14 +28,14 @@ def write_saved_split(path: Path, songs: Iterable[Song], track_ids: dict[str, in
     text = io.StringIO(newline="")
     table = csv.writer(text)
     table.writerow((*_COLUMNS, "track_id"))
-    for song in songs:
-        table.writerow((*(getattr(song, name) for name in _COLUMNS), track_ids[song.path]))
+    for entry in entries:
+        table.writerow((*(getattr(entry, name) for name in _COLUMNS), track_ids[entry.path]))
     with atomic_write(path) as file:
         # Names of files may be any bytes; they are written as they are.
         file.write(text.getvalue().encode(errors="surrogateescape"))
 
 
-def read_saved_split(path: Path) -> list[Song]:
+def read_saved_split(path: Path) -> list[ManifestEntry]:
     """Read a list that `write_saved_split` wrote and a user may have edited.
 
     Args:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from lit_genre.data.metadata.artists import group_by_keys
-from lit_genre.data.metadata.manifest import MIN_GENRES, Song
+from lit_genre.data.metadata.manifest import MIN_GENRES, ManifestEntry
 from lit_genre.data.metadata.track import SPLITS, Split
 from lit_genre.errors import LitGenreError
 
@@ -31,7 +31,9 @@ _GAIN: Final = 1e-9
 """Least gain for which a group is moved: without it, rounding errors could move a group for ever."""
 
 
-def split_songs(songs: list[Song], group_by: GroupBy, seed: int, saved: Iterable[Song] = ()) -> list[Song]:
+def assign_splits(
+    entries: list[ManifestEntry], group_by: GroupBy, seed: int, saved: Iterable[ManifestEntry] = ()
+) -> list[ManifestEntry]:
     """Give each song a split: 80 % of each genre for training, 10 % for validation, 10 % for test.
 
     With "artist", all songs that share an artist, directly or through other songs, are in one split, and each genre is
@@ -39,7 +41,7 @@ def split_songs(songs: list[Song], group_by: GroupBy, seed: int, saved: Iterable
     and not on the order of the songs.
 
     Args:
-        songs: The songs.
+        entries: The songs.
         group_by: "artist", or "track" to ignore artists.
         seed: Seed of the split, at least 0.
         saved: Songs with a saved split, present or absent. They keep their split, and new songs join their artists or
@@ -53,38 +55,38 @@ def split_songs(songs: list[Song], group_by: GroupBy, seed: int, saved: Iterable
         LitGenreError: A genre has too few artists, or tracks, for three splits.
     """
     saved = list(saved)
-    groups_by_path = _groups(songs, saved, group_by)
+    groups_by_path = _groups(entries, saved, group_by)
     groups: dict[str, Counter[str]] = defaultdict(Counter)
-    for song in songs:
-        groups[groups_by_path[song.path]][song.genre] += 1
+    for entry in entries:
+        groups[groups_by_path[entry.path]][entry.genre] += 1
     _check_groups(groups, group_by)
     decided = {name: split for name, split in _saved_splits(saved, groups_by_path).items() if name in groups}
     # A hash of the name decides between groups of one size, so that a group keeps its rank when others are added.
     undecided = sorted(groups.keys() - decided, key=lambda name: _hash(seed, name))
     splits = StratifiedGroupSplit(groups, decided).assign(undecided)
-    songs = [replace(song, split=splits[groups_by_path[song.path]]) for song in songs]
-    for genre, split in missing_classes(songs):
+    entries = [replace(entry, split=splits[groups_by_path[entry.path]]) for entry in entries]
+    for genre, split in missing_classes(entries):
         raise LitGenreError(
             f"The {group_by}s of the genre {genre!r} could not be split so that it and all others have tracks in "
             f"{', '.join(SPLITS)}: it has none in {split}. Try --data.split_seed={seed + 1}, or {_BY_HAND}."
         )
-    return songs
+    return entries
 
 
-def artist_groups(songs: Sequence[Song]) -> list[str]:
+def artist_groups(entries: Sequence[ManifestEntry]) -> list[str]:
     """Return a name for each song that is equal for songs that share an artist, directly or not; "" if unknown."""
-    return group_by_keys([song.artist_keys for song in songs])
+    return group_by_keys([entry.artist_keys for entry in entries])
 
 
-def artist_overlap(songs: Iterable[Song]) -> dict[str, list[Split]]:
+def artist_overlap(entries: Iterable[ManifestEntry]) -> dict[str, list[Split]]:
     """Return the splits of each artist that is in more than one split, by the artist's name."""
-    songs = list(songs)
+    entries = list(entries)
     splits_by_group: dict[str, set[Split | None]] = defaultdict(set)
     names: dict[str, str] = {}
-    for song, group in zip(songs, artist_groups(songs), strict=True):
+    for entry, group in zip(entries, artist_groups(entries), strict=True):
         if group:
-            splits_by_group[group].add(song.split)
-            names.setdefault(group, song.artist or song.album_artist or song.musicbrainz_artistid)
+            splits_by_group[group].add(entry.split)
+            names.setdefault(group, entry.artist or entry.album_artist or entry.musicbrainz_artistid)
     return {
         names[group]: [split for split in SPLITS if split in splits]
         for group, splits in splits_by_group.items()
@@ -92,9 +94,9 @@ def artist_overlap(songs: Iterable[Song]) -> dict[str, list[Split]]:
     }
 
 
-def missing_classes(songs: Iterable[Song]) -> list[tuple[str, Split]]:
+def missing_classes(entries: Iterable[ManifestEntry]) -> list[tuple[str, Split]]:
     """Return each genre that has no song in a split, with that split."""
-    present = {(song.genre, song.split) for song in songs}
+    present = {(entry.genre, entry.split) for entry in entries}
     genres = sorted({genre for genre, _ in present})
     return [(genre, split) for genre in genres for split in SPLITS if (genre, split) not in present]
 
@@ -159,13 +161,13 @@ class StratifiedGroupSplit:
         return cost
 
 
-def _groups(songs: Sequence[Song], saved: Sequence[Song], group_by: GroupBy) -> dict[str, str]:
+def _groups(entries: Sequence[ManifestEntry], saved: Sequence[ManifestEntry], group_by: GroupBy) -> dict[str, str]:
     """Return the name of the group of each song, by its path; present songs replace their saved records."""
-    all_songs = list({song.path: song for song in (*saved, *songs)}.values())
-    artists = artist_groups(all_songs) if group_by == "artist" else [""] * len(all_songs)
+    all_entries = list({entry.path: entry for entry in (*saved, *entries)}.values())
+    artists = artist_groups(all_entries) if group_by == "artist" else [""] * len(all_entries)
     return {
-        song.path: f"artist {artist}" if artist else f"track {song.path}"
-        for song, artist in zip(all_songs, artists, strict=True)
+        entry.path: f"artist {artist}" if artist else f"track {entry.path}"
+        for entry, artist in zip(all_entries, artists, strict=True)
     }
 
 
@@ -173,12 +175,12 @@ def _hash(seed: int, name: str) -> bytes:
     return hashlib.sha256(f"{seed} {name}".encode(errors="surrogateescape")).digest()
 
 
-def _saved_splits(saved: Iterable[Song], groups_by_path: dict[str, str]) -> dict[str, Split]:
+def _saved_splits(saved: Iterable[ManifestEntry], groups_by_path: dict[str, str]) -> dict[str, Split]:
     """Return the split of most saved songs of each group."""
     votes: dict[str, Counter[Split]] = defaultdict(Counter)
-    for song in saved:
-        if song.split:
-            votes[groups_by_path[song.path]][song.split] += 1
+    for entry in saved:
+        if entry.split:
+            votes[groups_by_path[entry.path]][entry.split] += 1
     return {name: max(SPLITS, key=count.__getitem__) for name, count in votes.items()}
 
 

@@ -158,6 +158,14 @@ def wav_that_declares(n_bytes: int, riff_bytes: int) -> Odd:
     return make
 
 
+def caf_of_unknown_length(folder: Path) -> tuple[Path, Mono]:
+    """Make the CAF of a recorder that writes to a pipe: the size of the samples is -1."""
+    content, mono = encoded(folder, Format("caf", "pcm_s16be"))
+    changed, data = bytearray(content), content.index(b"data")
+    struct.pack_into(">q", changed, data + 4, -1)
+    return saved(folder, "song.caf", bytes(changed)), mono
+
+
 def wav_of(format_tag: int, kind: Format) -> Odd:
     """Make a WAV with a compressed stream in it."""
 
@@ -233,6 +241,7 @@ ODD: dict[str, Odd] = {
     "WAV of 0 bytes, with the size of its header": wav_that_declares(0, 36),
     "WAV of unknown length": wav_that_declares(0xFFFFFFFF, 0xFFFFFFFF),
     "WAV of the largest length": wav_that_declares(0x7FFFFFFF, 0x7FFFFFFF),
+    "CAF of unknown length": caf_of_unknown_length,
     "WAV with chunks of odd lengths": wav_with_chunks,
     "WAV of big-endian samples": big_endian_wav,
     "AAC in WAV": wav_of(0x1600, Format("adts", "aac", kbit=128)),

@@ -2,12 +2,16 @@ from pathlib import Path
 
 import pytest
 
-from lit_genre.data.metadata.manifest import Song, read_manifest
+from lit_genre.data.metadata.manifest import ManifestEntry, read_manifest
 from lit_genre.data.metadata.saved_split import assign_track_ids, read_saved_split, write_saved_split
 from lit_genre.errors import LitGenreError
 
 LINES = ["path,genre,split,artist", "a.wav,Jazz,train,Ann", "b.wav,Rock,val,Bob", "c/d.wav,Rock,test,"]
-SONGS = [Song("a.wav", "Jazz", "train", "Ann"), Song("b.wav", "Rock", "val", "Bob"), Song("c/d.wav", "Rock", "test")]
+SONGS = [
+    ManifestEntry("a.wav", "Jazz", "train", "Ann"),
+    ManifestEntry("b.wav", "Rock", "val", "Bob"),
+    ManifestEntry("c/d.wav", "Rock", "test"),
+]
 
 
 @pytest.fixture
@@ -18,7 +22,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(root: Path, lines: list[str], encoding: str = "utf-8") -> list[Song]:
+def read(root: Path, lines: list[str], encoding: str = "utf-8") -> list[ManifestEntry]:
     (root / "songs.csv").write_text("\n".join(lines), encoding=encoding)
     return read_manifest(root / "songs.csv", root)
 
@@ -38,13 +42,13 @@ def test_other_columns_empty_lines_and_other_words_for_splits(root: Path) -> Non
         "",
         "test,3,Rock,./c/d.wav",
     ]
-    assert [(song.path, song.split) for song in read(root, lines)] == [(song.path, song.split) for song in SONGS]
+    assert [(entry.path, entry.split) for entry in read(root, lines)] == [(entry.path, entry.split) for entry in SONGS]
 
 
 def test_paths_may_lie_elsewhere(root: Path) -> None:
     path = root / "songs.csv"
     path.write_text(f"path,genre\n{root}/a.wav,Jazz\nd.wav,Rock")
-    assert [song.path for song in read_manifest(path, root / "c")] == [f"{root}/a.wav", "d.wav"]
+    assert [entry.path for entry in read_manifest(path, root / "c")] == [f"{root}/a.wav", "d.wav"]
 
 
 def test_all_artists_of_a_song_are_read(root: Path) -> None:
@@ -54,9 +58,9 @@ def test_all_artists_of_a_song_are_read(root: Path) -> None:
         f"a.wav,Jazz,Cy,Ann & Bob,{uuid}",
         "b.wav,Rock,V.A.,,",
     ]
-    songs = read(root, lines)
-    assert songs[0].artist_keys > {"annbob", "cy", f"mbid:{uuid}"}
-    assert not songs[1].artist_keys
+    entries = read(root, lines)
+    assert entries[0].artist_keys > {"annbob", "cy", f"mbid:{uuid}"}
+    assert not entries[1].artist_keys
 
 
 @pytest.mark.parametrize(
@@ -102,10 +106,10 @@ def test_what_is_written_is_what_is_read(root: Path) -> None:
     for name in odd:
         (root / name).touch()
     artists = ('The "X"', "a\nb", "Y; Z", "aaaaaaaa-0000-4000-8000-000000000001")
-    songs = [*SONGS, *(Song(name, "Rock, Pop", "train", *artists) for name in odd)]
-    write_saved_split(root / "kept.csv", songs, assign_track_ids(song.path for song in songs))
-    assert read_manifest(root / "kept.csv", root) == songs
-    assert read_saved_split(root / "kept.csv") == songs
+    entries = [*SONGS, *(ManifestEntry(name, "Rock, Pop", "train", *artists) for name in odd)]
+    write_saved_split(root / "kept.csv", entries, assign_track_ids(entry.path for entry in entries))
+    assert read_manifest(root / "kept.csv", root) == entries
+    assert read_saved_split(root / "kept.csv") == entries
 
 
 def test_a_damaged_list_of_splits_is_told(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from lit_genre.data.metadata.folders import Untagged
-from lit_genre.data.metadata.manifest import Song
+from lit_genre.data.metadata.manifest import ManifestEntry
 from lit_genre.data.metadata.splits import artist_overlap, first_names
 
 
@@ -35,24 +35,24 @@ def describe_untagged(untagged: Untagged, n_songs: int) -> Iterator[str]:
         )
 
 
-def describe_moved(songs: list[Song], saved: list[Song]) -> Iterator[str]:
+def describe_moved(entries: list[ManifestEntry], saved: list[ManifestEntry]) -> Iterator[str]:
     """Yield a message on songs that have another split than in the saved one; none if no song has moved.
 
     Args:
-        songs: The songs with their new splits.
+        entries: The songs with their new splits.
         saved: The songs with their saved splits.
     """
-    saved_splits = {song.path: song.split for song in saved}
-    moved = [song for song in songs if saved_splits.get(song.path, song.split) != song.split]
+    saved_splits = {entry.path: entry.split for entry in saved}
+    moved = [entry for entry in entries if saved_splits.get(entry.path, entry.split) != entry.split]
     if moved:
-        artists = list(dict.fromkeys(song.artist for song in moved))
+        artists = list(dict.fromkeys(entry.artist for entry in moved))
         yield (
             f"{len(moved):,} of the songs changed their split: songs of one artist, in any spelling or by a common "
             f"song, were in several splits, and are moved to the split of most of them: {first_names(artists)}"
         )
 
 
-def describe_artist_overlap(songs: list[Song]) -> Iterator[str]:
+def describe_artist_overlap(entries: list[ManifestEntry]) -> Iterator[str]:
     """Yield a warning if the given splits have artists in common."""
-    if overlap := [f"{artist} ({', '.join(splits)})" for artist, splits in artist_overlap(songs).items()]:
+    if overlap := [f"{artist} ({', '.join(splits)})" for artist, splits in artist_overlap(entries).items()]:
         yield f"Artists in more than one split, so the score may be optimistic: {first_names(overlap)}."
