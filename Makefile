@@ -4,7 +4,7 @@ BIN := .venv/bin
 PLUGINS := $(wildcard plugins/*)
 DEMO := --config configs/crnn.yaml --config configs/data/demo.yaml
 
-.PHONY: install demo test check lint clean
+.PHONY: install demo test check lint docs clean
 
 install: .venv/installed
 
@@ -17,7 +17,7 @@ demo: .venv/installed
 	@echo "  $(BIN)/lit-genre predict --ckpt_path best"
 	@echo "  $(BIN)/lit-genre fit $(DEMO) --model.backbone.lstm_dim=64 --seed_everything=1"
 
-test: .venv/installed-test lint
+test: .venv/installed-test lint docs
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 # The tests that take less than a second each, in about a minute.
@@ -30,8 +30,12 @@ lint: .venv/installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Strict: a broken link or reference fails. The pages are in site/.
+docs: .venv/installed-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 clean:
-	rm -rf .venv data/demo
+	rm -rf .venv site data/demo
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -132,7 +132,7 @@ def main() -> None:
     options = parser.parse_args()
     configs = [str(path) for path in write_variants(options.variants, options.folder / "configs")]
     lit_genre(["compare", "--configs", json.dumps(configs), "--seeds", json.dumps(options.seeds),
-               "--options", options.options, "--folder", str(options.folder)])  # fmt: skip
+               "--options", options.options, "--output", str(options.folder)])  # fmt: skip
     print(as_table([read_run(folder) for folder in sorted((options.folder / "runs").iterdir())]))
 
 

@@ -93,7 +93,7 @@ def main() -> None:
         long = Path(folder) / "long.flac"  # which is written ten times as fast
         write_song(long, 3600 * options.hours, 0)
         began = time.perf_counter()
-        command = [sys.executable, "-m", "lit_genre", "classify", options.checkpoint, str(long)]
+        command = [sys.executable, "-m", "lit_genre", "classify", "--ckpt_path", options.checkpoint, str(long)]
         # A process begins with the peak of the one that started it, so a small one must.
         done = subprocess.run([sys.executable, "-c", PEAK, *command], check=True, capture_output=True, text=True)
         took, peak = time.perf_counter() - began, int(done.stdout) / 1e6

@@ -13,7 +13,7 @@ from pathlib import Path
 from timing import medians
 
 from lit_genre.data.metadata.fma import load_tracks
-from lit_genre.demo.write import COLUMNS
+from lit_genre.demo.dataset import COLUMNS
 
 ROWS = 106_574
 BIOGRAPHY = 'A "biography", with commas\nand lines. ' * 62

@@ -108,7 +108,18 @@ class Measurement:
 
 def measure(checkpoint: str, song: bytes, kinds: list[str], n_clients: int) -> Measurement:
     """Start a server, send it all requests, and stop it by SIGTERM."""
-    program = [sys.executable, "-u", "-m", "lit_genre", "serve", checkpoint, "--port", "0", "--no_browser"]
+    program = [
+        sys.executable,
+        "-u",
+        "-m",
+        "lit_genre",
+        "serve",
+        "--ckpt_path",
+        checkpoint,
+        "--port",
+        "0",
+        "--no_browser",
+    ]
     command = [*program, "--max_megabytes", str(MEGABYTES)]
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"TMPDIR": folder}

@@ -1,4 +1,4 @@
-"""Print messages and progress bars on one console, which shows any text as it is."""
+"""Print messages and progress bars on stderr, and results on stdout; any text is shown as it is."""
 
 import os
 import sys
@@ -28,9 +28,9 @@ from lit_genre.text import one_line, printable
 class _PlainConsole(Console):
     """A console that shows a str as it is, without markup and emoji codes; control characters are escaped."""
 
-    def __init__(self) -> None:
+    def __init__(self, stderr: bool) -> None:
         # soft_wrap: paths can be copied from the terminal in one piece.
-        super().__init__(markup=False, emoji=False, highlight=False, soft_wrap=True)
+        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Escape a str before its width is measured, so that columns have the width of the escaped text."""
@@ -43,7 +43,11 @@ class _PlainConsole(Console):
 
 
 # One console for messages and progress bars: two would overwrite each other's lines.
-console = _PlainConsole()
+console = _PlainConsole(stderr=True)
+"""For messages and progress, on stderr."""
+
+results = _PlainConsole(stderr=False)
+"""For the results of a command, on stdout, which a user may redirect into a file or a pipe."""
 
 
 class _Rate(ProgressColumn):

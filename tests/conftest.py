@@ -26,8 +26,17 @@ SLOW = (
     *("callbacks/test_dashboard", "callbacks/test_other_loggers", "cli/", "compare/test_compare", "compare/test_times"),
     *("audit/test_audit", "baseline/", "configs/", "data/decoding/", "data/datamodules/test_folder", "export/"),
     *("inference/test_classify", "model/checks/", "model/test_losses", "model/test_schedule", "plugins/"),
-    *("backbones/test_command", "probe/", "runs/test_locate", "scaffold/", "security/", "serve/", "testing/"),
-    *("prepare/", "demo/", "data/store/", "test_readme", "model/test_classifier", "model/test_precision"),
+    *(
+        "backbones/test_command",
+        "commands/",
+        "probe/",
+        "runs/test_locate",
+        "scaffold/",
+        "security/",
+        "serve/",
+        "testing/",
+    ),
+    *("prepare/", "demo/", "data/store/", "test_docs", "testing/", "model/test_classifier", "model/test_precision"),
 )
 """Files whose tests train, serve, export or decode for seconds, relative to tests/."""
 
@@ -46,7 +55,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _state_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep the key that signs configurations out of the home folder."""
+    """Keep the key that signs configurations, and cached lists, out of the home folder."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 

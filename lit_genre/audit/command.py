@@ -1,8 +1,7 @@
-"""The command `audit`: check a data set for errors, and write lists of tracks for `--data.exclude`."""
+"""Check a data set for errors, and write lists of tracks for `--data.exclude`."""
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import pandas as pd
@@ -18,33 +17,26 @@ from lit_genre.audit.out_of_fold import out_of_fold
 from lit_genre.audit.track_statistics import TrackAnalyzer, TrackStatistics
 from lit_genre.cli.run_spec import read_run_spec
 from lit_genre.console import console
-
-# Imported so that --data accepts their names without the module path.
-from lit_genre.data.datamodules import fma, folder, gtzan  # noqa: F401
 from lit_genre.data.datamodules.base import TrackDataModule
 from lit_genre.data.store.pcm import PCMStore, find_damaged
-from lit_genre.errors import LitGenreError, check_at_least
+from lit_genre.errors import LitGenreError
 from lit_genre.text import one_line
 
 # The options of a run must name a network, which is not built here; any name will do.
 _UNUSED_BACKBONE: Final = "CRNN"
 
 
-def run(args: Sequence[str]) -> None:
-    """Run the command.
+def audit(options: argparse.Namespace, data_args: Sequence[str]) -> None:
+    """Check a data set, write the lists and print their sizes.
 
     Args:
-        args: The options of the command line, without the name of the command.
+        options: Parsed arguments of the command.
+        data_args: Options of `fit` that name the data.
 
     Raises:
-        LitGenreError: The data cannot be read, or an option is invalid.
+        LitGenreError: The data cannot be read, or the lists exist.
     """
-    options, data_args = _parser().parse_known_args(args)
-    check_at_least(folds=(options.folds, 2), seed=(options.seed, 0))
-    check_at_least(silent_share=(options.silent_share, 0), short_share=(options.short_share, 0))
     decode = options.decode == "true"
-    if options.verify and not decode:
-        raise LitGenreError("--verify reads the decoded audio. Leave out --decode=false.")
     # Before the work, which may take an hour.
     refuse_to_replace(options.output)
     data = _data(data_args)
@@ -116,70 +108,3 @@ def _analyze(data: TrackDataModule, silent_db: float) -> dict[int, TrackStatisti
         return {}
     usable = [track_id for track_id, entry in source.entries.items() if not entry.reason]
     return TrackAnalyzer(source, data.sample_rate, silent_db).analyze_all(usable) if usable else {}
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lit-genre audit",
-        usage="%(prog)s [OPTIONS] [OPTIONS OF lit-genre fit FOR THE DATA ...]",
-        description="Check the data of a network for leaks between splits, duplicates, silence, short, incomplete and "
-        "undecodable tracks, and doubtful labels. Writes a CSV for each, of tracks that a run can leave out by "
-        "--data.exclude. The audio is decoded into the store that training uses, unless it is there. The data is named "
-        "as for lit-genre fit: --data.root=data --data.subset=small, --data=FolderDataModule --data.path=Music, "
-        "--config configs/data/gtzan.yaml and so on; the default is FMA small in data. Options of the model and the "
-        "trainer are ignored.",
-        # argparse must not take options of the data for abbreviations of its own.
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("audit"),
-        help="folder for the lists; existing lists, which may be edited, are not replaced (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--decode",
-        choices=("true", "false"),
-        default="true",
-        help="decode the audio; if false, only metadata and file hashes are checked (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--verify",
-        action="store_true",
-        help="compare the decoded audio in the store with its checksums; tracks that differ are decoded again",
-    )
-    parser.add_argument(
-        "--silent_db",
-        type=float,
-        default=-60.0,
-        help="a track or second counts as silent below this root mean square, dB of full scale (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--silent_share",
-        type=float,
-        default=0.9,
-        help="a track is listed if this part of its seconds is silent, 0 to 1 (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--short_share",
-        type=float,
-        default=0.9,
-        help="a track is short below this part of 30 s, or of the median length if that is less (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--predictions",
-        type=Path,
-        help="test.csv or predictions.csv of a run, whose probabilities are used to check the labels of its tracks "
-        "instead of those of a simple classifier; the model must not have been trained on these tracks",
-    )
-    parser.add_argument(
-        "--folds",
-        type=int,
-        default=5,
-        help="number of folds of artists; the labels of each fold are checked by a classifier trained on the others "
-        "(default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="seed of the assignment of artists to folds (default: %(default)s)"
-    )
-    return parser

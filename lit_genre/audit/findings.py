@@ -11,7 +11,7 @@ import pandas as pd
 from rich import box
 from rich.table import Table
 
-from lit_genre.console import console
+from lit_genre.console import console, results
 from lit_genre.data.metadata.track import SPLITS, Track
 from lit_genre.errors import LitGenreError
 from lit_genre.text import one_line, spreadsheet_cell
@@ -110,7 +110,7 @@ def report(findings: Findings, n_tracks: int, output: Path) -> None:
         rows = findings[name]
         counts = [str(int((rows["split"] == split).sum())) for split in SPLITS]
         table.add_row(name, str(len(rows)), *counts, one_line(_example(rows, columns)))
-    console.print(table)
+    results.print(table)
     if len(copies := findings["duplicates"]):
         groups = copies.groupby("group")["crosses_splits"].first()
         console.print(f"{groups.sum()} of the {len(groups)} groups of duplicates are in more than one split.")

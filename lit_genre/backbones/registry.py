@@ -1,12 +1,10 @@
 """Find backbones: every entry point of the group `lit_genre.backbones`, of this package and of plugins."""
 
 from functools import cache
-from typing import Final
 
+from lit_genre.backbones import GROUP
 from lit_genre.entry_points import Plugin, list_known, load_plugins
 from lit_genre.model.backbone import Backbone
-
-GROUP: Final = "lit_genre.backbones"
 
 
 @cache

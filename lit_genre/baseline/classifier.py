@@ -1,7 +1,7 @@
 """Train the classifier of the baseline on the training split; select and calibrate it on the validation split."""
 
 import math
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -9,11 +9,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lit_genre.baseline import Kind
 from lit_genre.errors import LitGenreError
-from lit_genre.features.mfcc import Features
+from lit_genre.features import Features
 from lit_genre.parallel import map_threads
-
-Kind = Literal["svm", "logistic"]
 
 _DISPLAY_NAMES: Final[dict[Kind, str]] = {"svm": "SVM", "logistic": "logistic"}
 

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lit_genre.callbacks import leaves_files, network_of, run_folder
 from lit_genre.callbacks.first_step import FirstStepCallback
 from lit_genre.callbacks.messages import format_epoch, format_start, format_stop, format_summary
-from lit_genre.console import console
+from lit_genre.console import console, results
 from lit_genre.errors import LitGenreError
 from lit_genre.plots.curves import Row, SelectedEpoch, draw_curves, primary_metric_of, select_epoch
 from lit_genre.runs.folder import BEST
@@ -45,8 +45,8 @@ class History(FirstStepCallback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print a line with the network, its size and the run's folder."""
         n = sum(parameter.numel() for parameter in pl_module.parameters() if parameter.requires_grad)
-        # trainer.print and not the console: it prints in the first process only.
-        trainer.print(format_start(type(network_of(pl_module)).__name__, n, run_folder(trainer)))
+        if trainer.is_global_zero:
+            console.print(format_start(type(network_of(pl_module)).__name__, n, run_folder(trainer)))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock of an epoch that a resumed run continues."""
@@ -81,7 +81,7 @@ class History(FirstStepCallback):
         }
         self.rows.append(row)
         if leaves_files(trainer):
-            trainer.print(format_epoch(row, trainer.max_epochs))
+            console.print(format_epoch(row, trainer.max_epochs))
             run_folder(trainer).write_metrics(self.rows)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -92,7 +92,7 @@ class History(FirstStepCallback):
             if selected := self._selected(trainer):
                 summary |= {"epoch": int(selected.row["epoch"]), "chosen_by": selected.by}
             run_folder(trainer).write_summary(summary)
-            console.print(format_summary(self.rows, selected, run_folder(trainer), trainer.loggers))
+            results.print(format_summary(self.rows, selected, run_folder(trainer), trainer.loggers))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Draw the curves of a run that was stopped, and print how to resume it."""

@@ -9,17 +9,26 @@ from lit_genre.plots.curves import Row, SelectedEpoch, gap_of, in_words, primary
 from lit_genre.runs.folder import RunFolder
 from lit_genre.text import one_line
 
+_SHORT_NAMES: Final = {"average_precision_macro": "mAP"}
+"""Names in the line of an epoch, which must fit a narrow terminal."""
+
 _OFFLINE_RUNS: Final = "wandb/offline-run-*"
 """Folders in which W&B keeps a run that it does not upload."""
 
 
 def format_start(name: str, n_parameters: int, folder: RunFolder) -> str:
     """Format the line before a training: network, number of parameters, folder."""
-    return one_line(f"{name}: {n_parameters:,} parameters to train; the run goes to {folder.path}")
+    line = one_line(f"{name}: {n_parameters:,} parameters to train; the run goes to {folder.path}")
+    return f"{line}\nEach epoch: training / validation"
 
 
 def format_epoch(row: Row, max_epochs: int | None) -> str:
-    """Format the line of an epoch: losses, primary metric, learning rate and seconds."""
+    """Format the line of an epoch: losses, primary metric, learning rate and seconds, within 80 columns.
+
+    Args:
+        row: A row of `metrics.csv`.
+        max_epochs: Number of epochs; None or -1 if it is not limited.
+    """
 
     def pair(quantity: str) -> str:
         values = (row.get(f"{split}/{quantity}") for split in ("train", "val"))
@@ -27,9 +36,10 @@ def format_epoch(row: Row, max_epochs: int | None) -> str:
 
     number = f"{row['epoch'] + 1:.0f}" + (f"/{max_epochs}" if max_epochs and max_epochs > 0 else "")
     primary_metric = primary_metric_of([row])
+    name = _SHORT_NAMES.get(primary_metric, primary_metric)
     return (
-        f"epoch {number:>7}   train / val   loss {pair('loss')}   {in_words(primary_metric)} {pair(primary_metric)}   "
-        f"lr {row['lr']:.2g}   {row['seconds']:.1f} s"
+        f"epoch {number:>7}  loss {pair('loss')}  {name} {pair(primary_metric)}  lr {row['lr']:.2g}  "
+        f"{row['seconds']:.1f} s"
     )
 
 

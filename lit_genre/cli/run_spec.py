@@ -1,6 +1,5 @@
 """Build data and model from the options of `fit`, for commands that train in another way."""
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,7 +74,7 @@ class RunSpec(GenreCLI):
         """Return the folder of the run.
 
         Args:
-            named: Value of --folder; None for trainer.default_root_dir, or else a new folder in runs/.
+            named: Value of --output; None for trainer.default_root_dir, or else a new folder in runs/.
             name: Name of a new folder.
 
         Raises:
@@ -84,7 +83,7 @@ class RunSpec(GenreCLI):
         path = named or self.asked.trainer.default_root_dir
         folder = RunFolder(Path(path)) if path else new_run_folder(name)
         if folder.contains_run():
-            raise LitGenreError(f"{folder.path} already contains a run. Choose another --folder.")
+            raise LitGenreError(f"{folder.path} already contains a run. Choose another --output.")
         return folder
 
 
@@ -101,11 +100,6 @@ def read_run_spec(argv: Sequence[str], default_backbone: str = "") -> RunSpec:
     # The parser requires a backbone, also for a command that does not build one.
     default = {"model": {"backbone": {"class_path": default_backbone}}} if default_backbone else {}
     return start(RunSpec, ["fit", f"--config={json.dumps(default)}", *argv])
-
-
-def add_folder(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names the folder of the run."""
-    parser.add_argument("--folder", type=Path, help="folder of the run (default: a new folder in runs/)")
 
 
 def _opened(data: LightningDataModule) -> TrackDataModule:

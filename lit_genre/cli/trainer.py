@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import Logger
 
 from lit_genre.batch import Task
@@ -61,13 +62,28 @@ def trainer(
     # Lightning tests the first of several checkpoints, which is best.ckpt, as intended.
     warnings.filterwarnings("ignore", message=r".*is called with Trainer configured with multiple `ModelCheckpoint`")
     plugins = [*built["plugins"], *options.pop("plugins", [])]
-    return Trainer(
+    built_trainer = Trainer(
         **defaults | options,
         default_root_dir=run.path,
         logger=loggers,
         callbacks=[*built["callbacks"], *callbacks],
         plugins=plugins,
     )
+    progress_on_stderr(built_trainer)
+    return built_trainer
+
+
+def progress_on_stderr(trainer: Trainer) -> None:
+    """Let Lightning's default progress bar write to stderr, as stdout is for results.
+
+    Args:
+        trainer: A new Trainer. A progress bar that the user has configured is not changed.
+    """
+    # Lightning appends its default to the configured callbacks; the checkpoints come last.
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    for position, callback in enumerate(callbacks):
+        if type(callback) is RichProgressBar and not callback._console_kwargs:
+            callbacks[position] = RichProgressBar(console_kwargs={"stderr": True})
 
 
 def _built(described: dict[str, Any], **more: Any) -> Any:

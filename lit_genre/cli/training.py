@@ -28,6 +28,7 @@ from lit_genre.cli.restore import (
 )
 from lit_genre.cli.run_config import follow_task, name_run
 from lit_genre.cli.start import MISFIT, start
+from lit_genre.cli.trainer import progress_on_stderr
 from lit_genre.data.datamodules.predict import PredictDataModule
 from lit_genre.data.metadata.audio_files import report_incomplete, report_unreadable
 from lit_genre.errors import LitGenreError
@@ -184,8 +185,9 @@ class GenreCLI(LightningCLI):
             check_resumable(self.checkpoint, self.datamodule, config.trainer.max_epochs)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Add the callback that notes the first step."""
+        """Add the callback that notes the first step, and show the progress on stderr."""
         trainer = super().instantiate_trainer(**kwargs)
+        progress_on_stderr(trainer)
         self.first_step = FirstStep()
         trainer.callbacks.append(self.first_step)  # type: ignore[attr-defined]
         return trainer
@@ -225,7 +227,7 @@ def _class_counts_of(data: LightningDataModule) -> Any:
     return getattr(data, "class_counts", None)
 
 
-def run(args: Sequence[str]) -> None:
+def run_training(args: Sequence[str]) -> None:
     """Run one of Lightning's commands."""
     failed = True
     try:

@@ -115,6 +115,6 @@ def _check_or_write(run_folder: RunFolder, settings: dict[str, object]) -> None:
     if run_folder.read_comparison() not in (None, settings):
         raise LitGenreError(
             f"{run_folder.path} was made with other settings, which are in {run_folder.comparison}. Choose another "
-            "--folder, or delete the folder of that run to train it again."
+            "--output, or delete the folder of that run to train it again."
         )
     run_folder.write_comparison(settings)

@@ -1,12 +1,10 @@
-"""The command `export`: write a checkpoint as a file for other programs, after comparing their probabilities."""
+"""Write a checkpoint as a file for other programs, after comparing their probabilities."""
 
 import argparse
 import shutil
 import tempfile
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import torch
@@ -14,32 +12,29 @@ from numpy.typing import NDArray
 
 from lit_genre.console import console
 from lit_genre.errors import LitGenreError
+from lit_genre.export import SUFFIXES
 from lit_genre.export.check import TOLERANCE, check_probabilities
 from lit_genre.export.to_hub import write_hub
 from lit_genre.export.to_onnx import run_onnx, write_onnx
 from lit_genre.export.to_torch import run_program, write_program
-from lit_genre.inference.load import add_trust_argument, load_model
+from lit_genre.inference.load import load_model
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.locate import find_checkpoint
 
-SUFFIXES: Final = {"onnx": ".onnx", "torch_export": ".pt2", "hub": ""}
-"""Suffix of a file, for each format; the Hub's format is a folder."""
 
-
-def run(args: Sequence[str]) -> None:
-    """Run the command.
+def export_checkpoint(options: argparse.Namespace) -> None:
+    """Load a checkpoint and export it.
 
     Args:
-        args: Arguments of the command line, without the name of the command.
+        options: Parsed arguments of the command.
 
     Raises:
         LitGenreError: The checkpoint cannot be loaded or exported, or the output exists.
     """
-    options = _parser().parse_args(args)
-    source = Path(options.checkpoint).expanduser()
+    source = Path(options.ckpt_path).expanduser()
     if not source.is_dir():
-        source = find_checkpoint(options.checkpoint)
+        source = find_checkpoint(options.ckpt_path)
     # A model card reads tables of the run, which must not be links to other files of this machine.
     if (run := RunFolder.of_checkpoint(source)) and not options.trust:
         run.check_links()
@@ -47,7 +42,7 @@ def run(args: Sequence[str]) -> None:
     name = f"{type(model.backbone).__name__}{SUFFIXES[options.format]}"
     output = options.output or Path(name)
     if output.exists() and not (options.format == "hub" and output.is_dir() and not any(output.iterdir())):
-        raise LitGenreError(f"{output} exists already. Name another OUTPUT, or delete it.")
+        raise LitGenreError(f"{output} exists already. Set another --output, or delete it.")
     checkpoint = source if source.is_file() else None
     export(model, options.format, output, options.check, checkpoint, options.license, options.trust)
 
@@ -99,29 +94,3 @@ def export(
 def _run_model(model: GenreClassifier, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
     with torch.inference_mode():
         return np.asarray(model.predict_with_embedding(torch.from_numpy(waveform))[0].numpy())
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lit-genre export",
-        description="Export a trained model with its front-end: it computes probabilities from waveforms.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a .ckpt, or best or last for the newest run")
-    parser.add_argument(
-        "output", metavar="OUTPUT", nargs="?", type=Path, help="file or folder (default: the backbone's name)"
-    )
-    parser.add_argument("--format", choices=list(SUFFIXES), default="onnx", help="default: %(default)s")
-    parser.add_argument(
-        "--check",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="SONG",
-        help="audio files for the comparison, in addition to noise, silence and a synthetic song",
-    )
-    parser.add_argument(
-        "--license", help="licence of the weights for the model card, as the Hub spells it: cc-by-nc-4.0, ..."
-    )
-    add_trust_argument(parser)
-    return parser

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -13,10 +13,9 @@ from torch import Tensor
 from lit_genre.batch import TRACK_SECONDS
 from lit_genre.data.decoding.pcm import INT16_SCALE
 from lit_genre.data.loading.dataset import ClipDataset
+from lit_genre.features import Features
 from lit_genre.features.spectral import SpectralShape, spectral_contrast, spectral_shape
 from lit_genre.parallel import map_threads
-
-Features = Literal["mfcc", "mfcc+spectral"]
 
 N_MFCC: Final = 20
 """FMA's authors used 20 MFCCs."""

@@ -3,15 +3,17 @@
 import hashlib
 import os
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from lit_genre.errors import LitGenreError
-from lit_genre.inference.predictor import SongPrediction
-from lit_genre.model.classifier import GenreClassifier
+
+if TYPE_CHECKING:
+    # Reading a library needs no torch, whose import takes seconds.
+    from lit_genre.inference.predictor import SongPrediction
+    from lit_genre.model.classifier import GenreClassifier
 
 
 class EmbeddingsWriter:
@@ -26,13 +28,13 @@ class EmbeddingsWriter:
         model: The model that computes the embeddings.
     """
 
-    def __init__(self, path: Path, model: GenreClassifier) -> None:
+    def __init__(self, path: Path, model: "GenreClassifier") -> None:
         self._path, self._model = path, model
         self._part = path.with_name(f"{path.name}.part")
         self._songs: list[str] = []
         self._predictions: list[SongPrediction] = []
 
-    def write(self, path: Path, prediction: SongPrediction) -> None:
+    def write(self, path: Path, prediction: "SongPrediction") -> None:
         """Add the prediction of a song.
 
         Args:
@@ -40,7 +42,9 @@ class EmbeddingsWriter:
             prediction: Prediction of the song.
         """
         self._songs.append(os.path.abspath(path))
-        self._predictions.append(prediction._replace(clip_probs=torch.empty(0)))  # There may be thousands of clips.
+        self._predictions.append(
+            prediction._replace(clip_probs=prediction.clip_probs[:0].clone())
+        )  # There may be thousands of clips.
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,8 +61,8 @@ class EmbeddingsWriter:
                     np.savez(
                         file,
                         path=np.array(self._songs),
-                        embedding=torch.stack([prediction.embedding for prediction in self._predictions]).numpy(),
-                        probs=torch.stack([prediction.probs for prediction in self._predictions]).numpy(),
+                        embedding=np.stack([prediction.embedding.numpy() for prediction in self._predictions]),
+                        probs=np.stack([prediction.probs.numpy() for prediction in self._predictions]),
                         classes=np.array(list(self._model.classes)),
                         model=np.array(fingerprint(self._model)),
                     )
@@ -113,7 +117,7 @@ def read_library(path: Path) -> EmbeddingLibrary:
     return EmbeddingLibrary([str(name) for name in paths], embeddings, genres, str(model))
 
 
-def fingerprint(model: GenreClassifier) -> str:
+def fingerprint(model: "GenreClassifier") -> str:
     """Return a digest of the weights of a model: embeddings are comparable only if it is equal.
 
     Args:

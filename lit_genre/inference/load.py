@@ -1,6 +1,5 @@
 """Build a trained model from a checkpoint, or from a folder written by `lit-genre export --format hub`."""
 
-import argparse
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -145,36 +144,6 @@ def find_device(name: str) -> torch.device:
             f"This machine has no device {name!r}. Use cpu, or auto for the accelerator if there is one."
         ) from error
     return device
-
-
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of a command that loads a model: checkpoint, device and trust.
-
-    Args:
-        parser: Parser of the command.
-    """
-    parser.add_argument(
-        "checkpoint",
-        metavar="CHECKPOINT",
-        help="a .ckpt, a folder in the Hub's format, or best or last for the newest run",
-    )
-    parser.add_argument(
-        "--device", default="auto", help="cpu, cuda, mps, ... (default: the accelerator, if there is one)"
-    )
-    add_trust_argument(parser)
-
-
-def add_trust_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the option `--trust`, by which a user trusts the author of a file.
-
-    Args:
-        parser: Parser of the command.
-    """
-    parser.add_argument(
-        "--trust",
-        action="store_true",
-        help="import the classes and use the files that the checkpoint or its run names; this can run any code",
-    )
 
 
 def _read_hub_folder(folder: Path, trust: bool) -> tuple[dict[str, Any], Any, dict[str, Any]]:

@@ -1,36 +1,29 @@
-"""The command `similar`: list songs with similar embeddings, from a file of `classify --embeddings`."""
+"""Rank the songs of a file of embeddings by their similarity to a song."""
 
 import argparse
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.table import Column, Table
 
-from lit_genre.console import console
-from lit_genre.data.loading.streaming import SongClips
+from lit_genre.console import console, results
 from lit_genre.data.metadata.audio_files import readable
-from lit_genre.errors import LitGenreError, check_at_least
-from lit_genre.inference.library import fingerprint, read_library
-from lit_genre.inference.load import add_trust_argument, find_device, load_model
-from lit_genre.inference.predictor import default_batch_size, predict_songs
+from lit_genre.errors import LitGenreError
+from lit_genre.inference.library import read_library
 from lit_genre.text import one_line
 
 
-def run(args: Sequence[str]) -> None:
-    """Run the command.
+def list_similar(options: argparse.Namespace) -> None:
+    """Print the most similar songs.
 
     Args:
-        args: Arguments of the command line, without the name of the command.
+        options: Parsed arguments of the command.
 
     Raises:
         LitGenreError: The file of embeddings cannot be used, or the song is neither in it nor can be embedded.
     """
-    # With argparse: jsonargparse would read arguments that are paths of files as YAML.
-    options = _parser().parse_args(args)
-    check_at_least(top_k=(options.top_k, 1))
     library = read_library(options.embeddings)
     # With a checkpoint, a file that exists is embedded, not mistaken for a song of the same name in the library.
     position = _find(options.song, library.paths, by_end=not (options.ckpt_path and options.song.exists()))
@@ -49,7 +42,7 @@ def run(args: Sequence[str]) -> None:
     table = Table("similarity", Column("song", overflow="fold"), "genre")
     for index in [index for index in order if index != position][: options.top_k]:
         table.add_row(f"{similarities[index]:.3f}", readable(library.paths[index]), one_line(library.genres[index]))
-    console.print(table)
+    results.print(table)
 
 
 def centered_cosine_similarity(embeddings: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -91,6 +84,12 @@ def _find(song: Path, paths: list[str], by_end: bool) -> int | None:
 
 def _embed(options: argparse.Namespace, expected: str) -> NDArray[np.float32]:
     """Return the embedding of a file, float32, shape (d,), by the model that has the expected fingerprint."""
+    # Here, because a song of the library needs no model: without torch the command takes half a second, not 7 s.
+    from lit_genre.data.loading.streaming import SongClips
+    from lit_genre.inference.library import fingerprint
+    from lit_genre.inference.load import find_device, load_model
+    from lit_genre.inference.predictor import default_batch_size, predict_songs
+
     model = load_model(options.ckpt_path, trust=options.trust, device=find_device(options.device))
     if fingerprint(model) != expected:
         raise LitGenreError(
@@ -102,20 +101,3 @@ def _embed(options: argparse.Namespace, expected: str) -> NDArray[np.float32]:
     if not predictions:
         raise LitGenreError(f"{readable(options.song)} cannot be read: {songs.failures[0]}.")
     return np.asarray(predictions[0].embedding.numpy())
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lit-genre similar",
-        description="List the songs whose embeddings are most similar to the embedding of a given song.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("embeddings", metavar="EMBEDDINGS", type=Path, help="file written by `classify --embeddings`")
-    parser.add_argument("song", metavar="SONG", type=Path, help="a song in that file; with --ckpt_path, any audio file")
-    parser.add_argument("--top_k", type=int, default=10, help="number of songs (default: %(default)s)")
-    parser.add_argument("--ckpt_path", help="checkpoint that wrote the embeddings, for a song that is not in the file")
-    parser.add_argument(
-        "--device", default="auto", help="cpu, cuda, mps, ... (default: the accelerator, if there is one)"
-    )
-    add_trust_argument(parser)
-    return parser

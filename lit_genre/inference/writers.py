@@ -2,22 +2,21 @@
 
 import csv
 import json
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, TextIO
 
 from rich.table import Column, Table
 from torch import Tensor
 
 from lit_genre.batch import Task
 from lit_genre.data.metadata.audio_files import readable
+from lit_genre.inference import STDOUT
 from lit_genre.inference.predictor import SongPrediction
 from lit_genre.model.metrics import genres_named
 from lit_genre.text import one_line, spreadsheet_cell
-
-FORMATS: Final = (".csv", ".jsonl")
-"""Suffixes of the files that `open_writer` writes."""
 
 
 def top_genres(probs: Tensor, classes: Sequence[str], top_k: int) -> dict[str, float]:
@@ -119,9 +118,7 @@ class CSVWriter(ExitStack):
             raise
 
     def _table(self, path: Path, columns: list[str]) -> Any:
-        # Line buffering (1) keeps all rows if the process is killed. "backslashreplace" writes bytes of a file name
-        # that are not UTF-8 as \udcff.
-        file = self.enter_context(path.open("w", 1, newline="", encoding="utf-8", errors="backslashreplace"))
+        file = self.enter_context(_open_text(path, newline=""))
         # With the default line terminator \r\n: only then the csv module quotes a name that contains \r.
         table = csv.writer(file)
         table.writerow(map(spreadsheet_cell, columns))
@@ -166,7 +163,7 @@ class JSONLinesWriter(ExitStack):
     ) -> None:
         super().__init__()
         self._arguments = (classes, task, top_k, segments, clip_seconds)
-        self._file = self.enter_context(path.open("w", 1, encoding="utf-8"))
+        self._file = self.enter_context(_open_text(path))
 
     def write(self, path: Path, prediction: SongPrediction) -> None:
         """Write the line of a song.
@@ -179,13 +176,28 @@ class JSONLinesWriter(ExitStack):
         self._file.write(json.dumps({"path": str(path), **prediction_as_dict(prediction, *self._arguments)}) + "\n")
 
 
+def _open_text(path: Path, newline: str | None = None) -> TextIO:
+    """Open a file, or the standard output for "-", for writing text."""
+    is_stdout = path == STDOUT
+    return open(
+        sys.stdout.fileno() if is_stdout else path,
+        "w",
+        1,
+        newline=newline,
+        encoding="utf-8",
+        errors="backslashreplace",
+        closefd=not is_stdout,
+    )
+
+
 def open_writer(
-    path: Path, classes: Sequence[str], task: Task, segments: bool, clip_seconds: float, top_k: int
+    path: Path, format: str, classes: Sequence[str], task: Task, segments: bool, clip_seconds: float, top_k: int
 ) -> CSVWriter | JSONLinesWriter:
-    """Open a file in the format of its suffix; each row is written to the disk at once.
+    """Open a table of predictions; each row is written to the disk at once.
 
     Args:
-        path: File that ends in .csv or .jsonl; missing folders are created, and an existing file is replaced.
+        path: The file; missing folders are created, and an existing file is replaced. "-" is the standard output.
+        format: "csv", or "json" for JSON Lines.
         classes: Class names.
         task: Task of the model.
         segments: Whether to write the predictions of the clips.
@@ -199,7 +211,7 @@ def open_writer(
         OSError: The file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".csv":
+    if format == "csv":
         return CSVWriter(path, classes, task, segments, clip_seconds)
     return JSONLinesWriter(path, classes, task, segments, clip_seconds, top_k)
 

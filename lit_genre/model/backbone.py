@@ -13,13 +13,10 @@ InputShape = tuple[int, ...]
 class Backbone(nn.Module, ABC):
     """A network from a spectrogram (or a waveform) to one embedding.
 
-    A subclass takes the shape of one item first and has a default, plain data, for every other argument. It must
-    take inputs of any length, for training clips and evaluation clips may differ: pool over time. Head, loss and
-    the number of genres are the classifier's: a backbone has no genres. lit_genre.testing.check_backbone
-    checks all of it in one call.
-
-    Args:
-        input_shape: (n_mels, n_frames) of the training clips, or (n_samples,).
+    The first argument of a subclass is `input_shape`: (n_mels, n_frames) of the training clips, or (n_samples,). Every
+    other argument is plain data and has a default. A subclass must take inputs of any length, because training clips
+    and evaluation clips may differ: pool over time. Head, loss and the number of genres belong to the classifier.
+    `lit_genre.testing.check_backbone` checks these rules.
 
     Attributes:
         takes: Input of a subclass, "mel" or "waveform"; the latter needs `frontend: torch.nn.Identity`.

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.types import LRSchedulerTypeUnion, OptimizerLRS
 from torch import nn
 
 from lit_genre.batch import Batch, Task
+from lit_genre.console import console
 from lit_genre.errors import LitGenreError
 from lit_genre.model.augment import Augmentation
 from lit_genre.model.backbone import Backbone, InputShape
@@ -73,10 +74,10 @@ class GenreClassifier(ScoredNetwork):
         head_dim: Size of a hidden layer of the head; null for a linear head.
         loss: Class of the loss, called with the task and label_smoothing; null for lit_genre.CrossEntropy in the
             multiclass task and lit_genre.BinaryCrossEntropy in the multilabel task. lit_genre.FocalLoss is for both.
-        optimizer: Called with the groups of parameters; by default Adam with L2 of 0.001, as in Yaacob and
-            Goldrich (2020).
-        scheduler: Called with the optimiser. lightning.pytorch.cli.ReduceLROnPlateau names the metric it watches in
-            `monitor`.
+        optimizer: Class of the optimiser, called with the groups of parameters; by default Adam with L2 of
+            0.001, as in Yaacob and Goldrich (2020).
+        scheduler: Class of the learning-rate scheduler, called with the optimiser. For
+            lightning.pytorch.cli.ReduceLROnPlateau, `monitor` is the metric that it watches.
         scheduler_interval: "step" to step the scheduler with each batch, "epoch" once an epoch; null for step with
             lit_genre.OneCycle and torch's OneCycleLR and CyclicLR, and for epoch with all others.
         compile_backbone: Compile the backbone by torch.compile, which takes a minute at the start.
@@ -196,8 +197,8 @@ class GenreClassifier(ScoredNetwork):
 
     def on_fit_start(self) -> None:
         """Print a line where batch normalisation depends on the number of processes."""
-        if note := note_on_batch_norm(self, self.trainer):
-            self.print(note)
+        if self.trainer.is_global_zero and (note := note_on_batch_norm(self, self.trainer)):
+            console.print(note)
 
     def on_train_start(self) -> None:
         """Set the length of one cycle.

@@ -1,26 +1,27 @@
-"""The command `probe`: train a head on the embeddings of a frozen backbone, and write a run with its checkpoint."""
+"""Train a head on the embeddings of a frozen backbone, and write a run with its checkpoint."""
 
 import argparse
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
 
 from lit_genre.callbacks.checkpoint import DurableCheckpointIO
-from lit_genre.cli.run_spec import add_folder, read_run_spec
+from lit_genre.cli.run_spec import read_run_spec
 from lit_genre.console import console
 from lit_genre.data.datamodules.base import TrackDataModule
 from lit_genre.data.datamodules.training_tracks import trained_tracks
 from lit_genre.data.metadata.track import SPLITS, Split
-from lit_genre.errors import LitGenreError, check_at_least
+from lit_genre.errors import LitGenreError
 from lit_genre.inference.load import find_device
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import TrackScores
+from lit_genre.probe import Kind
 from lit_genre.probe.embeddings import ClipEmbeddings, EmbeddingCache
-from lit_genre.probe.head import Kind, fit_head, track_scores
+from lit_genre.probe.head import fit_head, track_scores
 from lit_genre.probe.layers import write_head
 from lit_genre.runs.checkpoint import read_checkpoint
 from lit_genre.runs.folder import RunFolder
@@ -28,24 +29,23 @@ from lit_genre.runs.writer import timed, write_run
 from lit_genre.trust.hyperparameters import check_weights
 
 
-def run(args: Sequence[str]) -> None:
-    """Run the command.
+def train_probe(options: argparse.Namespace, run_args: Sequence[str]) -> None:
+    """Compute the embeddings, train and test the head, and write a run with its checkpoint.
 
     Args:
-        args: The options of the command line, without the name of the command.
+        options: Parsed arguments of the command.
+        run_args: Options of `fit` that name data and backbone.
 
     Raises:
-        LitGenreError: The data cannot be read or has only one genre, the checkpoint does not fit the options, the
-            folder has a run, or an option is invalid.
+        LitGenreError: The data cannot be read or has only one genre, the checkpoint does not fit the options, or the
+            folder has a run.
     """
-    options, run_args = _parser().parse_known_args(args)
-    check_at_least(head_dim=(options.head_dim, 1))
     kind: Kind = options.head
     run_spec = read_run_spec(run_args)
     # The model's head must have the layers of the one that scikit-learn trains.
     run_spec.asked.model.head_dim = options.head_dim if kind == "mlp" else None
     backbone = run_spec.asked.model.backbone.class_path.rpartition(".")[2]
-    folder = run_spec.run_folder(options.folder, f"{backbone}-probe")
+    folder = run_spec.run_folder(options.output, f"{backbone}-probe")
     data, model = run_spec.build()
     backbone_data = _load_backbone(model, data, run_spec.checkpoint)
     model.eval().requires_grad_(False).to(find_device(options.device))
@@ -148,31 +148,3 @@ def _write_checkpoint(model: GenreClassifier, data: TrackDataModule, path: Path)
     trainer.strategy.connect(model)
     trainer.datamodule = data  # type: ignore[attr-defined]
     trainer.save_checkpoint(path, weights_only=False)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lit-genre probe",
-        usage="%(prog)s [OPTIONS] [OPTIONS OF lit-genre fit ...]",
-        description="Train a head on the embeddings of a frozen backbone, and test it. Data and backbone are named as "
-        "for lit-genre fit: --config configs/data/demo.yaml, --model.backbone=TransformersBackbone and so on. "
-        "--ckpt_path loads the backbone of a trained run, for the data of that run or for other data. Options of "
-        "training and of the trainer are ignored.",
-        # argparse must not take options of the run for abbreviations of its own.
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--head",
-        choices=get_args(Kind),
-        default="linear",
-        help="logistic regression, or one hidden layer (default: %(default)s)",
-    )
-    parser.add_argument("--head_dim", type=int, default=128, help="size of the hidden layer (default: %(default)s)")
-    add_folder(parser)
-    parser.add_argument(
-        "--embeddings", type=Path, help="folder of the embeddings (default: embeddings/ next to the decoded audio)"
-    )
-    parser.add_argument(
-        "--device", default="auto", help="cpu, cuda, mps, ... (default: the accelerator, if there is one)"
-    )
-    return parser

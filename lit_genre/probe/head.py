@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -12,9 +12,8 @@ from torch import Tensor
 from lit_genre.errors import LitGenreError
 from lit_genre.model.metrics import TrackAverage, TrackScores
 from lit_genre.parallel import map_threads
+from lit_genre.probe import Kind
 from lit_genre.probe.embeddings import ClipEmbeddings
-
-Kind = Literal["linear", "mlp"]
 
 _REGULARIZATIONS: Final[dict[Kind, tuple[float, ...]]] = {
     "linear": (0.001, 0.01, 0.1, 1.0, 10.0),

@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from lit_genre.console import console
+from lit_genre.console import results
 from lit_genre.model.metrics import TrackScores, score, wilson_interval
 from lit_genre.plots.scores import (
     draw_average_precision,
@@ -35,11 +35,11 @@ def report_test(scores: TrackScores, classes: list[str], folder: RunFolder) -> N
         draw_precision_recall(scores, classes, folder.precision_recall)
         draw_reliability(scores, classes, folder.reliability)
     print_scores(scores, classes, "test")
-    console.print(f"Run:         {folder.path}")
+    results.print(f"Run:         {folder.path}")
     tables, plots = folder.path.glob("*.csv"), folder.path.glob("*.png")
     for name, files in (("Tables", tables), ("Plots", plots), ("Checkpoints", folder.checkpoints.glob("*.ckpt"))):
         if paths := sorted(map(str, files)):
-            console.print(f"{name + ':':<12}", *paths)
+            results.print(f"{name + ':':<12}", *paths)
 
 
 def print_scores(scores: TrackScores, classes: list[str], split: str) -> None:
@@ -56,7 +56,7 @@ def print_scores(scores: TrackScores, classes: list[str], split: str) -> None:
         for name in ("average_precision", "roc_auc"):  # FMA has 161 genres, too many to print: see genres.csv.
             figures = (rated.get(f"{name}_{mean}") for mean in ("macro", "micro"))
             table.add_row(name, *("-" if figure is None else f"{figure:.3f}" for figure in figures))
-        console.print(table)
+        results.print(table)
         return
     counts = scores.label.bincount(minlength=len(classes))
     table = Table("genre", "F1", "tracks", title=f"{split}: {_accuracy(scores, classes)}", title_justify="left")
@@ -66,7 +66,7 @@ def print_scores(scores: TrackScores, classes: list[str], split: str) -> None:
     absent = counts.tolist().count(0)  # Genres without a track have no F1, so the mean leaves them out.
     mean = "mean over genres" + (f" with a track ({len(classes) - absent} of {len(classes)})" if absent else "")
     table.add_row(mean, f"{rated['f1_macro']:.3f}", str(len(scores.label)))
-    console.print(table)
+    results.print(table)
 
 
 def _accuracy(scores: TrackScores, classes: list[str]) -> str:

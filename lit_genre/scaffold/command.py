@@ -5,34 +5,34 @@ import keyword
 import re
 import shlex
 import sys
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution, entry_points
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 
 import lit_genre
-from lit_genre.backbones.registry import backbones
-from lit_genre.console import console
+from lit_genre.backbones import GROUP
+from lit_genre.console import results
 from lit_genre.errors import LitGenreError
 
 RESERVED = {"InputShape", "Tensor", "check_backbone", "nn", *lit_genre.__all__, *dir(builtins)}
 """Names that the modules of the package use, and names of built-ins."""
 
 
-def new_backbone(name: str, folder: Path = Path()) -> None:
+def new_backbone(name: str, output: Path = Path()) -> None:
     """Write an installable package with a backbone, its configuration and its test, as a template for your own.
 
     Args:
         name: Name of the class, such as MyNet, which is also the value of --model.backbone.
-        folder: Existing or new folder, in which a folder for the package is created: my_net for MyNet.
+        output: Existing or new folder, in which a folder for the package is created: my_net for MyNet.
 
     Raises:
         LitGenreError: The name cannot be used, or the folder exists.
     """
     module = snake_case(name)
     _check_name(name, module)
-    package = folder / module
+    package = output / module
     if package.exists():
         raise LitGenreError(f"{package} already exists and was not changed. Move it, or choose another name.")
     package.mkdir(parents=True)
@@ -61,9 +61,11 @@ def _check_name(name: str, module: str) -> None:
             f"{name!r} cannot be the name of a class and its module: use letters and digits, with single _ between "
             "them, beginning with a letter, and no keyword of Python. An example is MyNet."
         )
-    if (existing := backbones().get(name)) is not None:
+    # The name alone matters, so that the declaring package need not be imported.
+    for point in entry_points(group=GROUP, name=name):
         raise LitGenreError(
-            f"{name} is taken: the package {existing.package} declares a backbone of this name. Choose another name."
+            f"{name} is taken: the package {point.dist.name if point.dist else '?'} declares a backbone of this name. "
+            "Choose another name."
         )
     if name in RESERVED:
         raise LitGenreError(f"{name} is taken: lit_genre or Python uses this name. Choose another name.")
@@ -100,4 +102,4 @@ def _print_next_steps(name: str, module: str, package: Path) -> None:
     ]
     if not has_fma and not Path("data/demo/fma_metadata").exists():
         lines.append(f"\nThe last command reads the synthetic data set that `{prefix}lit-genre demo` writes.")
-    console.print("\n".join(lines))
+    results.print("\n".join(lines))

@@ -48,10 +48,16 @@ def build_api(service: InferenceService, uploads: Uploads, host: str, folder: Pa
 
     @app.post("/classify")
     async def classify(
-        request: Request, top_k: int = 3, segments: bool = False, spectrogram: bool = False
+        request: Request,
+        top_k: int = 3,
+        segments: bool = False,
+        timeline: bool = False,
+        spectrogram: bool = False,
     ) -> JSONResponse:
         # A client can ask for any top_k; `classify` has no use for less than 1, and returns all genres for too many.
-        classify_file = partial(service.classify, top_k=max(1, top_k), segments=segments, spectrogram=spectrogram)
+        classify_file = partial(
+            service.classify, top_k=max(1, top_k), segments=segments, timeline=timeline, spectrogram=spectrogram
+        )
         async with uploads.register() as upload:
             with tempfile.TemporaryDirectory(dir=folder) as upload_folder:
                 path = Path(upload_folder) / "upload"

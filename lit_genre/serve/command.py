@@ -1,4 +1,4 @@
-"""The command `serve`: run a web server on this machine with a page to try a model."""
+"""Run a web server on this machine with a page to try a model, until a signal ends it."""
 
 import argparse
 import atexit
@@ -11,15 +11,15 @@ import sys
 import tempfile
 import threading
 import webbrowser
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from lit_genre.console import console
-from lit_genre.errors import LitGenreError, check_at_least
-from lit_genre.inference.load import add_model_arguments, find_device, load_model
+from lit_genre.console import results
+from lit_genre.errors import LitGenreError
+from lit_genre.inference.load import find_device, load_model
 from lit_genre.serve.limits import Limits
 from lit_genre.serve.service import InferenceService, start_decoders
 
@@ -33,31 +33,22 @@ _EXIT_SECONDS: Final = 5.0
 """Time for the server to stop before the process is ended, s."""
 
 
-def run(args: Sequence[str]) -> None:
-    """Run the command until Ctrl-C or SIGTERM.
+def serve(options: argparse.Namespace) -> None:
+    """Serve the page until Ctrl-C or SIGTERM.
 
     Args:
-        args: Arguments of the command line, without the name of the command.
+        options: Parsed arguments of the command.
 
     Raises:
-        LitGenreError: An argument is wrong, a package is missing, the port is in use, or the model cannot be loaded.
+        LitGenreError: The port is in use, or the model cannot be loaded.
         SystemExit: The server was ended by a signal.
     """
-    options = _parser().parse_args(args)
-    check_at_least(max_megabytes=(options.max_megabytes, 0.001), max_seconds=(options.max_seconds, 1))
-    if not 0 <= options.port <= 65535:
-        raise LitGenreError(f"--port is {options.port}, but must be 0 to 65535.")
-    try:
-        import fastapi  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise LitGenreError("To serve a page, in a clone of the repository: pip install -e '.[serve]'.") from error
     limits = build_limits(options.max_megabytes, options.max_seconds)
     # The port first: if it is in use, the user gets the error before the model is loaded. The decoders start while the
     # model is loaded.
     with _unwind_on_signals(), _bind(options.host, options.port) as server_socket, start_decoders(limits) as decoders:
         device = find_device(options.device)
-        model = load_model(options.checkpoint, trust=options.trust, device=device)
+        model = load_model(options.ckpt_path, trust=options.trust, device=device)
         service = InferenceService(model, limits, decoders)
         with _temporary_folder() as folder:
             server = build_server(service, options.host, folder, on_stop=_exit_in_time)
@@ -165,7 +156,7 @@ def _announce(options: argparse.Namespace, port: int) -> None:
     """Print the address, and open it in the browser."""
     host = f"[{options.host}]" if ":" in options.host else options.host
     url = f"http://{host}:{port}/"
-    console.print(f"Open {url}\nor:  curl --data-binary @song.mp3 {url}classify\nStop with Ctrl-C.", markup=False)
+    results.print(f"Open {url}\nor:  curl --data-binary @song.mp3 {url}classify\nStop with Ctrl-C.", markup=False)
     if not options.no_browser:
         # After a second: the server starts after this function returns.
         opener = threading.Timer(1, webbrowser.open, [url])
@@ -182,26 +173,3 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise LitGenreError(f"{host}, port {port} cannot be used: {reason}. Choose another --port.") from error
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lit-genre serve",
-        description="Run a web server on this machine, and open its page in the browser to try a model.",
-        allow_abbrev=False,
-    )
-    add_model_arguments(parser)
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="address of the server; 0.0.0.0 admits other machines, without a password (default: %(default)s)",
-    )
-    parser.add_argument("--port", type=int, default=7860, help="0 for any free port (default: %(default)s)")
-    parser.add_argument(
-        "--max_megabytes", type=float, default=100, help="size of the largest file, MB (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--max_seconds", type=float, default=1200, help="length of the longest recording, s (default: %(default)s)"
-    )
-    parser.add_argument("--no_browser", action="store_true", help="do not open the browser")
-    return parser

@@ -8,15 +8,17 @@ const settings = JSON.parse(document.body.dataset.settings);
 const byId = id => document.getElementById(id);
 let request = new AbortController();
 
-async function classify(song, name) {
+// Load a song by a function that returns a Blob or the promise of one, and show its result.
+async function classify(name, load) {
   // The result of an earlier song must not replace the result of this song.
   request.abort();
   request = new AbortController();
   const { signal } = request;
   clear();
-  if (song.size > settings.maxBytes) return showError(`This file cannot be classified: ${settings.tooLarge}.`);
   showStatus(`Analysing ${name} …`, true);
   try {
+    const song = await load(signal);
+    if (song.size > settings.maxBytes) throw new Error(`This file cannot be classified: ${settings.tooLarge}.`);
     const result = await post(song, signal);
     showStatus(describeMissing(result));
     showGenres(result);
@@ -28,7 +30,7 @@ async function classify(song, name) {
 }
 
 async function post(song, signal) {
-  const address = `/classify?top_k=${settings.classes.length}&segments=true&spectrogram=true`;
+  const address = `/classify?top_k=${settings.classes.length}&timeline=true&spectrogram=true`;
   let response, result;
   try {
     response = await fetch(address, { method: "POST", body: song, signal });
@@ -83,19 +85,19 @@ function showGenres(result) {
 
 function addExamples() {
   byId("examples").hidden = !settings.examples.length;
-  for (const name of settings.examples) {
+  for (const { name, genre } of settings.examples) {
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = name;
-    button.addEventListener("click", async () => {
+    button.textContent = genre;
+    button.addEventListener("click", () => classify(name, async signal => {
       try {
-        const response = await fetch(`/examples/${encodeURIComponent(name)}`);
+        const response = await fetch(`/examples/${encodeURIComponent(name)}`, { signal });
         if (!response.ok) throw new Error();
-        classify(await response.blob(), name);
+        return await response.blob();
       } catch {
-        showError("The server did not respond. Check that it is still running.");
+        throw new Error("The server did not respond. Check that it is still running.");
       }
-    });
+    }));
     byId("examples").querySelector(".buttons").append(button);
   }
 }
@@ -104,7 +106,7 @@ function addFiles() {
   const drop = byId("drop");
   byId("file").addEventListener("change", event => {
     const [file] = event.target.files;
-    if (file) classify(file, file.name);
+    if (file) classify(file.name, () => file);
     event.target.value = ""; // Otherwise the same file could not be chosen again.
   });
   // On the whole page: the browser opens a file that is dropped outside of such an area, and leaves the page.
@@ -119,7 +121,7 @@ function addFiles() {
     event.preventDefault();
     drop.classList.remove("over");
     const [file] = event.dataTransfer.files;
-    if (file) classify(file, file.name);
+    if (file) classify(file.name, () => file);
   });
 }
 
@@ -134,11 +136,12 @@ function addRecorder() {
     recorder = null;
     button.classList.remove("recording");
     button.textContent = "Record";
-    classify(await stopped.stop(), "recording.wav");
+    classify("recording.wav", () => stopped.stop());
   };
   button.addEventListener("click", async () => {
     if (recorder) return stop();
     const started = new Recorder(settings.maxSeconds, settings.maxBytes);
+    byId("player").pause(); // Otherwise the microphone would record the song that is played.
     button.disabled = true; // While the browser asks the user for permission.
     try {
       await started.start(seconds => {

@@ -15,11 +15,8 @@ from typing import Final, NamedTuple
 import soundfile
 
 from lit_genre.demo.instruments import SAMPLE_RATE
-from lit_genre.demo.synth import synthesise
+from lit_genre.demo.synth import GENRES, synthesise
 from lit_genre.serve.limits import Limits
-
-_EXAMPLES: Final = ("Rock", "Folk", "Electronic", "Hip-Hop")
-"""Genres of the synthetic examples, which are some of those of the demo data set."""
 
 _EXAMPLE_SECONDS: Final = 12.0
 _STATIC: Final = {
@@ -57,7 +54,7 @@ class Page:
 
     def __init__(self, backbone: str, classes: Sequence[str], limits: Limits) -> None:
         # A model cannot predict the genre of an example if that is not one of its classes.
-        self._examples = {f"{genre.lower()}.mp3": genre for genre in _EXAMPLES if genre in classes}
+        self._examples = {f"{genre.lower()}.mp3": genre for genre in GENRES if genre in classes}
         self._audio: dict[str, Resource] = {}
         self._lock = threading.Lock()
         settings = {
@@ -65,7 +62,7 @@ class Page:
             "maxSeconds": limits.max_seconds,
             "tooLarge": limits.too_large,
             "classes": list(classes),
-            "examples": list(self._examples),
+            "examples": [{"name": name, "genre": genre} for name, genre in self._examples.items()],
         }
         text = Template(_read("page.html").decode()).substitute(
             backbone=html.escape(backbone),
@@ -109,7 +106,7 @@ class Page:
 
 def _synthesise_mp3(genre: str) -> bytes:
     # Artists and tracks that the demo data set, with its default size, does not contain.
-    number = _EXAMPLES.index(genre)
+    number = GENRES.index(genre)
     file = io.BytesIO()
     song = synthesise(genre, artist=90 + number, track=900 + number, seconds=_EXAMPLE_SECONDS, seed=0)
     soundfile.write(file, song, SAMPLE_RATE, format="MP3")

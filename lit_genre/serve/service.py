@@ -16,6 +16,7 @@ from lit_genre.data.decoding.errors import AudioError
 from lit_genre.data.decoding.pcm import INT16_SCALE
 from lit_genre.data.decoding.track_audio import TrackAudio
 from lit_genre.data.loading.samplers import window_starts
+from lit_genre.data.loading.streaming import build_batch
 from lit_genre.inference.predictor import SongPrediction, default_batch_size, predict_songs
 from lit_genre.inference.writers import prediction_as_dict
 from lit_genre.model.classifier import GenreClassifier
@@ -34,6 +35,12 @@ _MIN_DECIBELS: Final = -80
 
 _CHUNK_FRAMES: Final = 1000
 """Frames of a spectrogram that are computed at once; between chunks a request can be cancelled."""
+
+_HOPS_PER_CLIP: Final = 4
+"""Windows of a time line that begin within the length of a clip. With more, neighbours hardly differ."""
+
+_MAX_WINDOWS: Final = 120
+"""Largest number of windows of a time line, unless the clips of the song are more: a window costs as much as a clip."""
 
 _MAX_DECODERS: Final = 8
 """Largest number of worker processes; each may need `Limits.decode_bytes` of memory."""
@@ -68,7 +75,7 @@ class InferenceService:
         return self.model.clip_samples / self.model.sample_rate
 
     def classify(
-        self, path: Path, cancelled: threading.Event, *, top_k: int, segments: bool, spectrogram: bool
+        self, path: Path, cancelled: threading.Event, *, top_k: int, segments: bool, timeline: bool, spectrogram: bool
     ) -> dict[str, Any]:
         """Decode a file and predict its genres.
 
@@ -77,10 +84,12 @@ class InferenceService:
             cancelled: Set when the client has disconnected.
             top_k: Number of genres to return.
             segments: Whether to include the genres of each clip.
+            timeline: Whether to include the genres of overlapping windows, of which the clips are a part.
             spectrogram: Whether to include a picture of the mel spectrogram, as a data URL.
 
         Returns:
-            Data for JSON: the entries of `prediction_as_dict` and, on request, `spectrogram`.
+            Data for JSON: the entries of `prediction_as_dict` and, on request, `timeline`, which is like
+            `segments`, and `spectrogram`.
 
         Raises:
             AudioError: The file is too long, contains no audio, or could not be decoded within the limits.
@@ -88,8 +97,10 @@ class InferenceService:
         """
         with self.decode(path, cancelled) as song:
             prediction = self.predict(song, cancelled)
-            model = self.model
-            result = prediction_as_dict(prediction, model.classes, model.task, top_k, segments, self.clip_seconds)
+            result = self._as_dict(prediction, top_k, segments)
+            if timeline:
+                windows = self.predict_timeline(song, prediction, cancelled)
+                result["timeline"] = self._as_dict(windows, top_k, segments=True)["segments"]
             if spectrogram:
                 result["spectrogram"] = encode_png_url(self.compute_spectrogram(song, cancelled))
         return result
@@ -136,10 +147,34 @@ class InferenceService:
         Raises:
             StoppedError: The service was closed, or the request was cancelled.
         """
-        with self._model_lock:
-            seconds = song.n_samples / self.model.sample_rate
-            (prediction,) = predict_songs(self.model, self._clips(song, cancelled), {0: seconds}, {0: song.status})
-        return prediction
+        # The grid of evaluation, so that `serve` and `classify` agree.
+        return self._predict(song, window_starts(song.n_samples, self.model.clip_samples), cancelled)
+
+    def predict_timeline(
+        self, song: TrackAudio, prediction: SongPrediction, cancelled: threading.Event
+    ) -> SongPrediction:
+        """Predict more windows between the clips of a song, for a time line.
+
+        Args:
+            song: The decoded song, from `decode`.
+            prediction: Its prediction, from `predict`.
+            cancelled: Set when the client has disconnected.
+
+        Returns:
+            The prediction, whose `starts` and `clip_probs` are those of the clips and the new windows in the order of
+            time.
+
+        Raises:
+            StoppedError: The service was closed, or the request was cancelled.
+        """
+        starts = windows_between(window_starts(song.n_samples, self.model.clip_samples))
+        if not len(starts):
+            return prediction
+        windows = self._predict(song, starts, cancelled)
+        all_starts = torch.cat([prediction.starts, windows.starts])
+        order = all_starts.argsort()
+        all_probs = torch.cat([prediction.clip_probs, windows.clip_probs])
+        return prediction._replace(starts=all_starts[order], clip_probs=all_probs[order])
 
     def compute_spectrogram(self, song: TrackAudio, cancelled: threading.Event) -> NDArray[np.float32]:
         """Compute the mel spectrogram of a whole song for a picture.
@@ -176,23 +211,56 @@ class InferenceService:
         self._closed.set()
         self.decoders.close()
 
-    def _clips(self, song: TrackAudio, cancelled: threading.Event) -> Iterator[Batch]:
-        """Yield batches of clips on the grid that evaluation uses, so that `serve` and `classify` agree."""
-        starts = window_starts(song.n_samples, self.model.clip_samples)
+    def _as_dict(self, prediction: SongPrediction, top_k: int, segments: bool) -> dict[str, Any]:
+        model = self.model
+        return prediction_as_dict(prediction, model.classes, model.task, top_k, segments, self.clip_seconds)
+
+    def _predict(self, song: TrackAudio, starts: NDArray[np.int64], cancelled: threading.Event) -> SongPrediction:
+        """Predict the clips of a song that begin at some samples, shape (w,)."""
+        seconds = song.n_samples / self.model.sample_rate
+        with self._model_lock:
+            clips = self._clips(song, starts, cancelled)
+            (prediction,) = predict_songs(self.model, clips, {0: seconds}, {0: song.status})
+        return prediction
+
+    def _clips(self, song: TrackAudio, starts: NDArray[np.int64], cancelled: threading.Event) -> Iterator[Batch]:
+        """Yield batches of the clips of one song, whose position is 0."""
         batch_size = default_batch_size(self.model)
         for first in range(0, len(starts), batch_size):
             self._check(cancelled)
-            batch_starts = starts[first : first + batch_size]
-            clips = np.empty((len(batch_starts), self.model.clip_samples), dtype=np.int16)
-            for start, clip in zip(batch_starts.tolist(), clips, strict=True):
+            clips = []
+            for start in starts[first : first + batch_size].tolist():
+                clip = np.empty(self.model.clip_samples, dtype=np.int16)
                 song.read_clip(start, clip)
-            # All clips are of the one song, at position 0; the label -1 means unknown.
-            ids = torch.zeros(len(batch_starts), dtype=torch.int64)
-            yield Batch(torch.from_numpy(clips), label=ids - 1, track_id=ids, start=torch.from_numpy(batch_starts))
+                clips.append((0, start, clip))
+            yield build_batch(clips)
 
     def _check(self, cancelled: threading.Event) -> None:
         if self._closed.is_set() or cancelled.is_set():
             raise StoppedError
+
+
+def windows_between(starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the first samples of windows between the clips of a song, evenly spaced.
+
+    Clips that follow one another get three windows in between, so that one begins every quarter of a clip. A long song
+    gets fewer or none, so that clips and windows are at most `_MAX_WINDOWS`.
+
+    Args:
+        starts: First sample of each clip, ascending, shape (w,), int64.
+
+    Returns:
+        First sample of each window, shape (v,), int64.
+
+    >>> windows_between(np.array([0, 400, 800]))
+    array([100, 200, 300, 500, 600, 700])
+    """
+    gaps = len(starts) - 1
+    hops = max(1, min(_HOPS_PER_CLIP, (_MAX_WINDOWS - 1) // max(1, gaps)))
+    numbers = np.arange(gaps * hops)
+    # A multiple of `hops` is a clip, which is predicted already.
+    positions = numbers[numbers % hops > 0] / hops
+    return np.interp(positions, np.arange(len(starts)), starts).round().astype(np.int64)
 
 
 def start_decoders(limits: Limits) -> WorkerPool:

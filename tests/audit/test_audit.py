@@ -91,7 +91,7 @@ def test_nothing_is_found_in_clean_data(run: Run, clean: Path, capsys: pytest.Ca
     found = lists(Path("out"))
     assert found.keys() == LISTS.keys() - {"damaged_samples"}
     assert all(table.empty for table in found.values())
-    assert "Nothing was found" in capsys.readouterr().out
+    assert "Nothing was found" in "".join(capsys.readouterr())
 
 
 def test_what_is_planted_is_found_and_gone_once_dropped(
@@ -99,7 +99,7 @@ def test_what_is_planted_is_found_and_gone_once_dropped(
 ) -> None:
     planted = plant(clean)
     run("audit", "--data.root", clean, "--output", "out")
-    said, found = capsys.readouterr().out, lists(Path("out"))
+    said, found = "".join(capsys.readouterr()), lists(Path("out"))
     assert {name: set(found[name].index) for name in planted} == planted
     assert found["artist_leaks"].loc[22, ["artist_id", "also_in"]].tolist() == [20, "val test"]
     copies = found["duplicates"]
@@ -163,7 +163,7 @@ def test_of_tracks_that_are_not_decoded_once_only_the_lengths_are_known(
         assert set(found[name].index) == planted[name]
     assert set(found["duplicates"].index) == {7}
     assert not sum(path.stat().st_size for path in clean.rglob("*.int16"))
-    said = capsys.readouterr().out
+    said = "".join(capsys.readouterr())
     assert "add --data.decode_once=true" in said
     assert "not checked" in said
     with pytest.raises(SystemExit, match="--verify needs decoded audio that is kept"):
@@ -204,7 +204,7 @@ def test_incomplete_tracks_are_listed(
     assert found["undecodable"].index.tolist() == [6]
     assert "only 1.0 of 10.0 s could be decoded" in found["undecodable"].loc[6, "reason"]
     # Those of which little is missing are to be listened to, and not to be left out at once.
-    said = capsys.readouterr().out
+    said = "".join(capsys.readouterr())
     assert "listen to the first tracks of out/incomplete.csv" in said
     assert "--data.exclude='[out/undecodable.csv]'" in said
 
@@ -221,7 +221,7 @@ def test_damaged_samples_are_found_and_decoded_again(run: Run, clean: Path, caps
     run("audit", "--data.root", clean, "--output=second", "--verify")
     damaged = lists(Path("second"))["damaged_samples"]
     assert damaged[["decoded_again", "seconds"]].reset_index().values.tolist() == [[23, True, 1.0]]
-    said = capsys.readouterr().out
+    said = "".join(capsys.readouterr())
     assert "The decoded audio of 1 tracks was damaged on the disk; 1 of them were decoded again" in said
     assert "damaged_samples.csv" not in said
     run("audit", "--data.root", clean, "--output=third", "--verify")

@@ -34,9 +34,9 @@ def test_class_weights_let_a_rare_genre_count_alike(kind: Kind) -> None:
 def test_a_baseline_with_other_features_or_weights_has_its_own_name(
     run: Run, fma: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run("baseline", f"--data.root={fma}", "--features=mfcc+spectral", "--class_weights", "--folder=out")
+    run("baseline", f"--data.root={fma}", "--features=mfcc+spectral", "--class_weights", "--output=out")
     name = "MFCC+spectral+SVM, class weights"
-    assert f"{name}: 336 features of 8 training tracks" in " ".join(capsys.readouterr().out.split())
+    assert f"{name}: 336 features of 8 training tracks" in " ".join("".join(capsys.readouterr()).split())
     assert read_run(Path("out")).model == name
     with pytest.raises(SystemExit, match="2"):
         run("baseline", "--features=chroma")
@@ -63,7 +63,7 @@ def test_a_baseline_is_a_run_that_reports_can_read(run: Run, fma: Path, classifi
     assert found.test == (table["genre"] == table["predicted"]).mean()
     assert (first / "confusion.png").stat().st_size > 0
 
-    run(*words, "--folder", "again")
+    run(*words, "--output", "again")
     assert Path("again/test.csv").read_text() == (first / "test.csv").read_text()
     with pytest.raises(SystemExit, match="again already contains a run"):
         run(*words, "--trainer.default_root_dir=again")
@@ -73,7 +73,7 @@ def test_the_options_of_a_fit_describe_the_data(run: Run, trained: Path, fma: Pa
     run(
         "baseline", *SMALL, QUIET, "--model.backbone.lstm_dim=4", f"--data.root={fma}", "--trainer.default_root_dir=one"
     )
-    run("baseline", f"--ckpt_path={trained}", "--folder=two")
+    run("baseline", f"--ckpt_path={trained}", "--output=two")
     assert Path("one/test.csv").read_text() == Path("two/test.csv").read_text()
     assert read_run(Path("one")).test is not None
 
@@ -84,8 +84,8 @@ def test_without_a_val_split_c_is_fixed(run: Run, write_fma: WriteFMA, capsys: p
     # A genre of the test split without training tracks.
     genres = {number: ("Rock", "Folk")[number % 2] for number in sounds} | {7: "Jazz"}
     root = write_fma({number + 1: (splits[number], genres[number], sound) for number, sound in sounds.items()})
-    run("baseline", f"--data.root={root}", "--folder=out")
-    assert "C is 2, fixed, because the val split has no tracks" in " ".join(capsys.readouterr().out.split())
+    run("baseline", f"--data.root={root}", "--output=out")
+    assert "C is 2, fixed, because the val split has no tracks" in " ".join("".join(capsys.readouterr()).split())
     table = pd.read_csv("out/test.csv", index_col="track_id")
     assert (table["Jazz"] == 0).all()
     assert table.loc[7, "predicted"] == "Rock"

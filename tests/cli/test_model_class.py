@@ -86,7 +86,7 @@ def test_a_subclass_is_trained_and_comes_back_as_what_it_is(run: Run, fma: Path,
     run("test", "--ckpt_path", last, "--trust")
     run("fit", "--ckpt_path", last, "--trust", "--trainer.max_epochs=2")
     assert torch.load(last, weights_only=True)["model_class"] == "my_models.Scaled"
-    run("export", last, "hub", "--format", "hub", "--trust")
+    run("export", "--ckpt_path", last, "--output", "hub", "--format", "hub", "--trust")
     assert type(load_model("hub", trust=True)).__name__ == "Scaled"
 
 
@@ -95,7 +95,7 @@ def test_any_lightning_module_is_trained_and_tested_on_the_data(run: Run, fma: P
     run("test", "--model=my_models.Plain", "--model.hidden=3", "--ckpt_path", last)
     assert (Path("own") / "metrics.csv").exists()
     with pytest.raises(SystemExit, match="is not a checkpoint of lit-genre: it has no arguments"):
-        run("classify", last, fma)
+        run("classify", "--ckpt_path", last, fma)
 
 
 @pytest.mark.parametrize(

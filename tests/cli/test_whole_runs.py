@@ -41,7 +41,7 @@ def test_fit_test_and_predict(run: Run, fma: Path, capsys: pytest.CaptureFixture
 
     # The checkpoint knows the model, and its folder the data: nothing is said of them here.
     run("test", "--ckpt_path", where / "checkpoints" / "best.ckpt", QUIET)
-    said = capsys.readouterr().out
+    said = "".join(capsys.readouterr())
     with (where / "test.csv").open(newline="") as file:
         tracks = list(csv.DictReader(file))
     right = sum(track["genre"] == track["predicted"] for track in tracks)
@@ -61,7 +61,7 @@ def test_fit_test_and_predict(run: Run, fma: Path, capsys: pytest.CaptureFixture
 
     run("validate", "--ckpt_path", "best", QUIET)
     best = max(float(row["val/accuracy"]) for row in rows)
-    assert f"val: accuracy {best:.1%}" in capsys.readouterr().out
+    assert f"val: accuracy {best:.1%}" in "".join(capsys.readouterr())
 
 
 def test_a_test_of_something_else_leaves_that_of_the_run(run: Run, fma: Path) -> None:
@@ -207,7 +207,7 @@ def test_without_an_account_wandb_is_offline_and_holds_the_run(run: Run, fma: Pa
 def test_a_single_training_track_trains(run: Run, write_fma: WriteFMA, capsys: pytest.CaptureFixture[str]) -> None:
     root = write_fma({2: ("training", "Hip-Hop", tone(220, 1.5)), 3: ("test", "Rock", tone(440, 1.5))})
     run("fit", *SMALL, QUIET, f"--data.root={root}", "--trainer.max_steps=1")
-    said = capsys.readouterr().out
+    said = "".join(capsys.readouterr())
     assert "not validated" in said
     assert "Genres without a track in a split: Hip-Hop (test), Rock (train)." in said
     assert torch.load(folder() / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 1
@@ -233,7 +233,7 @@ def test_best_is_of_the_newest_finished_run_and_last_of_the_newest(
     newer = Path("runs/newer/checkpoints")
     newer.mkdir(parents=True)
     run("test", QUIET, f"--data.root={fma}", "--ckpt_path=best")
-    said = " ".join(capsys.readouterr().out.split())
+    said = " ".join("".join(capsys.readouterr()).split())
     assert f"Checkpoint: {finished}/checkpoints/best.ckpt (newest finished run; runs/newer is not finished)" in said
     with pytest.raises(SystemExit) as error:
         run("test", QUIET, f"--data.root={fma}", "--ckpt_path=last")

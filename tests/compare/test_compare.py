@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from lit_genre.compare import command as module
+from lit_genre.compare import train as module
 from lit_genre.compare.plan import plan_runs
 from lit_genre.runs.folder import RunFolder
 from tests.helpers.runs import CONFIGS, Run
@@ -46,7 +46,7 @@ def test_what_works_is_trained_tested_and_reported_and_what_fails_is_a_row(
     wrong = write_config("wrong.yaml", "model:\n  backbone:\n    class_path: CRNN\n    init_args: {dropout: 2}\n")
     data = write_config("data.yaml", f"data:\n  init_args:\n    root: {fma}\n")
     words = ["compare", "--configs", json.dumps([str(CONFIGS / "cnn1d_shallow.yaml"), wrong]), "--seeds=[3]"]
-    words += ["--baseline=false", "--overlays", json.dumps([data]), "--options", OPTIONS, "--folder", "out"]
+    words += ["--baseline=false", "--overlays", json.dumps([data]), "--options", OPTIONS, "--output", "out"]
     run(*words)
     assert commands == ["fit", "test on", "fit"]
     table = pd.read_csv("out/results.csv", index_col="model")
@@ -64,12 +64,12 @@ def test_what_works_is_trained_tested_and_reported_and_what_fails_is_a_row(
     assert Path("out/results.csv").read_text().splitlines()[1] == before
 
     commands.clear()
-    run("compare", "--report_only", "--folder", "elsewhere", "--runs", json.dumps(["out/runs/cnn*"]))
+    run("compare", "--report_only", "--output", "elsewhere", "--runs", json.dumps(["out/runs/cnn*"]))
     assert commands == []
     assert pd.read_csv("elsewhere/results.csv")["model"].tolist() == ["cnn1d_shallow"]
 
     with pytest.raises(SystemExit, match="cnn1d_shallow-seed3 was made with other settings"):
-        run(*words[:-4], "--options", json.dumps(["--trainer.max_epochs=9"]), "--folder", "out")
+        run(*words[:-4], "--options", json.dumps(["--trainer.max_epochs=9"]), "--output", "out")
     Path("data.yaml").write_text(f"data:\n  init_args:\n    root: {fma}\n    batch_size: 3\n")
     with pytest.raises(SystemExit, match="was made with other settings"):
         run(*words)
@@ -107,14 +107,14 @@ def test_two_configurations_of_one_name_are_refused(run: Run) -> None:
 def test_a_baseline_of_other_data_does_not_stay(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_run_command", lambda *words: "not run")
     write_config("net.yaml", "")
-    words = ["compare", "--configs=[net.yaml]", "--seeds=[0]", "--folder=out"]
+    words = ["compare", "--configs=[net.yaml]", "--seeds=[0]", "--output=out"]
     run(*words, "--options=[--data.subset=small]")
     # As the message on the network says.
     rmtree("out/runs/net-seed0")
     with pytest.raises(SystemExit, match="baseline was made with other settings"):
         run(*words, "--options=[--data.subset=medium]")
     # Nor where a configuration names the data.
-    words[-1] = "--folder=out2"
+    words[-1] = "--output=out2"
     (data := Path("data.yaml")).write_text("data:\n  init_args:\n    subset: small\n")
     Path("recipe.yaml").write_text("trainer:\n  max_epochs: 3\n")
     words += ["--recipes=[data.yaml]", "--overlays=[recipe.yaml]"]
@@ -151,7 +151,7 @@ def test_each_configuration_is_trained_by_each_recipe_beside_the_baseline(
     recipes = [write_config(f"{name}.yaml", f"select_by: {by}\n") for name, by in (("a", "last"), ("b", "val/loss"))]
     run(
         "compare", "--configs", json.dumps([str(CONFIGS / "cnn1d_shallow.yaml")]), "--recipes", json.dumps(recipes),
-        "--seeds=[0]", "--overlays", json.dumps([data]), "--options", OPTIONS, "--folder", "out",
+        "--seeds=[0]", "--overlays", json.dumps([data]), "--options", OPTIONS, "--output", "out",
     )  # fmt: skip
     assert commands == ["baseline", "fit", "test on", "fit", "test on"]
     table = pd.read_csv("out/results.csv", index_col="model")
@@ -168,6 +168,6 @@ def test_each_configuration_is_trained_by_each_recipe_beside_the_baseline(
 def test_several_genres_a_track_are_refused_before_anything_is_trained(run: Run, commands: list[str]) -> None:
     configs, overlays = (json.dumps([str(CONFIGS / name)]) for name in ("crnn.yaml", "data/large.yaml"))
     with pytest.raises(SystemExit) as error:
-        run("compare", "--configs", configs, "--overlays", overlays, "--folder", "out")
+        run("compare", "--configs", configs, "--overlays", overlays, "--output", "out")
     assert "large.yaml has task: multilabel" in str(error.value)
     assert not commands

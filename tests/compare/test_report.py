@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from lit_genre.compare.command import report
 from lit_genre.compare.page import write_page
+from lit_genre.compare.report import report
 from lit_genre.compare.significance import differences
 from lit_genre.compare.tables import COLUMNS, PAPERS, as_markdown, models, paper_table, results
 from lit_genre.errors import LitGenreError
@@ -242,7 +242,7 @@ def test_all_files_of_the_report_are_written(
     }  # fmt: skip
     assert pd.read_csv(folder / "results.csv")["model"].tolist() == ["good", "good", "bad", "broken"]
     assert "good over bad" in (folder / "table.md").read_text()
-    assert "broken-seed0 failed: no <memory> left" in capsys.readouterr().out
+    assert "broken-seed0 failed: no <memory> left" in "".join(capsys.readouterr())
 
 
 class Page(html.parser.HTMLParser):

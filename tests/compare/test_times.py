@@ -11,8 +11,8 @@ import pytest
 
 from lit_genre.baseline import command as baseline
 from lit_genre.callbacks.history import History
-from lit_genre.compare.command import report
 from lit_genre.compare.page import write_page
+from lit_genre.compare.report import report
 from lit_genre.compare.tables import TIMES
 from lit_genre.data.datamodules.base import TrackDataModule
 from lit_genre.probe import command as probe
@@ -66,7 +66,7 @@ def test_the_times_of_a_baseline_leave_out_decoding_and_test(
     )
     monkeypatch.setattr(baseline, "fit_classifier", clock.lasting(baseline.fit_classifier, lambda *args: TRAINING))
     monkeypatch.setattr(baseline, "_score", clock.lasting(baseline._score, lambda *args: SCORING))
-    run("baseline", f"--data.root={fma}", "--classifier=logistic", "--folder=out")
+    run("baseline", f"--data.root={fma}", "--classifier=logistic", "--output=out")
     assert pd.read_csv("out/metrics.csv")["seconds"].tolist() == [7]
     found = read_run(Path("out"))
     assert (found.feature_seconds, found.seconds) == (8, 7)
@@ -81,8 +81,8 @@ def test_the_times_of_a_probe_leave_out_decoding_and_test_and_embeddings_of_an_e
     monkeypatch.setattr(probe, "fit_head", clock.lasting(probe.fit_head, lambda *args: TRAINING))
     monkeypatch.setattr(probe, "_score", clock.lasting(probe._score, lambda *args: SCORING))
     words = ("probe", *SMALL, "--device=cpu", "--embeddings=kept", f"--data.root={fma}")
-    run(*words, "--folder=first")
-    run(*words, "--folder=second")
+    run(*words, "--output=first")
+    run(*words, "--output=second")
     assert pd.read_csv("first/metrics.csv")["seconds"].tolist() == [7]
     first, second = read_run(Path("first")), read_run(Path("second"))
     assert (first.feature_seconds, first.seconds) == (8, 7)

@@ -79,7 +79,7 @@ def test_resuming_with_another_metric_selects_among_the_new_epochs(run: Run, fma
 
 def test_the_gap_of_the_selected_epoch_is_printed(run: Run, fma: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fit(run, fma, "--trainer.max_epochs=2")
-    (line,) = (text for text in capsys.readouterr().out.splitlines() if text.startswith("Selected:"))
+    (line,) = (text for text in "".join(capsys.readouterr()).splitlines() if text.startswith("Selected:"))
     summary = json.loads((folder() / "summary.json").read_text())
     row = metrics(folder())[summary["epoch"]]
     gap = 100 * (float(row["train/accuracy"]) - float(row["val/accuracy"]))

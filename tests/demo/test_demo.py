@@ -65,7 +65,7 @@ def test_ids_are_independent_of_the_genre(table: pd.DataFrame) -> None:
 
 
 def test_splits_go_by_artist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lit_genre.demo.write.synthesise", lambda *_: np.zeros((4410, 2), dtype=np.float32))
+    monkeypatch.setattr("lit_genre.demo.dataset.synthesise", lambda *_: np.zeros((4410, 2), dtype=np.float32))
     tracks = load_tracks(write(tmp_path, artists=12, tracks_per_artist=2))
     splits: dict[int, set[str]] = {}
     for track in tracks:
@@ -104,7 +104,7 @@ def test_an_interrupted_call_is_resumed(demo: Path, tmp_path: Path) -> None:
 
 
 def test_a_complete_demo_is_not_written_again(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lit_genre.demo.write.synthesise", lambda *_: pytest.fail("made a track again"))
+    monkeypatch.setattr("lit_genre.demo.dataset.synthesise", lambda *_: pytest.fail("made a track again"))
     write(demo)
 
 

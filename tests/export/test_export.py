@@ -131,7 +131,7 @@ def test_an_exported_model_with_other_probabilities_is_refused() -> None:
 def test_the_command_writes_each_format_with_its_metadata(run: Run, trained: Path) -> None:
     soundfile.write("song.wav", tone(440, 0.4), 22050)
     for format in ("onnx", "torch_export"):
-        run("export", trained, "--format", format, "--check", "song.wav")
+        run("export", "--ckpt_path", trained, "--format", format, "--check", "song.wav")
     model = load_model(trained)
     properties = {prop.key: prop.value for prop in onnx.load("CRNN.onnx").metadata_props}
     expected = read_metadata(Path("CRNN.pt2"))
@@ -143,11 +143,11 @@ def test_the_command_writes_each_format_with_its_metadata(run: Run, trained: Pat
     session = onnxruntime.InferenceSession("CRNN.onnx")
     assert session.get_inputs()[0].name == "waveform"
     with pytest.raises(SystemExit, match="CRNN.onnx exists already"):
-        run("export", trained)
+        run("export", "--ckpt_path", trained)
 
 
 def test_the_hub_folder_restores_the_same_weights_and_has_a_model_card(run: Run, trained: Path) -> None:
-    run("export", trained, "folder", "--format", "hub", "--license", "cc-by-nc-4.0")
+    run("export", "--ckpt_path", trained, "--output", "folder", "--format", "hub", "--license", "cc-by-nc-4.0")
     model, reloaded = load_model(trained), load_model("folder")
     expected, restored = model.state_dict(), reloaded.state_dict()
     assert expected.keys() == restored.keys()
@@ -165,7 +165,7 @@ def test_the_hub_folder_restores_the_same_weights_and_has_a_model_card(run: Run,
         "Rock",
     ):
         assert part in card
-    run("classify", "folder", "folder/../" + str(_song()))
+    run("classify", "--ckpt_path=folder", "folder/../" + str(_song()))
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_the_card_of_a_probe_names_the_training_data_of_head_and_backbone(tmp_pa
 
 
 def test_the_card_has_no_scores_of_another_checkpoint(run: Run, trained: Path) -> None:
-    run("export", trained.with_name("last.ckpt"), "folder", "--format", "hub")
+    run("export", "--ckpt_path", trained.with_name("last.ckpt"), "--output", "folder", "--format", "hub")
     assert "Not known: the run folder contains no test" in Path("folder/README.md").read_text()
 
 

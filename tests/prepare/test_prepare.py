@@ -18,8 +18,8 @@ from lit_genre.data.store import builder as store_builder
 from lit_genre.data.store import lock
 from lit_genre.data.store.index import read_index
 from lit_genre.errors import LitGenreError
-from lit_genre.prepare import command as module
 from lit_genre.prepare import space
+from lit_genre.prepare import steps as module
 from lit_genre.prepare.archive import ARCHIVES, Archive
 from lit_genre.prepare.command import prepare
 from lit_genre.prepare.space import Step, check_space
@@ -60,8 +60,9 @@ def server(mirror: Path) -> Iterator[FileServer]:
 
 @pytest.fixture
 def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    monkeypatch.setattr(module.console, "_width", 200)
-    return lambda: capsys.readouterr().out
+    for where in (module.console, module.results):
+        monkeypatch.setattr(where, "_width", 200)
+    return lambda: "".join(capsys.readouterr())
 
 
 def test_one_command_downloads_and_decodes_and_a_second_one_skips_all(

@@ -30,7 +30,7 @@ def test_runs_are_listed_newest_first_with_scores_and_state(run: Run, capsys: py
     write_run(Path("runs/old"), finished=True, seconds=1000)
     write_run(Path("runs/new"), finished=False, seconds=2000)
     Path("runs/no-run").mkdir()
-    run("runs", "--json")
+    run("runs", "--format=json")
     newest, oldest = json.loads(capsys.readouterr().out)
     assert newest == {
         "path": "runs/new", "backbone": "CRNN", "data": "FMA small data/demo", "epochs": 3, "val": 0.75, "test": None,
@@ -45,7 +45,7 @@ def test_a_damaged_run_is_a_row_with_its_error(run: Run, capsys: pytest.CaptureF
     write_run(Path("runs/good"), finished=True, seconds=1000)
     write_run(Path("runs/bad"), finished=True, seconds=2000)
     Path("runs/bad/config.yaml").write_text("data: [1\n")
-    run("runs", "--json")
+    run("runs", "--format=json")
     bad, good = json.loads(capsys.readouterr().out)
     assert "config.yaml" in bad["state"]
     assert good["state"] == "finished"

@@ -18,7 +18,7 @@ def test_the_package_has_the_new_name_in_all_files(run: Run) -> None:
 
 
 def test_the_next_three_commands_are_printed(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    run("new-backbone", "BassNet", "--folder", "of mine")
+    run("new-backbone", "BassNet", "--output", "of mine")
     output = capsys.readouterr().out
     assert "pip install -e 'of mine/bass_net[test]'\n" in output
     assert "pytest 'of mine/bass_net'\n" in output
@@ -27,7 +27,7 @@ def test_the_next_three_commands_are_printed(run: Run, capsys: pytest.CaptureFix
 
 
 def test_a_folder_name_with_brackets_is_printed_unchanged(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    run("new-backbone", "BassNet", "--folder", "a[/b]")
+    run("new-backbone", "BassNet", "--output", "a[/b]")
     assert "pytest 'a[/b]/bass_net'\n" in capsys.readouterr().out
 
 

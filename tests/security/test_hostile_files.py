@@ -30,8 +30,19 @@ def good(trained: Path, fma: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     shutil.copytree(trained.parents[1], folder / "run")
     song = fma / "fma_small" / "000" / "000001.mp3"
     checkpoint = folder / "run" / "checkpoints" / "best.ckpt"
-    main(["export", str(checkpoint), str(folder / "hub"), "--format", "hub"])
-    main(["classify", str(checkpoint), str(song), "--device", "cpu", "--embeddings", str(folder / "songs.npz")])
+    main(["export", "--ckpt_path", str(checkpoint), "--output", str(folder / "hub"), "--format", "hub"])
+    main(
+        [
+            "classify",
+            "--ckpt_path",
+            str(checkpoint),
+            str(song),
+            "--device",
+            "cpu",
+            "--embeddings",
+            str(folder / "songs.npz"),
+        ]
+    )
     return folder / "run"
 
 
@@ -62,13 +73,13 @@ def words_of(command: str, path: Path, good: Path, fma: Path) -> list[object]:
         "validate": ["validate", "--ckpt_path", path, data, *quiet],
         "test": ["test", "--ckpt_path", path, data, *quiet],
         "predict": ["predict", "--ckpt_path", path, data, *quiet],
-        "probe": ["probe", "--ckpt_path", path, data, "--device", "cpu", "--folder", "made", *quiet],
-        "baseline": ["baseline", "--ckpt_path", path, data, "--folder", "made", "--classifier", "logistic"],
-        "classify": ["classify", path, song, "--device", "cpu"],
-        "similar": ["similar", good.parent / "songs.npz", song, "--checkpoint", path, "--device", "cpu"],
-        "export": ["export", path, "made", "--format", "hub"],
-        "serve": ["serve", path, "--no_browser", "--port", "0", "--device", "cpu"],
-        "compare": ["compare", "--report_only", "--runs", f'["{path.parents[1]}"]', "--folder", "made"],
+        "probe": ["probe", "--ckpt_path", path, data, "--device", "cpu", "--output", "made", *quiet],
+        "baseline": ["baseline", "--ckpt_path", path, data, "--output", "made", "--classifier", "logistic"],
+        "classify": ["classify", "--ckpt_path", path, song, "--device", "cpu"],
+        "similar": ["similar", good.parent / "songs.npz", song, "--ckpt_path", path, "--device", "cpu"],
+        "export": ["export", "--ckpt_path", path, "--output", "made", "--format", "hub"],
+        "serve": ["serve", "--ckpt_path", path, "--no_browser", "--port", "0", "--device", "cpu"],
+        "compare": ["compare", "--report_only", "--runs", f'["{path.parents[1]}"]', "--output", "made"],
     }[command]
 
 

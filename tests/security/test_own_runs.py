@@ -69,7 +69,7 @@ def test_a_network_of_one_s_own_is_tested_with_trust_or_when_it_is_named(run: Ru
         run("test", "--ckpt_path", last)
     run("test", "--ckpt_path", last, "--trust")
     run("test", "--ckpt_path", last, "--model.backbone=my_callbacks.Net")
-    run("probe", "--ckpt_path", last, "--trust", "--device", "cpu", "--folder", "probe")
+    run("probe", "--ckpt_path", last, "--trust", "--device", "cpu", "--output", "probe")
     with pytest.raises(LitGenreError, match="trust=True"):
         load_model(last)
     assert type(load_model(last, trust=True).backbone).__name__ == "Net"

@@ -14,16 +14,17 @@ import yaml
 from lit_genre.audit.findings import report as report_findings
 from lit_genre.audit.findings import write_lists
 from lit_genre.audit.label_noise import read_predictions
+from lit_genre.backbones import BackboneEntry
 from lit_genre.backbones import registry as plugins
-from lit_genre.backbones.command import Entry, _as_table
 from lit_genre.callbacks.messages import format_summary
+from lit_genre.commands.backbones import _as_table
 from lit_genre.compare.command import _matching_folders
-from lit_genre.console import console, progress
+from lit_genre.console import console, progress, results
 from lit_genre.data.datamodules.missing import report_missing_tracks
 from lit_genre.data.metadata.exclusions import read_exclusions
 from lit_genre.inference.predictor import SongPrediction
 from lit_genre.inference.writers import CSVWriter, prediction_table
-from lit_genre.prepare.command import _table
+from lit_genre.prepare.steps import _table
 from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.reader import read_run
 from lit_genre.runs.report import report_test
@@ -48,7 +49,8 @@ CLASSES = list(NAMES)
 @pytest.fixture(autouse=True)
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     """No table breaks a line, so that what is shown can be compared."""
-    monkeypatch.setattr(console, "_width", 1000)
+    for where in (console, results):
+        monkeypatch.setattr(where, "_width", 1000)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,7 +59,7 @@ def test_the_console_shows_a_name_and_nothing_of_it_acts(name: str, capsys: pyte
     console.rule(name)
     with progress(name, 1, "tracks") as advance:
         advance()
-    out = capsys.readouterr().out
+    out = "".join(capsys.readouterr())
     assert_clean(out)
     assert squeezed(printable(name)) in squeezed(out)
 
@@ -65,7 +67,7 @@ def test_the_console_shows_a_name_and_nothing_of_it_acts(name: str, capsys: pyte
 def test_a_test_is_shown_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "exp [lr=0.1] \x1b[2J"
     report_test(scores(), CLASSES, RunFolder(folder))
-    out = capsys.readouterr().out
+    out = "".join(capsys.readouterr())
     assert_shown(out)
     assert one_line(str(folder / "test.csv")) in out
     assert len(list(folder.glob("*.png"))) == 3
@@ -109,7 +111,7 @@ def test_what_classify_shows_and_writes(tmp_path: Path, capsys: pytest.CaptureFi
     ]
     files = [Path(folder_name(f"{name}.mp3")) for name in NAMES]
     console.print(prediction_table(list(zip(files, answers, strict=True)), CLASSES, top_k=1))
-    assert_shown(capsys.readouterr().out)
+    assert_shown("".join(capsys.readouterr()))
     with CSVWriter(tmp_path / "genres.csv", CLASSES, "multiclass", segments=True, clip_seconds=1) as writer:
         for file, answer in zip(files, answers, strict=True):
             writer.write(file, answer)
@@ -130,7 +132,7 @@ def test_what_an_audit_finds(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     output = tmp_path / "exp [lr=0.1], 'x'"
     output.mkdir()
     report_findings(write_lists(found, listed, output, lambda track: track.title), len(listed), output)
-    out = capsys.readouterr().out
+    out = "".join(capsys.readouterr())
     assert_clean(out)
     assert "reason [/x]" in out
     for path in output.glob("*.csv"):
@@ -141,11 +143,11 @@ def test_what_an_audit_finds(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_the_catalogue_the_tracks_and_what_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
-    console.print(_as_table([Entry(name, name, name, name, error=name) for name in NAMES]))
+    console.print(_as_table([BackboneEntry(name, name, name, name, error=name) for name in NAMES]))
     console.print(_table(tracks(), {}))
     lost = dict(enumerate(NAMES[:3], start=1))
     report_missing_tracks(tracks(), lost, lambda track: track.title, Path(NAMES[21]))
-    assert_shown(capsys.readouterr().out)
+    assert_shown("".join(capsys.readouterr()))
 
 
 def test_a_plugin_that_fails_with_a_hostile_text(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +166,7 @@ def test_a_plugin_that_fails_with_a_hostile_text(monkeypatch: pytest.MonkeyPatch
 
 def test_an_error_is_printed_clean(run: Run) -> None:
     with pytest.raises(SystemExit, match="has no run to report on") as stopped:
-        run("compare", "--report_only", "--folder", "\x1b[2J\u202e")
+        run("compare", "--report_only", "--output", "\x1b[2J\u202e")
     assert_clean(str(stopped.value))
 
 

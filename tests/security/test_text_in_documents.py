@@ -11,8 +11,8 @@ import torch
 import yaml
 
 from lit_genre.callbacks import track_tables
-from lit_genre.compare.command import report as report_runs
 from lit_genre.compare.page import write_page
+from lit_genre.compare.report import report as report_runs
 from lit_genre.compare.significance import Difference
 from lit_genre.compare.tables import as_markdown, difference_rows
 from lit_genre.export.card import write_card
@@ -76,7 +76,7 @@ def reported(names: list[str], folder: Path) -> list[ReportedRun]:
 
 def test_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report_runs(reported(CLASSES, tmp_path), tmp_path / "out")
-    assert_clean(capsys.readouterr().out)
+    assert_clean("".join(capsys.readouterr()))
     assert_no_formula(tmp_path / "out" / "results.csv")
     results = cells(tmp_path / "out" / "results.csv")
     assert [row[0] for row in results[1:]] == [spreadsheet_cell(name) for name in NAMES]

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import requests
 import soundfile
+import torch
 
 from lit_genre import load_model
 from lit_genre.data.decoding.errors import AudioError
 from lit_genre.serve.limits import Limits
 from lit_genre.serve.page import Page
-from lit_genre.serve.service import InferenceService, StoppedError
+from lit_genre.serve.service import InferenceService, StoppedError, windows_between
 from tests.helpers.serving.servers import HOST, PATIENCE, serve
 
 Run = Callable[..., None]
@@ -49,7 +50,15 @@ def post(url: str, content: object, **options: object) -> requests.Response:
 
 
 def test_the_result_equals_that_of_classify(url: str, song: bytes, trained: Path, fma: Path, run: Run) -> None:
-    run("classify", trained, fma / "fma_small" / "000" / "000001.mp3", "--output", "one.jsonl", "--segments")
+    run(
+        "classify",
+        "--ckpt_path",
+        trained,
+        fma / "fma_small" / "000" / "000001.mp3",
+        "--output",
+        "one.jsonl",
+        "--segments",
+    )
     response = post(url, song, params={"segments": "true"})
     assert response.status_code == 200
     expected = json.loads(Path("one.jsonl").read_text())
@@ -58,11 +67,43 @@ def test_the_result_equals_that_of_classify(url: str, song: bytes, trained: Path
     assert len(post(url, song, params={"top_k": 5}).json()["genres"]) == 5
 
 
-def test_the_page_gets_a_picture_and_all_segments(url: str, song: bytes) -> None:
-    response = post(url, song, params={"top_k": 1000, "segments": "true", "spectrogram": "true"}).json()
+def test_the_page_gets_a_picture_and_all_windows(url: str, song: bytes) -> None:
+    options = {"top_k": 1000, "segments": "true", "timeline": "true", "spectrogram": "true"}
+    response = post(url, song, params=options).json()
     assert response["spectrogram"].startswith("data:image/png;base64,iVBOR")
-    assert len(response["segments"]) == 2
-    assert all(len(segment["genres"]) == 8 for segment in response["segments"])
+    assert [segment["start"] for segment in response["segments"]] == [0, 1]
+    windows = response["timeline"]
+    assert [(window["start"], window["end"]) for window in windows] == [(n / 4, 1 + n / 4) for n in range(5)]
+    assert [windows[0], windows[4]] == response["segments"]
+    assert all(len(window["genres"]) == 8 for window in windows)
+    # Windows that overlap differ.
+    assert len({str(window["genres"]) for window in windows}) == 5
+
+
+def test_a_window_of_the_time_line_is_predicted_like_a_clip(
+    service: InferenceService, song: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "upload").write_bytes(song)
+    cancelled, model = threading.Event(), service.model
+    with service.decode(tmp_path / "upload", cancelled) as decoded:
+        timeline = service.predict_timeline(decoded, service.predict(decoded, cancelled), cancelled)
+        samples = np.empty(model.clip_samples, dtype=np.int16)
+        decoded.read_clip(model.clip_samples // 4, samples)
+    assert timeline.starts[1] == model.clip_samples // 4 / model.sample_rate
+    expected, _ = model.predict_with_embedding(torch.from_numpy(samples)[None])
+    assert timeline.clip_probs[1].tolist() == pytest.approx(expected[0].tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("clips", "windows"), [(1, 1), (2, 5), (30, 117), (40, 118), (60, 119), (61, 61), (2000, 2000)]
+)
+def test_the_number_of_windows_is_bounded(clips: int, windows: int) -> None:
+    starts = np.arange(clips) * 1000
+    new = windows_between(starts)
+    assert len(starts) + len(new) == windows
+    hops = np.diff(np.sort(np.concatenate([starts, new])))
+    # Evenly spaced, and none twice.
+    assert len(hops) == 0 or hops.max() - hops.min() <= 1
 
 
 def test_the_spectrogram_shows_a_tone_in_its_band_and_when_it_begins(service: InferenceService, tmp_path: Path) -> None:
@@ -154,10 +195,12 @@ def test_examples_are_offered_only_for_genres_of_the_model(url: str) -> None:
     response = requests.get(f"{url}examples/hip-hop.mp3", timeout=PATIENCE)
     assert response.headers["Content-Type"] == "audio/mpeg"
     assert post(url, response.content).status_code == 200
-    page = Page("CRNN", ("Rock", "<b>Folk</b>", "blues"), Limits())
+    # Equal names only: "rock" of another data set need not mean the same music.
+    page = Page("CRNN", ("Rock", "<b>Folk</b>", "blues", "pop"), Limits())
     assert page.find_example("rock.mp3")
     assert page.find_example("folk.mp3") is None
     html = page.index.content.decode()
     assert "rock.mp3" in html
+    assert html.count(".mp3") == 1
     assert "<b>" not in html
     assert b"mp3" not in Page("CRNN", ("blues",), Limits()).index.content

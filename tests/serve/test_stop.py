@@ -102,5 +102,5 @@ def test_a_slow_model_does_not_delay_the_stop(trained: Path, fma: Path, tmp_path
 
 def test_a_port_in_use_is_reported_without_a_traceback(trained: Path) -> None:
     with socket.create_server((HOST, 0)) as server_socket, pytest.raises(SystemExit) as raised:
-        main(["serve", str(trained), "--port", str(server_socket.getsockname()[1]), "--no_browser"])
+        main(["serve", "--ckpt_path", str(trained), "--port", str(server_socket.getsockname()[1]), "--no_browser"])
     assert "cannot be used: Address already in use. Choose another --port." in str(raised.value)

@@ -6,10 +6,10 @@ from typing import Any
 
 from lit_genre.batch import Task
 from lit_genre.data.datamodules.base import TrackDataModule
-from lit_genre.data.metadata.fma import Subset, clip_path, load_tracks, tracks_path
+from lit_genre.data.metadata.fma import clip_path, load_tracks, tracks_path
 from lit_genre.data.metadata.fma_genres import genres_path
 from lit_genre.data.metadata.labels import genres_of
-from lit_genre.data.metadata.track import Track
+from lit_genre.data.metadata.track import Subset, Track
 from lit_genre.errors import LitGenreError
 
 

@@ -61,10 +61,10 @@ class SongClips(IterableDataset[Batch]):
                     song.read_clip(start, row)
                     pending.append((position, start, row))
                     if len(pending) == self.batch_size:
-                        yield _batch(pending)
+                        yield build_batch(pending)
                         pending.clear()
         if pending:
-            yield _batch(pending)
+            yield build_batch(pending)
 
     def _decoded(self) -> Iterator[tuple[int, TrackAudio]]:
         positions = iter(range(len(self.files)) if self.positions is None else self.positions)
@@ -92,7 +92,15 @@ class SongClips(IterableDataset[Batch]):
                     decoded.cancel()
 
 
-def _batch(clips: list[tuple[int, int, NDArray[np.int16]]]) -> Batch:
+def build_batch(clips: Sequence[tuple[int, int, NDArray[np.int16]]]) -> Batch:
+    """Build a batch from clips of unknown label.
+
+    Args:
+        clips: For each clip the position of its song, its first sample in the song, and its samples, int16, shape (n,).
+
+    Returns:
+        The batch, with `track_id` for the positions and the label -1.
+    """
     positions, starts, rows = zip(*clips, strict=True)
     # The labels of a user's files are unknown.
     columns: list[Any] = [np.stack(rows), np.full(len(rows), -1), np.array(positions), np.array(starts)]

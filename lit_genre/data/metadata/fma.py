@@ -12,15 +12,13 @@ import re
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
 import pandas as pd
 
 from lit_genre.data.metadata.fma_genres import Genres, check_text, genres_path, load_genres
-from lit_genre.data.metadata.track import Split, Track
+from lit_genre.data.metadata.track import Split, Subset, Track
 from lit_genre.errors import LitGenreError
-
-Subset = Literal["small", "medium", "large", "full"]
 
 _SPLITS_BY_NAME: Final[dict[str, Split]] = {"training": "train", "validation": "val", "test": "test"}
 _COLUMNS: Final = {

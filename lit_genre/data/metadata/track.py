@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+Subset = Literal["small", "medium", "large", "full"]
+"""Subsets of FMA, from 8,000 clips of 30 s to 106,574 whole tracks."""
+
 Split = Literal["train", "val", "test"]
 
 SPLITS: Final[tuple[Split, ...]] = get_args(Split)

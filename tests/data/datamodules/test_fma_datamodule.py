@@ -104,7 +104,7 @@ def test_bad_clips_are_left_out_and_listed(write_fma: WriteFMA, capsys: pytest.C
     data = opened(write_fma({**good, 98565: ("training", "Rock", b"text named .mp3"), **rest}))
     tracks = torch.cat([batch.track_id for batch in data.train_dataloader()])
     assert sorted(tracks.tolist()) == list(good)
-    said = capsys.readouterr().out
+    said = "".join(capsys.readouterr())
     assert "track 98565, no audio that can be decoded" in said
     assert "1 of 33 tracks" in said
 
@@ -149,7 +149,7 @@ def test_tracks_of_which_too_little_was_decoded_are_left_out(
     data = opened(damaged, max_missing_fraction=0.2)
     assert data.missing_tracks.keys() == {4, 12}
     assert not {4, 12} & set(data.train_dataloader().dataset.track_ids.tolist())
-    said = capsys.readouterr().out
+    said = "".join(capsys.readouterr())
     assert "track 4, only 1.0 of 4.0 s could be decoded, less than min_decoded_fraction=0.5 of it" in said
     assert re.search(r"Decoded in part: track 3, recovered: .*0\.5 of 1\.5 s", said)
     assert "Decoded in part: 1 of 18 tracks recovered, 0 truncated, 0.5 s missing in all" in said
@@ -157,7 +157,7 @@ def test_tracks_of_which_too_little_was_decoded_are_left_out(
     # Another limit decodes nothing again.
     monkeypatch.setattr(store_builder, "decode_track", None)
     assert opened(damaged, min_decoded_fraction=0.3, max_missing_fraction=0.2).missing_tracks.keys() == {4}
-    assert "1 of 19 tracks recovered, 1 truncated" in capsys.readouterr().out
+    assert "1 of 19 tracks recovered, 1 truncated" in "".join(capsys.readouterr())
     assert not opened(damaged, min_decoded_fraction=0).missing_tracks
     assert opened(damaged, min_decoded_fraction=1, max_missing_fraction=0.5).missing_tracks.keys() == {3, 4, 12}
     with pytest.raises(LitGenreError, match=r"2 of the 18 train tracks.*only 1\.0 of 4\.0 s"):
@@ -168,15 +168,15 @@ def test_what_is_incomplete_is_reported_once_and_by_one_process(
     damaged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     opened(damaged, max_missing_fraction=0.2).setup("test")
-    assert capsys.readouterr().out.count("missing in all") == 1
+    assert "".join(capsys.readouterr()).count("missing in all") == 1
     monkeypatch.setattr(FMADataModule, "_rank_and_world_size", lambda data: (1, 2))
     opened(damaged, max_missing_fraction=0.2)
-    assert "in part" not in capsys.readouterr().out
+    assert "in part" not in "".join(capsys.readouterr())
 
 
 def test_complete_tracks_are_not_reported(fma: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not opened(fma).missing_tracks
-    assert "in part" not in capsys.readouterr().out
+    assert "in part" not in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.1, float("nan")])

@@ -78,7 +78,7 @@ def test_folders_are_genres_and_tags_tell_artists(music: Path, capsys: pytest.Ca
     assert {len(splits) for splits in splits_of_artist.values()} == {1}
     for split in SPLITS:
         assert {track.genre_top for track in data.tracks if track.split == split} == set(HERTZ)
-    said = capsys.readouterr().out
+    said = "".join(capsys.readouterr())
     assert f"Songs: 24 train, 6 val, 6 test, listed in {kept_list()}" in said
     assert "is unknown" not in said
 
@@ -128,7 +128,7 @@ def test_songs_that_are_away_come_back_to_their_split(music: Path, capsys: pytes
     capsys.readouterr()
     data = opened(music)
     split_of_artist = {track.artist: track.split for track in data.tracks if track.genre_top == "Aardvark"}
-    assert "12 are absent and keep their split" in " ".join(capsys.readouterr().out.split())
+    assert "12 are absent and keep their split" in " ".join("".join(capsys.readouterr()).split())
     shutil.copy(path, "fixed.csv")
     assert opened(music, Path("fixed.csv")).tracks == data.tracks
     shutil.rmtree(music / "Aardvark")
@@ -144,13 +144,13 @@ def test_tracks_that_were_trained_on_are_told(music: Path, capsys: pytest.Captur
     same = opened(music)
     same.load_state_dict(trained)
     assert same.is_of_checkpoint
-    assert "trained on" not in capsys.readouterr().out
+    assert "trained on" not in "".join(capsys.readouterr())
     anew = opened(music, split_seed=1)
     heard = {split: {t.track_id for t in anew.tracks if t.split == split} for split in SPLITS}
     count = len(heard["test"] & set(trained["trained_on"].tolist()))
     anew.load_state_dict(trained)
     assert not anew.is_of_checkpoint
-    assert f"the model was trained on {count} of the 6 test tracks" in " ".join(capsys.readouterr().out.split())
+    assert f"the model was trained on {count} of the 6 test tracks" in " ".join("".join(capsys.readouterr()).split())
 
 
 def test_a_kept_list_may_be_edited_in_place(music: Path) -> None:
@@ -191,7 +191,7 @@ def test_songs_without_an_artist_are_said_with_the_reason_and_what_helps(
     data = opened(music)
     assert "Covers" not in data.classes
     assert sorted(track.artist_id for track in data.tracks)[:5].count(-1) == 4
-    said = capsys.readouterr().out
+    said = "".join(capsys.readouterr())
     assert (
         "The artist of 4 of the 40 songs is unknown: 3 without an artist tag, 1 with an artist tag that names no "
         "artist ('Various Artists')."
@@ -202,7 +202,7 @@ def test_songs_without_an_artist_are_said_with_the_reason_and_what_helps(
 def test_tags_that_are_there_are_not_asked_for(music: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(music / "Jazz" / "sampler.wav", 440, "[unknown]")
     opened(music)
-    said = capsys.readouterr().out
+    said = "".join(capsys.readouterr())
     assert "1 with an artist tag that names no artist ('[unknown]')" in said
     assert "To avoid this, give a list with a column artist, --data.csv=LIST." in said
 
@@ -214,7 +214,7 @@ def test_what_is_left_out_is_said_with_the_reason(music: Path, capsys: pytest.Ca
         (music / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(song, music / name)
     assert len(opened(music).tracks) == 36
-    said = capsys.readouterr().out
+    said = "".join(capsys.readouterr())
     assert "Left out: 3 files, hidden, or in a hidden folder (3 .flac)" in said
     assert "Left out: 2 files, in a folder of the system, such as its trash (2 .flac)" in said
     assert "Left out: 1 file, not in a genre's folder (1 .flac)" in said
@@ -232,7 +232,7 @@ def test_what_cannot_be_decoded_is_named_by_its_path(music: Path, capsys: pytest
     ):
         opened(music)
     opened(music, max_missing_fraction=0.2)
-    assert "Left out: Jazz/[live].mp3, no audio that can be decoded" in capsys.readouterr().out
+    assert "Left out: Jazz/[live].mp3, no audio that can be decoded" in "".join(capsys.readouterr())
 
 
 def test_too_few_artists_are_told(music: Path) -> None:
@@ -247,7 +247,7 @@ def test_small_genres_are_left_out_by_choice(music: Path, capsys: pytest.Capture
         opened(music)
     data = opened(music, min_tracks_per_genre=2)
     assert data.classes == sorted(HERTZ)
-    assert "Left out by min_tracks_per_genre=2: Polka (1 song)" in capsys.readouterr().out
+    assert "Left out by min_tracks_per_genre=2: Polka (1 song)" in "".join(capsys.readouterr())
     assert opened(music, group_by="track", min_tracks_per_genre=2).classes == sorted(HERTZ)
     with pytest.raises(LitGenreError, match="min_tracks_per_genre=13 leaves out 4 of the 4 genres.*at most 12, "):
         opened(music, min_tracks_per_genre=13)
@@ -269,7 +269,7 @@ def test_artists_that_turn_out_to_be_one_are_said(music: Path, capsys: pytest.Ca
     assert {(track.split, track.artist_id) for track in group} == {(group[0].split, group[0].artist_id)}
     before, after = split_of(first), split_of(again)
     n_moved = sum(before[number] != after[number] for number in before)
-    said = " ".join(capsys.readouterr().out.split())
+    said = " ".join("".join(capsys.readouterr()).split())
     assert 2 <= n_moved < len(group)
     assert f"{n_moved} of the songs changed their split: songs of one artist, in any spelling" in said
 
@@ -311,7 +311,7 @@ def test_a_list_with_splits_is_taken_at_its_word(music: Path, capsys: pytest.Cap
     ]
     data = opened(music, as_list(songs))
     assert [(track.title, track.genre_top, track.split, track.artist) for track in data.tracks] == songs
-    said = capsys.readouterr().out
+    said = "".join(capsys.readouterr())
     assert "Artists in more than one split, so the score may be optimistic: Ann (train, val)." in said
     assert "Genres without a track in a split: Bop (test), Swing (val)." in said
 
@@ -353,7 +353,7 @@ def test_split_lists_are_checked_by_what_artists_share(music: Path, capsys: pyte
     songs = [("Jazz/0/[0].flac", "A", "train", "The X"), ("Jazz/1/[0].flac", "A", "val", "Y feat. X"),
              ("Jazz/2/[0].flac", "B", "train", "V.A."), ("Jazz/3/[0].flac", "B", "test", "V.A.")]  # fmt: skip
     data = opened(music, as_list(songs))
-    assert "optimistic: The X (train, val)." in capsys.readouterr().out
+    assert "optimistic: The X (train, val)." in "".join(capsys.readouterr())
     assert [track.artist_id == -1 for track in data.tracks] == [False, False, True, True]
 
 

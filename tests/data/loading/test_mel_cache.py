@@ -96,5 +96,5 @@ def test_a_full_disk_ends_the_keeping_and_not_the_run(
         patch.setattr(Path, "open", full)
         cache.keep(*CLIPS, MEL)
         cache.keep(*CLIPS, MEL)
-    assert capsys.readouterr().out.count("No space left on device. The run continues.") == 1
+    assert "".join(capsys.readouterr()).count("No space left on device. The run continues.") == 1
     assert cache.read(*CLIPS) is None

@@ -151,7 +151,7 @@ def test_predictions_begin_with_what_is_left_out(tmp_path: Path, capsys: pytest.
     data = PredictDataModule(tmp_path)
     data.predict_dataloader()
     assert data.files == [song]
-    assert capsys.readouterr().out == "Left out: 1 file, hidden, or in a hidden folder (1 .mp3)\n"
+    assert "".join(capsys.readouterr()) == "Left out: 1 file, hidden, or in a hidden folder (1 .mp3)\n"
 
 
 def test_any_name_can_be_printed() -> None:

@@ -51,7 +51,16 @@ def serve_in_process(checkpoint: Path, temporary: Path, *program: str) -> Iterat
     """
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
     options = ("--port", "0", "--no_browser", "--device", "cpu")
-    command = [sys.executable, "-u", "-m", *(program or ("lit_genre",)), "serve", str(checkpoint), *options]
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        *(program or ("lit_genre",)),
+        "serve",
+        "--ckpt_path",
+        str(checkpoint),
+        *options,
+    ]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

@@ -22,7 +22,7 @@ def said_by(model: GenreClassifier, trainer: Trainer, capsys: pytest.CaptureFixt
     trainer.strategy.connect(model)
     model.trainer = trainer
     model.on_fit_start()
-    return " ".join(capsys.readouterr().out.split())
+    return " ".join("".join(capsys.readouterr()).split())
 
 
 def test_layers_that_normalise_the_share_of_a_process_are_reported(

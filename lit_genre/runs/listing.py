@@ -1,24 +1,16 @@
-"""The command `runs`: list the runs of a folder with their data, epochs and scores."""
+"""List the runs of a folder with their data, epochs and scores, from their files alone."""
 
-import argparse
 import csv
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from json import dumps
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.table import Column, Table
-
-from lit_genre.console import console
 from lit_genre.errors import LitGenreError
 from lit_genre.runs.folder import RunFolder
-from lit_genre.runs.locate import RUNS
-from lit_genre.text import one_line
 
 
 @dataclass
-class Entry:
+class RunEntry:
     """A row of the list.
 
     Attributes:
@@ -40,29 +32,35 @@ class Entry:
     state: str = "unfinished"
 
 
-def run(args: Sequence[str]) -> None:
-    """Print the runs of a folder, the newest first.
+def list_runs(folder: Path) -> list[RunEntry]:
+    """Read the runs of a folder.
 
     Args:
-        args: The arguments of the command line, without the name of the command.
+        folder: Folder of the runs.
+
+    Returns:
+        The runs, the newest first.
 
     Raises:
         LitGenreError: The folder does not exist.
     """
-    options = _parser().parse_args(args)
-    if not options.folder.is_dir():
-        raise LitGenreError(f"There is no folder {options.folder}. Train a network by lit-genre fit, or set --folder.")
+    if not folder.is_dir():
+        raise LitGenreError(f"There is no folder {folder}. Train a network by lit-genre fit, or set --folder.")
     # A folder without config.yaml is a run that failed before its first step, or no run.
-    paths = [path for path in options.folder.iterdir() if RunFolder(path).config.is_file()]
-    entries = [_read(path) for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)]
-    if options.json:
-        print(dumps([asdict(entry) for entry in entries], indent=2))
-    else:
-        console.print(_as_table(entries))
+    paths = [path for path in folder.iterdir() if RunFolder(path).config.is_file()]
+    return [read_entry(path) for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)]
 
 
-def _read(path: Path) -> Entry:
-    entry, folder = Entry(str(path)), RunFolder(path)
+def read_entry(path: Path) -> RunEntry:
+    """Read what the list shows of a run.
+
+    Args:
+        path: Folder of the run.
+
+    Returns:
+        The row; a damaged file is described in `state`.
+    """
+    entry, folder = RunEntry(str(path)), RunFolder(path)
     try:
         config = folder.read_config()
         backbone = config.get("model", {}).get("backbone") or {}
@@ -71,7 +69,8 @@ def _read(path: Path) -> Entry:
         if folder.metrics.is_file():
             entry.epochs, entry.val = _read_metrics(folder.metrics)
         if folder.test_table.is_file():
-            entry.test = _read_accuracy(folder)
+            correct = read_correct(folder)
+            entry.test = sum(correct) / len(correct) if correct else None
         # The summary is written last.
         if folder.summary.is_file():
             entry.state = "finished"
@@ -98,34 +97,18 @@ def _read_metrics(path: Path) -> tuple[int, float | None]:
     return len(rows), max(scores, default=None)
 
 
-def _read_accuracy(folder: RunFolder) -> float | None:
-    """Return the accuracy of the test; None in the multilabel task."""
+def read_correct(folder: RunFolder) -> list[bool] | None:
+    """Return whether the prediction of each test track is right.
+
+    Args:
+        folder: Folder of a tested run.
+
+    Returns:
+        A value for each track; None in the multilabel task, or without a track.
+    """
     with folder.test_table.open(newline="", encoding="utf-8") as file:
         # By position, not by name: a genre may have the name of another column.
         rows = [row[1:3] for row in list(csv.reader(file))[1:]]
     if not rows or folder.genres_table.is_file():
         return None
-    return sum(genre == predicted for genre, predicted in rows) / len(rows)
-
-
-def _as_table(entries: list[Entry]) -> Table:
-    right = [Column(name, justify="right") for name in ("epochs", "best val", "test")]
-    table = Table(Column("run", overflow="fold"), "backbone", Column("data", overflow="fold"), *right, "state")
-    for entry in entries:
-        scores = ("-" if score is None else f"{score:.1%}" for score in (entry.val, entry.test))
-        names = map(one_line, (entry.path, entry.backbone, entry.data))
-        table.add_row(*names, str(entry.epochs), *scores, one_line(entry.state))
-    return table
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lit-genre runs",
-        description="List the runs of a folder, the newest first: backbone, data, epochs, best validation score, test "
-        "accuracy, and whether the training is finished.",
-        epilog="Example: lit-genre runs --json | jq '.[0].path'",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--folder", type=Path, default=RUNS, help="folder of the runs (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    return parser
+    return [genre == predicted for genre, predicted in rows]

@@ -1,0 +1,55 @@
+"""The command `probe`: train a head on the embeddings of a frozen backbone."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from lit_genre.commands.arguments import add_device, add_run_folder, new_parser
+from lit_genre.errors import check_at_least
+from lit_genre.probe import Kind
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    parser = new_parser(
+        "probe",
+        "Train a head on the embeddings of a frozen backbone, test it, and write a run with its checkpoint. Options of "
+        "fit name data and backbone; those of training and of the trainer are ignored. --ckpt_path loads the backbone "
+        "of a trained run, for the data of that run or for other data.",
+        (
+            "probe --config plugins/musicnn/musicnn.yaml --data FolderDataModule --data.path Music/genres",
+            "probe --ckpt_path best --head mlp",
+        ),
+        usage="%(prog)s [OPTIONS] [OPTIONS OF lit-genre fit ...]",
+    )
+    parser.add_argument(
+        "--head",
+        choices=get_args(Kind),
+        default="linear",
+        help="logistic regression, or one hidden layer (default: %(default)s)",
+    )
+    parser.add_argument("--head_dim", type=int, default=128, help="size of the hidden layer (default: %(default)s)")
+    add_run_folder(parser)
+    parser.add_argument(
+        "--embeddings", type=Path, help="folder of the embeddings (default: embeddings/ next to the decoded audio)"
+    )
+    add_device(parser)
+    return parser
+
+
+def run(args: Sequence[str]) -> None:
+    """Run the command.
+
+    Args:
+        args: The options of the command line, without the name of the command.
+
+    Raises:
+        LitGenreError: The data cannot be read or has only one genre, the checkpoint does not fit the options, the
+            folder has a run, or an option is invalid.
+    """
+    options, run_args = parser().parse_known_args(args)
+    check_at_least(head_dim=(options.head_dim, 1))
+    from lit_genre.probe.command import train_probe
+
+    train_probe(options, run_args)
