@@ -76,7 +76,7 @@ class History(FirstStepCallback):
             "step": trainer.global_step,
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "seconds": round(time.perf_counter() - self._epoch_began, 3),
-            "memory_gb": round(peak_memory() / 1e9, 3),
+            **peak_memory(),
             **scores,
         }
         self.rows.append(row)

@@ -62,7 +62,7 @@ def format_summary(rows: list[Row], selected: SelectedEpoch | None, folder: RunF
         lines += [("W&B", url) for url in urls if url]
     if folder.best.exists():
         lines.append(("Next", f"lit-genre test --ckpt_path {shlex.quote(str(folder.best))}"))
-    return "\n".join(f"{name + ':':<8}{one_line(text)}" for name, text in lines)
+    return "\n".join(f"{name + ':':<10}{one_line(text)}" for name, text in lines)
 
 
 def _describe_selection(rows: list[Row], selected: SelectedEpoch) -> str:

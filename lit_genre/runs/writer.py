@@ -29,16 +29,24 @@ def timed(function: Callable[[], Result]) -> tuple[Result, float]:
     return result, time.perf_counter() - began
 
 
-def peak_memory() -> int:
-    """Return the largest memory use so far, bytes: of the accelerator, or of this process if there is none."""
-    if torch.accelerator.is_available():
-        return torch.accelerator.max_memory_allocated()
-    # Windows has no such module.
-    import resource
+def peak_memory() -> dict[str, float]:
+    """Return the largest memory use so far: of the accelerator, or of this process if there is none.
 
+    Returns:
+        `memory_gb`, GB; empty where it is not measured: on Windows without CUDA, and on Apple's GPUs.
+    """
+    # On other accelerators than CUDA, torch may have no such statistics.
+    if torch.cuda.is_available():
+        return {"memory_gb": round(torch.cuda.max_memory_allocated() / 1e9, 3)}
+    try:
+        import resource
+    except ImportError:  # Windows
+        return {}
+    if torch.accelerator.is_available():
+        return {}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Bytes on macOS, KiB on Linux.
-    return peak if sys.platform == "darwin" else 1024 * peak
+    return {"memory_gb": round((peak if sys.platform == "darwin" else 1024 * peak) / 1e9, 3)}
 
 
 def write_run(
@@ -69,9 +77,7 @@ def write_run(
     rated = {f"{split}/accuracy": float(score(its, classes)["accuracy"]) for split, its in scores.items()}
     del rated["test/accuracy"]
     # One row, as of a run with one epoch, so that reports need not distinguish them.
-    folder.write_metrics(
-        [{"epoch": 0, "seconds": round(seconds, 3), "memory_gb": round(peak_memory() / 1e9, 3), **rated}]
-    )
+    folder.write_metrics([{"epoch": 0, "seconds": round(seconds, 3), **peak_memory(), **rated}])
     report_test(scores["test"], classes, folder)
     # Last: the run is finished if the summary exists.
     folder.write_summary(summary | {"feature_seconds": None if feature_seconds is None else round(feature_seconds, 3)})
