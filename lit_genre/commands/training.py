@@ -15,12 +15,13 @@ def run(args: Sequence[str]) -> None:
 
     Raises:
         LitGenreError: An argument is wrong, or the command fails by an error of the user.
+        SystemExit: After --help.
     """
     command, *options = args
     part = _asked_part(options)
     if part == "":
         sys.stdout.write(training_help(command))
-        return
+        sys.exit(0)
     from lit_genre.cli.part_help import print_part_help
     from lit_genre.cli.training import run_training
 

@@ -88,18 +88,11 @@ def test_a_finished_probe_does_not_need_the_package(
     write_demo(Path("data"), artists=3, tracks_per_artist=1, seconds=3.0)
     config = Path(__file__).with_name("musicnn.yaml")
     main(["probe", "--config", str(config), "--data.root=data", "--output=probe", "--device=cpu"])
-    assert "embeddings of size 1706" in " ".join(capsys.readouterr().out.split())
+    assert "embeddings of size 1706" in " ".join(capsys.readouterr().err.split())
     monkeypatch.setattr(lit_genre_musicnn, "_package", lambda: pytest.fail("the package was searched"))
     before = pd.read_csv("probe/test.csv")
     main(["test", "--ckpt_path=probe/checkpoints/best.ckpt", "--trainer.accelerator=cpu", "--trainer.logger=false"])
     assert pd.read_csv("probe/test.csv")["predicted"].tolist() == before["predicted"].tolist()
-    main(
-        [
-            "classify",
-            "--ckpt_path=probe/checkpoints/best.ckpt",
-            "data/fma_small",
-            "--device=cpu",
-            "--output=predictions.csv",
-        ]
-    )
+    checkpoint = "--ckpt_path=probe/checkpoints/best.ckpt"
+    main(["classify", checkpoint, "data/fma_small", "--device=cpu", "--output=predictions.csv"])
     assert len(pd.read_csv("predictions.csv")) == 24

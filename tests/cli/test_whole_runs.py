@@ -170,11 +170,11 @@ def test_epochs_without_validation_have_no_validation_scores(run: Run, fma: Path
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_is_resumed(run: Run, fma: Path, tmp_path: Path, how: signal.Signals) -> None:
     words = [*map(str, SMALL), QUIET, f"--data.root={fma}", "--trainer.max_epochs=400"]
-    process = subprocess.Popen([sys.executable, "-m", "lit_genre", "fit", *words], cwd=tmp_path, stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-m", "lit_genre", "fit", *words], cwd=tmp_path, stderr=subprocess.PIPE)
     while process.poll() is None and len(list(tmp_path.glob("runs/*/checkpoints/last.ckpt"))) == 0:
         time.sleep(0.05)
     process.send_signal(how)
-    said, _ = process.communicate()
+    _, said = process.communicate()
     assert process.returncode != 0
     assert (b"To resume: lit-genre fit --ckpt_path" in said) == (how == signal.SIGINT)
     reached = torch.load(folder() / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] + 1

@@ -32,8 +32,8 @@ class {name}(Backbone):
 """
 
 
-SECTION = README.partition("## Add your own architecture")[2].partition("\n## ")[0]
-NEW, INSTALL, TEST, TRAIN = re.findall(r"^(?:lit-genre|pip|pytest) .*$", SECTION, re.MULTILINE)
+SECTION = README.partition("## Your own network")[2].partition("\n## ")[0]
+NEW, INSTALL, TEST, TRAIN, _ = re.findall(r"^(?:lit-genre|pip|pytest) .*$", SECTION, re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +50,14 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_module(workspace: Path, line: str) -> subprocess.CompletedProcess[str]:
     """Run a module of Python in a folder, with the packages that are installed in it."""
-    paths = [str(workspace / "installed"), str(Path(plugins.__file__).parents[1])]
+    paths = [str(workspace / "installed"), str(Path(plugins.__file__).parents[2])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", *shlex.split(line)]
     return subprocess.run(command, capture_output=True, text=True, cwd=workspace, env=environment, check=False)
 
 
 def test_the_section_of_readme_is_short() -> None:
-    assert len(SECTION.strip().splitlines()) < 30
+    assert len(SECTION.strip().splitlines()) < 40
 
 
 def test_the_code_in_readme_meets_the_contract() -> None:
@@ -81,7 +81,7 @@ def test_a_new_backbone_is_trained_by_its_name(workspace: Path, fma: Path) -> No
     line = TRAIN.replace("lit-genre", "lit_genre", 1) + f" --data.root={fma} " + " ".join(FIT)
     done = run_module(workspace, line)
     assert done.returncode == 0, done.stderr
-    assert "MyNet: " in done.stdout
+    assert "MyNet: " in done.stderr
 
 
 Install = Callable[..., None]
