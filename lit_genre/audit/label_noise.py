@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from lit_genre.data.metadata.track import Track
 from lit_genre.errors import LitGenreError
+from lit_genre.runs.accuracy import TEST_COLUMNS
 
 _COLUMNS: Final = ["track_id", "rank", "probability", "suggested", "suggested_probability", "margin"]
-_LEADING: Final = ["track_id", "genre", "predicted"]
 
 
 def label_noise(tracks: list[Track], probs: pd.DataFrame) -> pd.DataFrame:
@@ -98,15 +98,17 @@ def read_predictions(path: Path, tracks: list[Track]) -> pd.DataFrame:
         # Header and rows are read as text: a genre may have the name of another column.
         table = pd.read_csv(path, header=None, dtype=str, keep_default_na=False)
         names, rows = table.iloc[0].tolist(), table.iloc[1:]
-        if names[:3] != _LEADING:
-            raise ValueError(f"its columns begin with {', '.join(names[:3])}")
-        probs = rows.iloc[:, 3:].astype(float).set_axis(names[3:], axis=1).set_axis(rows[0].astype(int).tolist())
+        n_leading = len(TEST_COLUMNS)
+        if names[:n_leading] != list(TEST_COLUMNS):
+            raise ValueError(f"its columns begin with {', '.join(names[:n_leading])}")
+        probs = rows.iloc[:, n_leading:].astype(float).set_axis(names[n_leading:], axis=1)
+        probs = probs.set_axis(rows[0].astype(int).tolist())
         if not probs.index.is_unique or not probs.map(lambda prob: 0 <= prob <= 1).all(axis=None):
             raise ValueError("a track is in two rows, or a probability is not between 0 and 1")
     except (ValueError, OSError) as error:
         raise LitGenreError(
-            f"{path} is not the test.csv or predictions.csv of a run, whose columns are {', '.join(_LEADING)} and one "
-            f"for each genre: {error}."
+            f"{path} is not the test.csv or predictions.csv of a run, whose columns are {', '.join(TEST_COLUMNS)} and "
+            f"one for each genre: {error}."
         ) from error
     genres_by_id = {track.track_id: track.genre_top for track in tracks if track.genre_top}
     probs = probs.loc[probs.index.isin(list(genres_by_id))]

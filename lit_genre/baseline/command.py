@@ -62,7 +62,7 @@ def train_baseline(options: argparse.Namespace, run_args: Sequence[str]) -> None
     model = {"sample_rate": data.sample_rate, "backbone": {"class_path": name}}
     summary = {"parameters": None, "name": name, "baseline": True, "regularization": fitted.regularization}
     config = {"data": run_spec.plain()["data"], "model": model}
-    write_run(folder, data.classes, scores, seconds, feature_seconds, config, summary)
+    write_run(folder, data.classes, scores, seconds, feature_seconds, config, summary, data.artist_ids)
 
 
 def _compute_features(data: TrackDataModule, split: Split, features: Features) -> TrackFeatures:

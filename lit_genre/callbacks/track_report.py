@@ -1,5 +1,6 @@
 """Write the tables and pictures of a test, the table of a prediction, and print the scores of a validation."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from lightning.pytorch import LightningModule, Trainer
@@ -38,21 +39,25 @@ class TrackReport(FirstStepCallback, TrackScoresCallback):
         """Print the scores of `lit-genre validate`, or write the files of a test or a prediction."""
         if not leaves_files(trainer):
             return
+        # A data module of another kind has no artists.
+        artists = getattr(getattr(trainer, "datamodule", None), "artist_ids", {})
         if split == "test":
-            report_test(scores, pl_module.classes, test_folder(trainer))
+            report_test(scores, pl_module.classes, test_folder(trainer), artists)
         elif split == "predict":
-            _write_predictions(trainer, pl_module, scores)
+            _write_predictions(trainer, pl_module, scores, artists)
         # The validation of a training has its line in History.
         elif trainer.state.fn == TrainerFn.VALIDATING:
-            print_scores(scores, pl_module.classes, "val")
+            print_scores(scores, pl_module.classes, "val", artists)
 
 
-def _write_predictions(trainer: Trainer, pl_module: ScoredNetwork, scores: TrackScores) -> None:
+def _write_predictions(
+    trainer: Trainer, pl_module: ScoredNetwork, scores: TrackScores, artists: Mapping[int, int]
+) -> None:
     path = run_folder(trainer).predictions
     # A user's files have names, and no known genres.
     files = getattr(getattr(trainer, "datamodule", None), "files", None)
     if files is None:
-        write_test_table(scores, pl_module.classes, path)
+        write_test_table(scores, pl_module.classes, path, artists)
     else:
         write_predictions_table(scores, files, pl_module.classes, pl_module.task == "multilabel", path)
     console.print(f"Predictions of {len(scores.track_id):,} tracks: {path}")

@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -12,8 +13,7 @@ from typing import Any, Final
 import pandas as pd
 
 from lit_genre import __version__
-from lit_genre.compare.significance import Difference
-from lit_genre.compare.tables import BELOW_BASELINE, TIMES, difference_rows, paper_table, results
+from lit_genre.compare.tables import BELOW_BASELINE, TIMES, as_markdown, results
 from lit_genre.runs.reader import Run
 from lit_genre.text import one_line
 
@@ -22,47 +22,81 @@ _PERCENT: Final = ("best_val_accuracy", "train_accuracy", "gap", "test_accuracy"
 _DIGITS: Final = {"feature_seconds": 1, "training_seconds": 1, "test_calibration_error": 3, "peak_memory_gb": 2}
 
 
-def write_page(
-    runs: list[Run], pairs: list[Difference], pictures: dict[str, Path], with_papers: bool, path: Path
-) -> None:
+@dataclass
+class Section:
+    """The report on runs on the same data.
+
+    Attributes:
+        title: Name of the data, with the numbers of test tracks and artists.
+        models: Table of `paper_table`.
+        pairs: Table of `difference_rows`; empty if no pair was compared.
+        genres: Table of `genre_rows`.
+        pictures: PNG file of each picture, by its heading.
+        confusions: PNG file of the confusion matrix of each model, by its name.
+    """
+
+    title: str
+    models: list[list[str]]
+    pairs: list[list[str]]
+    genres: list[list[str]]
+    pictures: dict[str, Path]
+    confusions: dict[str, Path]
+
+    @property
+    def markdown(self) -> str:
+        """The tables of models and of differences in Markdown."""
+        tables = [as_markdown(self.models), *([as_markdown(self.pairs)] if self.pairs else [])]
+        return "\n".join(tables)
+
+
+def write_page(sections: list[Section], runs: list[Run], path: Path) -> None:
     """Write report.html.
 
     Args:
-        runs: The runs.
-        pairs: Differences between the models.
-        pictures: PNG file of each picture, by its heading.
-        with_papers: Add the results of Yaacob and Goldrich (2020), which are for FMA small.
+        sections: The report on each data set.
+        runs: All runs.
         path: The file to write.
 
     Raises:
         OSError: A picture cannot be read, or the page cannot be written.
     """
-    by_model = list(map(list, zip(*paper_table(runs, with_papers), strict=True)))
-    by_model[0][0] = "model"
-    sections = [
-        _section(
-            "Models", f"Mean and standard deviation over seeds. Click a heading to sort. {TIMES}", _table(by_model)
-        )
-    ]
-    if pairs:
-        explanation = (
-            "Differences of test accuracy on the same tracks, in percentage points. The 95 % interval is a bootstrap "
-            "over the tracks. If it contains 0, the difference is not significant. Of twenty pairs without a true "
-            "difference, one is expected to be called significant by chance."
-        )
-        sections.append(_section("Significant differences", explanation, _table(difference_rows(pairs))))
-    sections += [_section(heading, "", _picture(picture)) for heading, picture in pictures.items()]
-    sections.append(_section("Runs", "Each run; the same values are in results.csv.", _table(_run_rows(runs))))
+    parts = [part for section in sections for part in _parts(section)]
+    parts.append(_part("Runs", "Each run; the same values are in results.csv.", _table(_run_rows(runs))))
     finished = [run for run in runs if run.test is not None]
     failed = sum(bool(run.error) for run in runs)
-    summary = f"{len(finished)} runs of {len({run.model for run in runs})} models, tested on "
-    summary += f"{max((len(run.predictions) for run in runs), default=0):,} tracks."
+    summary = f"{len(finished)} finished runs of {len({run.model for run in runs})} models."
     summary += f" {failed} failed." if failed else ""
+    if len(sections) > 1:
+        summary += f" They have {len(sections)} data sets; accuracies of different data cannot be compared."
     page = Template((files("lit_genre.compare") / "page.html").read_text(encoding="utf-8"))
     text = page.substitute(
-        title="Comparison of architectures", summary=summary, sections="\n".join(sections), version=__version__
+        title="Comparison of models", summary=summary, sections="\n".join(parts), version=__version__
     )
     path.write_text(text, encoding="utf-8")
+
+
+def _parts(section: Section) -> list[str]:
+    by_model = list(map(list, zip(*section.models, strict=True)))
+    by_model[0][0] = "model"
+    parts = [
+        f"<h2>{_escaped(section.title)}</h2>",
+        _part("Models", f"Mean and standard deviation over seeds. Click a heading to sort. {TIMES}", _table(by_model)),
+    ]
+    if section.pairs:
+        explanation = (
+            "Differences of test accuracy on the same tracks, in percentage points. The tracks of an artist are one "
+            "cluster of the 95 % interval and of the permutation test. The p-values are corrected for the number of "
+            "pairs (Holm, 1979). A pair is significant if its corrected p-value is below 0.05."
+        )
+        parts.append(_part("Significant differences", explanation, _table(section.pairs)))
+    if len(section.genres) > 1:
+        parts.append(_part("F1 of each genre, %", "Mean over the runs of a model.", _table(section.genres)))
+    if section.confusions:
+        pictures = "".join(map(_picture, section.confusions.values()))
+        parts.append(
+            _part("Confusion matrices", "Summed over the runs of a model.", f"<div class='row'>{pictures}</div>")
+        )
+    return parts + [_part(heading, "", _picture(picture)) for heading, picture in section.pictures.items()]
 
 
 def _run_rows(runs: list[Run]) -> list[list[object]]:
@@ -109,5 +143,5 @@ def _picture(path: Path) -> str:
     return f"<div class='scroll'><img alt='{escape(path.stem)}' src='data:image/png;base64,{data}'></div>"
 
 
-def _section(heading: str, explanation: str, content: str) -> str:
-    return f"<h2>{escape(heading)}</h2>\n" + (f"<p>{escape(explanation)}</p>\n" if explanation else "") + content
+def _part(heading: str, explanation: str, content: str) -> str:
+    return f"<h3>{escape(heading)}</h3>\n" + (f"<p>{escape(explanation)}</p>\n" if explanation else "") + content

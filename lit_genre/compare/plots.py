@@ -1,14 +1,21 @@
 """Draw the pictures of a comparison: the learning curves of all runs, and their overfitting."""
 
+import re
 from pathlib import Path
 from typing import Any
 
-from lit_genre.plots.figure import figure, label
+import pandas as pd
+import torch
+from torch.nn.functional import one_hot
+
+from lit_genre.model.metrics import TrackScores
+from lit_genre.plots.figure import figure, label, line_style
+from lit_genre.plots.scores import draw_confusion
 from lit_genre.runs.reader import Run
 
 
 def draw_curves(runs: list[Run], path: Path) -> None:
-    """Plot accuracy and loss of training and validation over the epochs: a colour for each model, a line for each run.
+    """Plot accuracy and loss of training and validation over the epochs: a line for each run.
 
     Args:
         runs: The runs; those of fewer than two epochs have no line.
@@ -49,12 +56,41 @@ def draw_overfit(runs: list[Run], path: Path) -> None:
         _legend(drawn, axes)
 
 
+def draw_confusions(runs: list[Run], folder: Path) -> dict[str, Path]:
+    """Draw the confusion matrix of each model, summed over its runs.
+
+    Args:
+        runs: Runs on the same data.
+        folder: Folder of the PNG files, which is created.
+
+    Returns:
+        The file of each model, by its name.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures: dict[str, Path] = {}
+    for name in dict.fromkeys(run.model for run in runs):
+        tables = [run.predictions for run in runs if run.model == name and not run.predictions.empty]
+        if tables:
+            tested = pd.concat(tables)
+            classes = sorted({*tested["genre"], *tested["predicted"]})
+            genre, predicted = (
+                torch.tensor([classes.index(text) for text in tested[column]]) for column in ("genre", "predicted")
+            )
+            # The matrix needs the most probable genre alone.
+            scores = TrackScores(torch.arange(len(tested)), one_hot(predicted, len(classes)).float(), genre)
+            # A name may have characters that a file system refuses.
+            path = folder / f"{len(pictures)}-{re.sub(r'[^A-Za-z0-9_+-]', '_', name)[:80]}.png"
+            accuracy = float((genre == predicted).float().mean())
+            draw_confusion(scores, classes, f"{label(name)}: accuracy {accuracy:.1%}, {len(tables)} runs", path)
+            pictures[name] = path
+    return pictures
+
+
 def _draw(axes: Any, runs: list[Run], values: Any) -> None:
-    from matplotlib import colormaps
     from matplotlib.ticker import MaxNLocator
 
     model_names = dict.fromkeys(run.model for run in runs)
-    colours = {model: colormaps["tab10"](number % 10) for number, model in enumerate(model_names)}
+    styles = {model: line_style(number) for number, model in enumerate(model_names)}
     in_legend: set[str] = set()
     for run in runs:
         # A baseline has one epoch, which makes no line.
@@ -62,7 +98,7 @@ def _draw(axes: Any, runs: list[Run], values: Any) -> None:
             # The legend has each model once, not each of its seeds.
             name = None if run.model in in_legend else label(run.model)
             in_legend.add(run.model)
-            axes.plot(run.history["epoch"] + 1, series, color=colours[run.model], label=name, alpha=0.8, linewidth=1.3)
+            axes.plot(run.history["epoch"] + 1, series, **styles[run.model], label=name, alpha=0.8, linewidth=1.3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
 

@@ -2,20 +2,24 @@
 
 from pathlib import Path
 
-from lit_genre.compare.page import write_page
-from lit_genre.compare.plots import draw_curves, draw_overfit
+from lit_genre.compare.groups import DataGroup, group_by_data
+from lit_genre.compare.page import Section, write_page
+from lit_genre.compare.plots import draw_confusions, draw_curves, draw_overfit
 from lit_genre.compare.significance import differences
-from lit_genre.compare.tables import as_markdown, difference_rows, paper_table, write_results
+from lit_genre.compare.tables import difference_rows, genre_rows, paper_table, write_results, write_table
 from lit_genre.console import console, results
 from lit_genre.errors import LitGenreError
 from lit_genre.runs.reader import Run
+from lit_genre.text import markdown
 
 FMA_SMALL_TEST_TRACKS = 800
 """With this number of test tracks, the report includes the results of Yaacob and Goldrich (2020)."""
 
 
 def report(runs: list[Run], folder: Path) -> None:
-    """Write the report: results.csv, table.md, curves.png, overfit.png and report.html.
+    """Write the report: results.csv, table.md, .csv and .tex, curves.png, overfit.png, confusion/ and report.html.
+
+    Runs on different data have tables and pictures of their own, with a number in their names.
 
     Args:
         runs: The runs; those that have neither an epoch nor an error are left out.
@@ -28,18 +32,38 @@ def report(runs: list[Run], folder: Path) -> None:
     if not runs:
         raise LitGenreError(f"{folder} has no run to report on. Name runs with --runs, or train some with --configs.")
     folder.mkdir(parents=True, exist_ok=True)
-    with_papers = any(len(run.predictions) == FMA_SMALL_TEST_TRACKS for run in runs)
-    pairs = differences(runs)
     write_results(runs, folder / "results.csv")
-    table = as_markdown(paper_table(runs, with_papers))
-    significance = as_markdown(difference_rows(pairs)) if pairs else ""
-    (folder / "table.md").write_text("\n".join(filter(None, (table, significance))), encoding="utf-8")
-    draw_curves(runs, folder / "curves.png")
-    draw_overfit(runs, folder / "overfit.png")
-    pictures = {"Curves": folder / "curves.png", "Overfitting": folder / "overfit.png"}
-    write_page(runs, pairs, pictures, with_papers, folder / "report.html")
-    results.print(table)
+    sections = []
+    groups = group_by_data(runs)
+    for number, group in enumerate(groups, start=1):
+        suffix = "" if len(groups) == 1 else f"-{number}"
+        sections.append(_report_group(group, folder, suffix))
+    headings = [f"## {markdown(section.title)}\n\n" * (len(groups) > 1) for section in sections]
+    text = "\n".join(heading + section.markdown for heading, section in zip(headings, sections, strict=True))
+    (folder / "table.md").write_text(text, encoding="utf-8")
+    write_page(sections, runs, folder / "report.html")
+    results.print(text)
     for run in runs:
         if run.error:
             console.print(f"{run.folder.name} failed: {run.error}")
     console.print(f"Report: {folder / 'report.html'}")
+
+
+def _report_group(group: DataGroup, folder: Path, suffix: str) -> Section:
+    """Write the tables and pictures of runs on the same data."""
+    with_papers = any(len(run.predictions) == FMA_SMALL_TEST_TRACKS for run in group.runs)
+    pairs = differences(group.runs)
+    table = paper_table(group.runs, with_papers)
+    write_table(table, folder / f"table{suffix}")
+    curves, overfit = folder / f"curves{suffix}.png", folder / f"overfit{suffix}.png"
+    draw_curves(group.runs, curves)
+    draw_overfit(group.runs, overfit)
+    confusions = draw_confusions(group.runs, folder / f"confusion{suffix}")
+    return Section(
+        title=group.title,
+        models=table,
+        pairs=difference_rows(pairs) if pairs else [],
+        genres=genre_rows(group.runs),
+        pictures={"Curves": curves, "Overfitting": overfit},
+        confusions=confusions,
+    )

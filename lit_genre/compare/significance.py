@@ -1,12 +1,16 @@
-"""Check whether the test accuracies of two models on the same tracks differ significantly."""
+"""Test whether the accuracies of two models on the same test tracks differ significantly."""
 
 from itertools import combinations
 from typing import Final, NamedTuple
 
-import numpy as np
 import pandas as pd
 
+from lit_genre.cluster_statistics import difference_interval, holm, sign_flip_test
+from lit_genre.runs.accuracy import artist_clusters
 from lit_genre.runs.reader import Run
+
+LEVEL: Final = 0.05
+"""Level of significance, for all pairs of a comparison together."""
 
 _MIN_TRACKS: Final = 6
 """With fewer common tracks, even a difference on each of them is not significant: a sign test has p > 0.05."""
@@ -22,6 +26,8 @@ class Difference(NamedTuple):
         low: Lower end of its 95 % confidence interval, percentage points.
         high: Upper end, percentage points.
         tracks: Number of tracks.
+        clusters: Number of artists; a track of an unknown artist counts as one.
+        p: p-value of the permutation test, corrected for the number of pairs, 0 to 1.
     """
 
     first: str
@@ -30,60 +36,59 @@ class Difference(NamedTuple):
     low: float
     high: float
     tracks: int
+    clusters: int
+    p: float
 
     @property
     def significant(self) -> bool:
-        """True if the confidence interval excludes 0."""
-        return self.low > 0 or self.high < 0
+        """True if the corrected p-value is below 0.05."""
+        return self.p < LEVEL
 
 
 def differences(runs: list[Run]) -> list[Difference]:
-    """Compare each pair of models by a paired bootstrap over the test tracks that all of their runs have.
+    """Compare each pair of models on the test tracks that all of their runs have.
 
-    The accuracy of a model on a track is the mean over its seeds. The BCa interval describes the choice of the tracks;
-    the variation between trainings is the standard deviation over seeds. Models of different data sets, with few
-    common tracks, are not compared.
+    The accuracy of a model on a track is the mean over its seeds. The tracks of an artist are one cluster. The p-value
+    is that of a sign-flip permutation test over clusters, with Holm's correction for the number of pairs; the interval
+    has no correction. Both describe the choice of the artists. The variation between trainings is the standard
+    deviation over seeds. Models with few common tracks are not compared.
 
     Args:
-        runs: The runs; those of one model are its seeds.
+        runs: Runs on the same data; those of one model are its seeds.
 
     Returns:
         The difference of each pair; models are in the order of their test accuracy, the best first.
-
-    Reference:
-        B. Efron, "Better Bootstrap Confidence Intervals", JASA 82, 1987.
     """
-    accuracies = _track_accuracies(runs)
+    accuracies, artists = _track_accuracies(runs)
     order = accuracies.mean().sort_values(ascending=False, kind="stable").index
     pairs = [accuracies[list(pair)].dropna() for pair in combinations(order, 2)]
-    return [_difference(pair) for pair in pairs if len(pair) >= _MIN_TRACKS]
+    found = [_difference(pair, artists) for pair in pairs if len(pair) >= _MIN_TRACKS]
+    corrected = holm([difference.p for difference in found])
+    return [difference._replace(p=p) for difference, p in zip(found, corrected, strict=True)]
 
 
-def _track_accuracies(runs: list[Run]) -> pd.DataFrame:
-    """Return the accuracy on each track, mean over seeds: a row for each track, a column for each model."""
+def _track_accuracies(runs: list[Run]) -> tuple[pd.DataFrame, pd.Series]:
+    """Return the accuracy of each model (column) on each track, mean over seeds, and the artist of each track."""
     hits_by_model: dict[str, list[pd.Series]] = {}
+    artists: list[pd.Series] = [pd.Series(dtype="int64")]
     for run in runs:
         if not run.predictions.empty:
             hits = (run.predictions["genre"] == run.predictions["predicted"]).astype(float)
             # The same id with another genre is a track of another data set.
             hits.index = pd.MultiIndex.from_arrays([hits.index, run.predictions["genre"]])
             hits_by_model.setdefault(run.model, []).append(hits)
+            artists.append(run.predictions["artist_id"].set_axis(hits.index))
     # Without skipna: a track that one of the seeds did not test is not compared.
     means = {model: pd.concat(hits, axis=1).mean(axis=1, skipna=False) for model, hits in hits_by_model.items()}
-    return pd.DataFrame(means)
+    joined = pd.concat(artists[1:] or artists)
+    return pd.DataFrame(means), joined[~joined.index.duplicated()]
 
 
-def _difference(accuracies: pd.DataFrame) -> Difference:
-    """Compare two columns."""
-    from scipy.stats import bootstrap
-
+def _difference(accuracies: pd.DataFrame, artists: pd.Series) -> Difference:
+    """Compare two columns; the p-value is not corrected."""
     first, second = accuracies.mean().sort_values(ascending=False, kind="stable").index
     by_track = 100 * (accuracies[first] - accuracies[second]).to_numpy()
-    points = float(by_track.mean())
-    low = high = points
-    # If the difference is the same on all tracks, a BCa interval is not defined.
-    if np.ptp(by_track) > 0:
-        # Batches of 256 resamples limit the memory; the fixed seed gives the same report again.
-        interval = bootstrap((by_track,), np.mean, batch=256, rng=np.random.default_rng(0)).confidence_interval
-        low, high = float(interval.low), float(interval.high)
-    return Difference(first, second, points, low, high, len(by_track))
+    clusters = artist_clusters(artists.loc[accuracies.index].tolist())
+    low, high = difference_interval(by_track, clusters)
+    p = sign_flip_test(by_track, clusters)
+    return Difference(first, second, float(by_track.mean()), low, high, len(by_track), len(set(clusters)), p)

@@ -170,12 +170,56 @@ def difference_rows(pairs: list[Difference]) -> list[list[str]]:
     Returns:
         Rows of cells; the first row has the headings.
     """
-    rows = [["pair", "points", "95 % interval", "significant"]]
+    rows = [["pair", "points", "95 % interval", "p, corrected", "significant"]]
     for pair in pairs:
         interval = f"{pair.low:+.1f} to {pair.high:+.1f}"
         significant = "yes" if pair.significant else "no"
-        rows.append([f"{pair.first} over {pair.second}", f"{pair.points:+.1f}", interval, significant])
+        rows.append([f"{pair.first} over {pair.second}", f"{pair.points:+.1f}", interval, f"{pair.p:.3f}", significant])
     return rows
+
+
+def genre_rows(runs: list[Run]) -> list[list[str]]:
+    """Build the table of F1 of each genre, percent, mean over the runs of a model.
+
+    Args:
+        runs: Runs on the same data.
+
+    Returns:
+        Rows of cells: genres, with a column for each model; the first row has the headings.
+    """
+    from sklearn.metrics import f1_score
+
+    tested = [run for run in runs if not run.predictions.empty]
+    genres = sorted({genre for run in tested for genre in run.predictions["genre"]})
+    names = [name for name in models(runs) if any(run.model == name for run in tested)]
+    columns = []
+    for name in names:
+        of_model = [run.predictions for run in tested if run.model == name]
+        scores = [
+            f1_score(table["genre"], table["predicted"], labels=genres, average=None, zero_division=0)
+            for table in of_model
+        ]
+        columns.append([f"{100 * value:.1f}" for value in sum(scores) / len(scores)])
+    return [["genre", *names], *([genre, *cells] for genre, *cells in zip(genres, *columns, strict=True))]
+
+
+def write_table(rows: list[list[str]], path: Path) -> None:
+    """Write a table as CSV and as LaTeX (booktabs), for papers.
+
+    Args:
+        rows: Rows of cells; the first row has the headings.
+        path: File without suffix.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    head, *body = rows
+    table = pd.DataFrame(body, columns=head)
+    safe = table.map(spreadsheet_cell).rename(columns=spreadsheet_cell)
+    safe.to_csv(path.with_suffix(".csv"), index=False, lineterminator="\r\n", errors="backslashreplace")
+    latex = table.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
+    text = latex.to_latex(hrules=True, column_format="l" + "r" * (len(head) - 1))
+    path.with_suffix(".tex").write_text(text.replace("±", r"$\pm$"), encoding="utf-8", errors="backslashreplace")
 
 
 def as_markdown(rows: list[list[str]]) -> str:

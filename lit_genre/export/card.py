@@ -7,7 +7,7 @@ from typing import Any
 from lit_genre import __version__
 from lit_genre.batch import Task
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.model.metrics import wilson_interval
+from lit_genre.runs.accuracy import TestedTracks, artist_clusters, describe_accuracy
 from lit_genre.runs.checkpoint import is_best
 from lit_genre.runs.folder import RunFolder
 from lit_genre.text import markdown
@@ -119,18 +119,18 @@ def _scores(run: RunFolder, task: Task) -> str | None:
         with (run.genres_table if task == "multilabel" else run.test_table).open(newline="", encoding="utf-8") as file:
             _, *rows = csv.reader(file)
         # By position, since a genre may have the name of another column: 1 is the true and 2 the predicted genre.
-        return _average_precision(rows) if task == "multilabel" else _accuracy([(row[1], row[2]) for row in rows])
+        return _average_precision(rows) if task == "multilabel" else _accuracy(rows)
     except (OSError, ValueError, IndexError, csv.Error):
         return None
 
 
-def _accuracy(pairs: list[tuple[str, str]]) -> str:
-    """Describe accuracy and recall, from pairs of a true and a predicted genre."""
-    n_correct = sum(genre == predicted for genre, predicted in pairs)
-    low, high = wilson_interval(n_correct, len(pairs))
+def _accuracy(rows: list[list[str]]) -> str:
+    """Describe accuracy and recall, from the rows of test.csv."""
+    pairs = [(row[1], row[2]) for row in rows]
+    clusters = artist_clusters([int(row[3]) for row in rows])
+    tested = TestedTracks([genre == predicted for genre, predicted in pairs], clusters)
     lines = [
-        f"Accuracy in the last test of the run: {n_correct / len(pairs):.1%} of the {len(pairs):,} tracks of the test "
-        f"split (95 % confidence interval {low:.1%} to {high:.1%}).",
+        f"Accuracy in the last test of the run: {describe_accuracy(tested, of='the test split')}.",
         "",
         "| genre | tracks | recall |",
         "|---|---|---|",

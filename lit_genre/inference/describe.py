@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.model.metrics import wilson_interval
+from lit_genre.runs.accuracy import describe_accuracy, read_tested
 from lit_genre.runs.checkpoint import is_best
 from lit_genre.runs.folder import RunFolder
-from lit_genre.runs.listing import read_correct, read_entry
+from lit_genre.runs.listing import read_entry
 from lit_genre.text import one_line
 
 _MAX_GENRES: int = 16
@@ -36,9 +36,7 @@ def _describe_test(source: Path) -> str:
     # test.csv is that of the best checkpoint.
     if not is_best(source) or not run.test_table.is_file():
         return f"not tested yet. Run: lit-genre test --ckpt_path {source}"
-    correct = read_correct(run)
-    if correct is None:
+    tested = read_tested(run)
+    if tested is None:
         return f"the scores of the genres are in {run.genres_table}"
-    low, high = wilson_interval(sum(correct), len(correct))
-    accuracy = sum(correct) / len(correct)
-    return f"accuracy {accuracy:.1%} of {len(correct):,} tracks of {entry.data} (95 % interval {low:.1%} to {high:.1%})"
+    return f"accuracy {describe_accuracy(tested, of=entry.data)}"

@@ -153,30 +153,6 @@ def calibration_error_by_chance(scores: TrackScores) -> float:
     return float(off.abs().sum(1).mean() / len(confidence))
 
 
-def wilson_interval(n_correct: int, n: int) -> tuple[float, float]:
-    """Compute the 95 % confidence interval of a proportion, such as an accuracy.
-
-    It treats the tracks as independent; tracks of one artist are not, so that the true interval is wider.
-
-    Args:
-        n_correct: Number of correct tracks.
-        n: Number of tracks, at least 1.
-
-    Returns:
-        Lower and upper limit, 0 to 1.
-
-    Reference:
-        E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", JASA 1927.
-
-    >>> [round(limit, 3) for limit in wilson_interval(80, 100)]
-    [0.711, 0.867]
-    """
-    from scipy.stats import binomtest
-
-    interval = binomtest(n_correct, n).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
-
-
 def genres_named(probs: Tensor, classes: Sequence[str], several: bool) -> str:
     """Return the name of the predicted genre.
 

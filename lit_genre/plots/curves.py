@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lit_genre.model.metrics import PRIMARY_METRIC
-from lit_genre.plots.figure import figure
+from lit_genre.plots.figure import COLOURS, figure, line_style
 from lit_genre.text import shorten
 
 Row = dict[str, float]
@@ -72,18 +72,18 @@ def draw_curves(rows: list[Row], path: Path, chosen: SelectedEpoch | None = None
 
 
 def _draw_splits(axes: Any, rows: list[Row], quantity: str, augmented: bool) -> None:
-    for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
+    for index, split in ((0, "train"), (1, "val")):
         values = [row.get(f"{split}/{quantity}", float("nan")) for row in rows]
         # NaN is not equal to itself: a split without any value gets no line.
         if any(value == value for value in values):
             name = "train, on augmented clips" if split == "train" and augmented else split
-            axes.plot(_epochs(rows), values, color=colour, label=name, marker=_marker(rows))
+            axes.plot(_epochs(rows), values, **line_style(index), label=name, marker=_marker(rows))
 
 
 def _draw_gap(axes: Any, rows: list[Row], gap: list[float | None]) -> None:
     points = [float("nan") if value is None else 100 * value for value in gap]
-    axes.plot(_epochs(rows), points, color="tab:red", marker=_marker(rows))
-    axes.fill_between(_epochs(rows), 0, points, color="tab:red", alpha=0.15)
+    axes.plot(_epochs(rows), points, color=COLOURS[3], marker=_marker(rows))
+    axes.fill_between(_epochs(rows), 0, points, color=COLOURS[3], alpha=0.15)
     axes.set_ylabel("percentage points")
 
 

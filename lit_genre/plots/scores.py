@@ -1,6 +1,7 @@
 """Draw the plots of a test: confusion matrix, precision-recall curves, average precision and reliability diagram."""
 
 from pathlib import Path
+from typing import Final
 
 import torch
 from torchmetrics.functional.classification import (
@@ -16,7 +17,13 @@ from lit_genre.model.metrics import (
     calibration_error,
     calibration_error_by_chance,
 )
-from lit_genre.plots.figure import figure, label
+from lit_genre.plots.figure import COLOURS, MAX_PIXELS, figure, label, line_style
+
+_MAX_INCHES: Final = MAX_PIXELS / 120
+"""Largest side of a picture at the resolution of `figure`, inches."""
+
+_MAX_LINES: Final = 20
+"""Lines that can be told apart, and whose names fit next to the picture."""
 
 
 def draw_confusion(scores: TrackScores, classes: list[str], title: str, path: Path) -> None:
@@ -36,17 +43,23 @@ def draw_confusion(scores: TrackScores, classes: list[str], title: str, path: Pa
     shares = counts / counts.sum(1, keepdim=True).clamp(min=1)
     names, ticks = [label(name) for name in classes], range(len(classes))
     # Long names need room next to the matrix.
-    side = 2.5 + 0.6 * len(classes) + 0.1 * max(0, max(map(len, names)) - len("Experimental"))
+    margin = 2.5 + 0.1 * max(0, max(map(len, names)) - len("Experimental"))
+    # Cells of 0.6 inches, smaller ones if the matrix would not fit.
+    side = min(margin + 0.6 * len(classes), _MAX_INCHES - 1)
+    cell = 72 * (side - margin) / len(classes)
     with figure(path, side + 1, side) as drawn:
         axes = drawn.subplots()
+        axes.tick_params(labelsize=min(10.0, 0.8 * cell))
         picture = axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
         axes.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(ticks, names)
         axes.set(xlabel="predicted", ylabel="genre", title=title)
-        # Zeros are left out: in a matrix of many genres they would hide the errors.
+        # Zeros are left out: in a matrix of many genres they would hide the errors. Numbers of hundreds of genres would
+        # be too small to read; the colour remains.
+        size = min(10.0, 0.45 * cell)
         for row, column in torch.nonzero(counts).tolist():
             colour = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, str(int(counts[row, column])), ha="center", va="center", color=colour)
+            axes.text(column, row, str(int(counts[row, column])), ha="center", va="center", color=colour, size=size)
         drawn.colorbar(picture, label="share of the genre's tracks", shrink=0.8)
 
 
@@ -82,17 +95,30 @@ def draw_precision_recall(scores: TrackScores, classes: list[str], path: Path) -
     Raises:
         OSError: The file cannot be written.
     """
-    from matplotlib import colormaps
-
+    curves = precision_recall(scores, classes)
+    named = _extreme_genres({name: average for name, (*_, average) in curves.items()})
+    title = "precision over recall"
+    if len(named) < len(curves):
+        title += f"\nnamed: the {len(named) // 2} best and the {len(named) // 2} worst of {len(curves)} genres"
     with figure(path, 8, 5.5) as drawn:
         axes = drawn.subplots()
-        for index, (name, (recall, precision, average)) in enumerate(precision_recall(scores, classes).items()):
-            text = f"{label(name)}, average {average:.2f}"
-            # 20 colours repeat after 20 genres; the default cycle of matplotlib has only 10.
-            axes.plot(recall, precision, color=colormaps["tab20"](index % 20), label=text)
-        axes.set(xlabel="recall", ylabel="precision", title="precision over recall", xlim=(0, 1.02), ylim=(0, 1.02))
+        for name, (recall, precision, _) in curves.items():
+            if name not in named:
+                axes.plot(recall, precision, color="0.8", linewidth=0.7)
+        for index, name in enumerate(named):
+            recall, precision, average = curves[name]
+            axes.plot(recall, precision, **line_style(index), label=f"{label(name)}, average {average:.2f}")
+        axes.set(xlabel="recall", ylabel="precision", title=title, xlim=(0, 1.02), ylim=(0, 1.02))
         axes.grid(alpha=0.3)
         drawn.legend(loc="outside right upper", frameon=False)
+
+
+def _extreme_genres(average: dict[str, float]) -> list[str]:
+    """Return the genres with a line of their own: all, in their order, or the best and the worst of many."""
+    if len(average) <= _MAX_LINES:
+        return list(average)
+    order = sorted(average, key=lambda name: -average[name])
+    return [*order[: _MAX_LINES // 4], *order[-_MAX_LINES // 4 :]]
 
 
 def draw_average_precision(scores: TrackScores, classes: list[str], path: Path) -> None:
@@ -112,10 +138,12 @@ def draw_average_precision(scores: TrackScores, classes: list[str], path: Path) 
     order = [index for index in average.argsort().tolist() if not average[index].isnan()]
     names = [f"{label(classes[index])} ({int(scores.label[:, index].sum())})" for index in order]
     rows = range(len(order))  # Not names as positions: two shortened names may be equal.
-    with figure(path, 8, 1.5 + 0.2 * len(order)) as drawn:
+    height = 1.5 + 0.2 * len(order)
+    with figure(path, 8, height) as drawn:
         axes = drawn.subplots()
-        axes.barh(rows, average[order].numpy(), color="tab:blue", label="average precision")
-        axes.plot(chance[order].numpy(), rows, "|", color="tab:orange", label="chance")
+        axes.tick_params(axis="y", labelsize=min(10.0, 10.0 * _MAX_INCHES / height))
+        axes.barh(rows, average[order].numpy(), color=COLOURS[0], label="average precision")
+        axes.plot(chance[order].numpy(), rows, "|", color=COLOURS[1], markeredgewidth=2, label="chance")
         axes.set_yticks(rows, names)
         axes.set(xlim=(0, 1.02), ylim=(-0.7, len(order) - 0.3), xlabel="average precision", title="genre (tracks)")
         axes.legend(frameon=False, loc="lower right")
@@ -148,9 +176,9 @@ def draw_reliability(scores: TrackScores, classes: list[str], path: Path) -> Non
     )
     with figure(path, 6, 7) as drawn:
         above, below = drawn.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        above.bar(centres[filled], accuracy[filled], width=0.9 / BINS, color="tab:blue", label="observed accuracy")
+        above.bar(centres[filled], accuracy[filled], width=0.9 / BINS, color=COLOURS[0], label="observed accuracy")
         above.plot((0, 1), (0, 1), color="grey", linestyle=":", label="accuracy equal to the probability")
         above.set(ylabel="accuracy", ylim=(0, 1.02), title=title)
         above.legend(frameon=False)
-        below.bar(centres, count, width=0.9 / BINS, color="tab:grey")
+        below.bar(centres, count, width=0.9 / BINS, color="0.5")
         below.set(xlabel="probability of the predicted genre", ylabel="tracks", xlim=(0, 1))

@@ -69,7 +69,7 @@ def train_probe(options: argparse.Namespace, run_args: Sequence[str]) -> None:
         "backbone_data": backbone_data,
     }
     feature_seconds = _feature_seconds({split: seconds for split, (_, seconds) in timed_clips.items()}, cache)
-    write_run(folder, data.classes, scores, seconds, feature_seconds, config, summary)
+    write_run(folder, data.classes, scores, seconds, feature_seconds, config, summary, data.artist_ids)
 
 
 def _load_backbone(model: GenreClassifier, data: TrackDataModule, checkpoint: Path | None) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_genre.errors import LitGenreError
+from lit_genre.runs.accuracy import read_tested
 from lit_genre.runs.folder import RunFolder
 
 
@@ -65,12 +66,12 @@ def read_entry(path: Path) -> RunEntry:
         config = folder.read_config()
         backbone = config.get("model", {}).get("backbone") or {}
         entry.backbone = str(backbone.get("class_path", "")).rpartition(".")[2]
-        entry.data = _describe_data(config["data"])
+        entry.data = describe_data(config["data"])
         if folder.metrics.is_file():
             entry.epochs, entry.val = _read_metrics(folder.metrics)
         if folder.test_table.is_file():
-            correct = read_correct(folder)
-            entry.test = sum(correct) / len(correct) if correct else None
+            tested = read_tested(folder)
+            entry.test = sum(tested.correct) / len(tested.correct) if tested else None
         # The summary is written last.
         if folder.summary.is_file():
             entry.state = "finished"
@@ -80,7 +81,15 @@ def read_entry(path: Path) -> RunEntry:
     return entry
 
 
-def _describe_data(data: dict[str, Any]) -> str:
+def describe_data(data: dict[str, Any]) -> str:
+    """Return a short name of the data of a run.
+
+    Args:
+        data: Section `data` of a configuration.
+
+    Returns:
+        Class without "DataModule", subset, and folder or list: "FMA small data".
+    """
     arguments = data.get("init_args") or {}
     name = data["class_path"].rpartition(".")[2].removesuffix("DataModule")
     details = (arguments.get("subset"), arguments.get("path") or arguments.get("csv") or arguments.get("root"))
@@ -95,20 +104,3 @@ def _read_metrics(path: Path) -> tuple[int, float | None]:
     columns = ("val/accuracy", "val/average_precision_macro")
     scores = [float(row[name]) for name in columns for row in rows if row.get(name)]
     return len(rows), max(scores, default=None)
-
-
-def read_correct(folder: RunFolder) -> list[bool] | None:
-    """Return whether the prediction of each test track is right.
-
-    Args:
-        folder: Folder of a tested run.
-
-    Returns:
-        A value for each track; None in the multilabel task, or without a track.
-    """
-    with folder.test_table.open(newline="", encoding="utf-8") as file:
-        # By position, not by name: a genre may have the name of another column.
-        rows = [row[1:3] for row in list(csv.reader(file))[1:]]
-    if not rows or folder.genres_table.is_file():
-        return None
-    return [genre == predicted for genre, predicted in rows]

@@ -12,7 +12,9 @@ import torch
 
 from lit_genre.errors import LitGenreError
 from lit_genre.model.metrics import TrackScores, calibration_error, score
+from lit_genre.runs.accuracy import TEST_COLUMNS
 from lit_genre.runs.folder import RunFolder
+from lit_genre.runs.listing import describe_data
 from lit_genre.trust.plain import read_yaml
 
 _OF_THE_MACHINE: Final = frozenset(
@@ -36,10 +38,6 @@ _OF_TRAINING: Final = (
     *("accumulate_grad_batches", "gradient_clip_val", "precision", "callbacks"),
 )
 """Arguments of the trainer that change the trained model."""
-
-
-_LEADING: Final = ["track_id", "genre", "predicted"]
-"""Columns of test.csv before those of the genres."""
 
 
 @dataclass
@@ -70,8 +68,10 @@ class Run:
         is_baseline: Whether the run is a baseline, with which networks are compared.
         error: Message of a run that failed; "" if it did not.
         settings: Settings of the run as JSON, without seed and arguments that depend on the machine.
+        data: Name of the data with its subset or folder; "" if the configuration has none.
         history: Table of metrics.csv, a row for each epoch.
-        predictions: Genre and predicted genre of test.csv, a row for each test track; its index is the track id.
+        predictions: Genre, predicted genre and artist id of test.csv, a row for each test track; its index is the track
+            id.
     """
 
     folder: Path
@@ -94,6 +94,7 @@ class Run:
     is_baseline: bool = False
     error: str = ""
     settings: str = ""
+    data: str = ""
     history: pd.DataFrame = field(default_factory=pd.DataFrame)
     predictions: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -126,6 +127,7 @@ def read_run(path: Path) -> Run:
             check_task(config, path)
             run.backbone = config["model"]["backbone"]["class_path"].rpartition(".")[2]
             run.settings = _settings_of(config)
+            run.data = describe_data(config["data"]) if config.get("data") else ""
             if seed is None:
                 # The folder is not named by a comparison. A baseline has no seed.
                 run.model, run.seed = run.backbone, _typed(config, "seed_everything", int)
@@ -227,15 +229,17 @@ def _read_history(run: Run, history: pd.DataFrame, chosen: int | None) -> None:
 def _read_predictions(run: Run, path: Path) -> None:
     # Everything as text, also the header: a genre may be called 1980, None or True, or like another column.
     header, *rows = pd.read_csv(path, header=None, dtype=str, keep_default_na=False).to_numpy().tolist()
-    if header[:3] != _LEADING:
-        raise ValueError(f"its columns begin with {', '.join(header[:3])}")
-    classes = header[3:]
-    columns = [[row[place] for row in rows] for place in range(3)]
+    n_leading = len(TEST_COLUMNS)
+    if header[:n_leading] != list(TEST_COLUMNS):
+        raise ValueError(f"its columns begin with {', '.join(header[:n_leading])}")
+    classes = header[n_leading:]
+    columns: list[list[Any]] = [[row[place] for row in rows] for place in range(n_leading)]
+    columns[3] = [int(artist) for artist in columns[3]]
     track_id = [int(text) for text in columns[0]]
-    run.predictions = pd.DataFrame(dict(zip(_LEADING[1:], columns[1:], strict=True)), index=track_id)
+    run.predictions = pd.DataFrame(dict(zip(TEST_COLUMNS[1:], columns[1:], strict=True)), index=track_id)
     label = torch.tensor([classes.index(genre) for genre in columns[1]])
     # torch.tensor and float() accept the text "nan", hence the check below.
-    probs = torch.tensor([[float(share) for share in row[3:]] for row in rows])
+    probs = torch.tensor([[float(share) for share in row[n_leading:]] for row in rows])
     if not probs.isfinite().all():
         raise ValueError("a probability is not a finite number")
     scores = TrackScores(torch.tensor(track_id), probs, label)

@@ -1,40 +1,48 @@
 """Write the tables and plots of a test into a run folder, and print the scores of a test or a validation."""
 
+from collections.abc import Mapping
+
 from rich.table import Table
 
 from lit_genre.console import results
-from lit_genre.model.metrics import TrackScores, score, wilson_interval
+from lit_genre.model.metrics import TrackScores, score
 from lit_genre.plots.scores import (
     draw_average_precision,
     draw_confusion,
     draw_precision_recall,
     draw_reliability,
 )
+from lit_genre.runs.accuracy import UNKNOWN_ARTIST, TestedTracks, artist_clusters, describe_accuracy
 from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.tables import write_genres_table, write_test_table
 from lit_genre.text import one_line
 
 
-def report_test(scores: TrackScores, classes: list[str], folder: RunFolder) -> None:
+def report_test(
+    scores: TrackScores, classes: list[str], folder: RunFolder, artists: Mapping[int, int] | None = None
+) -> None:
     """Write the tables and plots of a test into a folder, and print its scores.
 
     Args:
         scores: Scores of the tracks, on the CPU.
         classes: Class names in the order of the labels.
         folder: Folder of the run, or of a further test.
+        artists: Id of the artist by track id; None if all are unknown. The tracks of an artist are one cluster of the
+            confidence interval.
 
     Raises:
         OSError: A file cannot be written.
     """
-    write_test_table(scores, classes, folder.test_table)
+    artists = artists or {}
+    write_test_table(scores, classes, folder.test_table, artists)
     if scores.several:
         write_genres_table(scores, classes, folder.genres_table)
         draw_average_precision(scores, classes, folder.average_precision)
     else:
-        draw_confusion(scores, classes, f"test: {_accuracy(scores, classes)}", folder.confusion)
+        draw_confusion(scores, classes, f"test: {_accuracy(scores, artists)}", folder.confusion)
         draw_precision_recall(scores, classes, folder.precision_recall)
         draw_reliability(scores, classes, folder.reliability)
-    print_scores(scores, classes, "test")
+    print_scores(scores, classes, "test", artists)
     results.print(f"Run:         {folder.path}")
     tables, plots = folder.path.glob("*.csv"), folder.path.glob("*.png")
     for name, files in (("Tables", tables), ("Plots", plots), ("Checkpoints", folder.checkpoints.glob("*.ckpt"))):
@@ -42,13 +50,14 @@ def report_test(scores: TrackScores, classes: list[str], folder: RunFolder) -> N
             results.print(f"{name + ':':<12}", *paths)
 
 
-def print_scores(scores: TrackScores, classes: list[str], split: str) -> None:
+def print_scores(scores: TrackScores, classes: list[str], split: str, artists: Mapping[int, int]) -> None:
     """Print the scores of a split: those of each genre, and their mean over genres.
 
     Args:
         scores: Scores of the tracks, on the CPU.
         classes: Class names in the order of the labels.
         split: Name of the split.
+        artists: Id of the artist by track id.
     """
     rated = score(scores, classes)
     if scores.several:
@@ -59,7 +68,7 @@ def print_scores(scores: TrackScores, classes: list[str], split: str) -> None:
         results.print(table)
         return
     counts = scores.label.bincount(minlength=len(classes))
-    table = Table("genre", "F1", "tracks", title=f"{split}: {_accuracy(scores, classes)}", title_justify="left")
+    table = Table("genre", "F1", "tracks", title=f"{split}: {_accuracy(scores, artists)}", title_justify="left")
     for name, count in zip(classes, counts.tolist(), strict=True):
         table.add_row(one_line(name), f"{rated[f'f1/{name}']:.3f}" if count else "no track", str(count))
     table.add_section()
@@ -69,8 +78,7 @@ def print_scores(scores: TrackScores, classes: list[str], split: str) -> None:
     results.print(table)
 
 
-def _accuracy(scores: TrackScores, classes: list[str]) -> str:
-    n = len(scores.label)
-    accuracy = float(score(scores, classes)["accuracy"])
-    low, high = wilson_interval(round(accuracy * n), n)
-    return f"accuracy {accuracy:.1%} of {n:,} tracks (95 % interval {low:.1%} to {high:.1%})"
+def _accuracy(scores: TrackScores, artists: Mapping[int, int]) -> str:
+    correct = (scores.probs.argmax(1) == scores.label).tolist()
+    clusters = artist_clusters([artists.get(track_id, UNKNOWN_ARTIST) for track_id in scores.track_id.tolist()])
+    return f"accuracy {describe_accuracy(TestedTracks(correct, clusters))}"

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,26 +11,29 @@ from torch.nn.functional import one_hot
 
 from lit_genre.files import atomic_write
 from lit_genre.model.metrics import TrackScores, average_precision_of, genres_named
+from lit_genre.runs.accuracy import TEST_COLUMNS, UNKNOWN_ARTIST
 from lit_genre.text import spreadsheet_cell
 
 
-def write_test_table(scores: TrackScores, classes: list[str], path: Path) -> None:
-    """Write a CSV with a row for each track: id, genre, predicted genre and the probability of each genre.
+def write_test_table(scores: TrackScores, classes: list[str], path: Path, artists: Mapping[int, int]) -> None:
+    """Write a CSV with a row for each track: id, genre, predicted genre, artist id and the probability of each genre.
 
     Args:
         scores: Scores of the tracks, on the CPU.
         classes: Class names in the order of the labels.
         path: CSV file to write or to replace.
+        artists: Id of the artist by track id; a track that is missing has an unknown artist, -1.
 
     Raises:
         OSError: The file cannot be written.
     """
     with _table(path) as table:
-        table.writerow(["track_id", "genre", "predicted", *classes])
+        table.writerow([*TEST_COLUMNS, *classes])
         for track_id, probs, label in zip(*scores, strict=True):
             shares = (f"{prob:.6f}" for prob in probs.tolist())
             genre = genres_named(label if scores.several else one_hot(label, len(classes)), classes, scores.several)
-            table.writerow([int(track_id), genre, genres_named(probs, classes, scores.several), *shares])
+            predicted = genres_named(probs, classes, scores.several)
+            table.writerow([int(track_id), genre, predicted, artists.get(int(track_id), UNKNOWN_ARTIST), *shares])
 
 
 def write_predictions_table(

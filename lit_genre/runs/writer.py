@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -57,6 +57,7 @@ def write_run(
     feature_seconds: float | None,
     config: dict[str, Any],
     summary: dict[str, Any],
+    artists: Mapping[int, int],
 ) -> None:
     """Write configuration, metrics, results of the test and summary of a run.
 
@@ -69,6 +70,7 @@ def write_run(
             an earlier run computed them.
         config: All settings of the run.
         summary: Results that reports read from summary.json.
+        artists: Id of the artist by track id.
 
     Raises:
         OSError: A file cannot be written.
@@ -78,6 +80,6 @@ def write_run(
     del rated["test/accuracy"]
     # One row, as of a run with one epoch, so that reports need not distinguish them.
     folder.write_metrics([{"epoch": 0, "seconds": round(seconds, 3), **peak_memory(), **rated}])
-    report_test(scores["test"], classes, folder)
+    report_test(scores["test"], classes, folder, artists)
     # Last: the run is finished if the summary exists.
     folder.write_summary(summary | {"feature_seconds": None if feature_seconds is None else round(feature_seconds, 3)})

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from lit_genre.compare.page import write_page
+from lit_genre.compare.groups import group_by_data
 from lit_genre.compare.report import report
 from lit_genre.compare.significance import differences
-from lit_genre.compare.tables import COLUMNS, PAPERS, as_markdown, models, paper_table, results
+from lit_genre.compare.tables import COLUMNS, PAPERS, as_markdown, genre_rows, models, paper_table, results
 from lit_genre.errors import LitGenreError
 from lit_genre.runs.reader import Run, disambiguate_names, read_run
 
@@ -32,8 +32,9 @@ def write_run(folder: Path, backbone: str, right: list[bool], val: list[float], 
     for track, is_right in enumerate(right):
         genre = GENRES[track % 2]
         predicted = genre if is_right else GENRES[1 - track % 2]
-        rows.append([100 + track, genre, predicted, *(0.8 if name == predicted else 0.2 for name in GENRES)])
-    pd.DataFrame(rows, columns=["track_id", "genre", "predicted", *GENRES]).to_csv(folder / "test.csv", index=False)
+        rows.append([100 + track, genre, predicted, -1, *(0.8 if name == predicted else 0.2 for name in GENRES)])
+    table = pd.DataFrame(rows, columns=["track_id", "genre", "predicted", "artist_id", *GENRES])
+    table.to_csv(folder / "test.csv", index=False)
     return folder
 
 
@@ -203,8 +204,7 @@ def test_a_network_below_the_baseline_is_marked(runs: list[Run], tmp_path: Path)
     assert rows[""] == ["good", "MFCC+SVM", "bad", "broken"]
     # 92.5 and 50 of its 75 %.
     assert rows["over MFCC+SVM, points"] == ["+17.5", "", "-25.0 below baseline", ""]
-    (tmp_path / "curves.png").write_bytes(b"a picture")
-    write_page(runs, [], {"Curves": tmp_path / "curves.png"}, False, tmp_path / "report.html")
+    report(runs, tmp_path)
     assert (
         "<td class='below-baseline' data-value='-25.0'>-25.0 below baseline</td>"
         in (tmp_path / "report.html").read_text()
@@ -238,8 +238,11 @@ def test_all_files_of_the_report_are_written(
     folder = tmp_path / "report"
     report(runs, folder)
     assert {path.name for path in folder.iterdir()} == {
-        "results.csv", "table.md", "curves.png", "overfit.png", "report.html",
+        "results.csv", "table.md", "table.csv", "table.tex", "curves.png", "overfit.png", "confusion", "report.html",
     }  # fmt: skip
+    assert [path.name for path in sorted((folder / "confusion").iterdir())] == ["0-good.png", "1-bad.png"]
+    assert r"test accuracy, \% & 92.5 $\pm$ 3.5 & 50.0" in (folder / "table.tex").read_text()
+    assert "92.5 ± 3.5" in (folder / "table.csv").read_text()
     assert pd.read_csv(folder / "results.csv")["model"].tolist() == ["good", "good", "bad", "broken"]
     assert "good over bad" in (folder / "table.md").read_text()
     assert "broken-seed0 failed: no <memory> left" in "".join(capsys.readouterr())
@@ -262,17 +265,53 @@ class Page(html.parser.HTMLParser):
 
 
 def test_the_page_needs_no_network_and_shows_what_it_was_given(runs: list[Run], tmp_path: Path) -> None:
-    (tmp_path / "curves.png").write_bytes(b"a picture")
-    page = tmp_path / "report.html"
-    write_page(runs, differences(runs), {"Curves": tmp_path / "curves.png"}, True, page)
-    text = page.read_text()
+    report(runs, tmp_path)
+    text = (tmp_path / "report.html").read_text()
     read = Page(text)
     assert all(link.startswith("data:") for link in read.links)
     assert "url(" not in text
     assert "no <memory> left" in read.text
     assert "92.5 ± 3.5" in read.text
     assert "data-value='92.5'" in text
-    assert "3 runs of 3 models, tested on 40 tracks. 1 failed." in text
+    assert "3 finished runs of 3 models. 1 failed." in text
+    assert "data: 40 test tracks" in read.text
+    # F1 of Folk: the good model has 19 of 20 and 18 of 20, symmetrically with Rock; the bad one 10 of 20.
+    assert [row[0] for row in genre_rows(runs)] == ["genre", "Folk", "Rock"]
+    assert genre_rows(runs)[1][1:] == ["92.5", "50.0"]
+    assert text.count("<img") == 4
+
+
+def test_runs_on_different_data_are_never_in_one_ranking(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / f"{name}-seed0", "CRNN", [True] * 8, [0.5]) for name in "abc"]
+    table = pd.read_csv(folders[2] / "test.csv")
+    table["track_id"] += 1000
+    table["artist_id"] = [1, 1, 2, 2, 3, 3, 4, 4]
+    table.to_csv(folders[2] / "test.csv", index=False)
+    # One track less is the same data.
+    table = pd.read_csv(folders[1] / "test.csv")
+    table.iloc[1:].to_csv(folders[1] / "test.csv", index=False)
+    runs = [read_run(folder) for folder in folders]
+    groups = group_by_data(runs)
+    assert [[run.model for run in group.runs] for group in groups] == [["a", "b"], ["c"]]
+    assert [group.title for group in groups] == ["data: 8 test tracks", "data: 8 test tracks by 4 artists"]
+    report(runs, tmp_path / "report")
+    text = (tmp_path / "report" / "table.md").read_text()
+    assert text.count("## data: 8 test tracks") == 2
+    assert text.count("| test accuracy, % |") == 2
+    assert {"table-1.csv", "curves-2.png"} <= {path.name for path in (tmp_path / "report").iterdir()}
+    assert "They have 2 data sets" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_tracks_of_one_artist_are_one_cluster(tmp_path: Path) -> None:
+    correct = {"a": True, "b": False}
+    folders = [write_run(tmp_path / f"{name}-seed0", "CRNN", [right] * 40, [0.5]) for name, right in correct.items()]
+    for n_artists, is_significant in ((40, True), (5, False)):
+        for folder in folders:
+            table = pd.read_csv(folder / "test.csv")
+            table["artist_id"] = [track % n_artists for track in range(40)]
+            table.to_csv(folder / "test.csv", index=False)
+        (found,) = differences([read_run(folder) for folder in folders])
+        assert (found.clusters, found.significant) == (n_artists, is_significant)
 
 
 def test_a_report_without_runs_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lit_genre.errors import LitGenreError
-from lit_genre.model.metrics import TrackAverage, TrackScores, average_precision_of, score, wilson_interval
+from lit_genre.model.metrics import TrackAverage, TrackScores, average_precision_of, score
 
 CLASSES = ["Folk", "Pop", "Rock"]
 
@@ -106,13 +106,3 @@ def test_a_single_track_of_several_genres_keeps_its_shapes() -> None:
     average.update(torch.tensor([5]), torch.tensor([[0.9, 0.1]]), torch.tensor([[1, 0]]))
     assert [column.shape for column in average.scores()] == [(1,), (1, 2), (1, 2)]
     assert score(average.scores(), ["Folk", "Pop"]) == {}
-
-
-# Published intervals by Wilson's method without continuity correction, from table I of R. G. Newcombe, "Two-Sided
-# Confidence Intervals for the Single Proportion: Comparison of Seven Methods", Statistics in Medicine 17, 1998.
-@pytest.mark.parametrize(
-    ("n_correct", "n", "limits"),
-    [(81, 263, (0.2553, 0.3662)), (15, 148, (0.0624, 0.1605)), (0, 20, (0.0, 0.1611)), (1, 29, (0.0061, 0.1718))],
-)
-def test_wilson_interval_equals_published_values(n_correct: int, n: int, limits: tuple[float, float]) -> None:
-    assert wilson_interval(n_correct, n) == pytest.approx(limits, abs=5e-5)

@@ -22,7 +22,9 @@ def write_run(path: Path, *, finished: bool, seconds: int) -> None:
     (path / "metrics.csv").write_text("epoch,train/accuracy,val/accuracy\n0,0.3,0.5\n1,0.6,\n2,0.7,0.75\n")
     if finished:
         (path / "summary.json").write_text("{}")
-        (path / "test.csv").write_text("track_id,genre,predicted\n1,Rock,Rock\n2,Pop,Rock\n3,Pop,Pop\n4,Pop,Pop\n")
+        (path / "test.csv").write_text(
+            "track_id,genre,predicted,artist_id\n1,Rock,Rock,7\n2,Pop,Rock,7\n3,Pop,Pop,-1\n4,Pop,Pop,8\n"
+        )
     os.utime(path, (seconds, seconds))
 
 

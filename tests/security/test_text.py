@@ -74,7 +74,7 @@ def test_a_test_is_shown_and_written(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_what_is_read_again_is_exactly_what_was_written(tmp_path: Path) -> None:
-    write_test_table(scores(), CLASSES, tmp_path / "test.csv")
+    write_test_table(scores(), CLASSES, tmp_path / "test.csv", {})
     run = read_run(tmp_path)
     assert run.predictions["genre"].tolist() == run.predictions["predicted"].tolist() == CLASSES
     assert run.test == run.f1_macro == 1

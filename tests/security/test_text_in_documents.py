@@ -11,7 +11,6 @@ import torch
 import yaml
 
 from lit_genre.callbacks import track_tables
-from lit_genre.compare.page import write_page
 from lit_genre.compare.report import report as report_runs
 from lit_genre.compare.significance import Difference
 from lit_genre.compare.tables import as_markdown, difference_rows
@@ -53,6 +52,8 @@ def test_a_name_in_a_legend_is_neither_left_out_nor_a_formula(tmp_path: Path, mo
 
     drawn: list[Any] = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, path, **options: drawn.append(figure))
+    # Of many genres, only some have a name in the legend.
+    monkeypatch.setattr(pictures, "_MAX_LINES", 1000)
     pictures.draw_precision_recall(scores(), CLASSES, tmp_path / "picture.png")
     texts = drawn[0].legends[0].get_texts()
     assert [text.get_text().strip() for text in texts] == [f"{shorten(name)}, average 1.00".strip() for name in NAMES]
@@ -83,8 +84,8 @@ def test_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     page = Page(text := (tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
     assert_clean(text)
     assert {one_line(name) for name in NAMES} <= set(page.cells)
-    write_page(reported(["CRNN"], tmp_path), [], {"Curves": tmp_path / "out" / "curves.png"}, False, tmp_path / "plain")
-    plain = Page((tmp_path / "plain").read_text(encoding="utf-8"))
+    report_runs(reported(["CRNN"], tmp_path), tmp_path / "plain")
+    plain = Page((tmp_path / "plain" / "report.html").read_text(encoding="utf-8"))
     # The only difference is which cells are long.
     assert page.tags - {("td", ("class",))} <= plain.tags
     table = Markdown((tmp_path / "out" / "table.md").read_text(encoding="utf-8"))
@@ -103,7 +104,7 @@ SENTENCE = ("paragraph_open", "paragraph_close")
 
 
 def test_the_pairs_of_a_comparison() -> None:
-    table = Markdown(as_markdown(difference_rows([Difference(name, name, 1, 0.5, 1.5, 9) for name in NAMES])))
+    table = Markdown(as_markdown(difference_rows([Difference(name, name, 1, 0.5, 1.5, 9, 9, 0.01) for name in NAMES])))
     assert {kind for kind in table.kinds if not kind.startswith(TABLE)} == {"inline", "text"}
     expected = [f"{one_line(name)} over {one_line(name)}" for name in NAMES if name.strip()]
     assert [text for text in table.texts if " over " in text] == [text.strip() for text in expected]
@@ -114,7 +115,7 @@ def test_a_model_card(tmp_path: Path, license: str) -> None:
     model = GenreClassifier(PlainNet, CLASSES, clip_seconds=1)
     checkpoint = tmp_path / "checkpoints" / "best.ckpt"
     config = {"class_path": "lit_genre.FMADataModule", "init_args": {"subset": "<i>*small*</i>\n# x"}}
-    write_test_table(scores(), CLASSES, tmp_path / "test.csv")
+    write_test_table(scores(), CLASSES, tmp_path / "test.csv", {})
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"model": {}, "data": config}), encoding="utf-8")
     write_card(model, tmp_path, checkpoint, license)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")

@@ -133,6 +133,11 @@ class AudioTracks(LightningDataModule, ABC):
         """Return the ids of the tracks of a split."""
         return {track.track_id for track in self.tracks if track.split == split}
 
+    @property
+    def artist_ids(self) -> dict[int, int]:
+        """Id of the artist of each track, -1 if it is unknown, by track id."""
+        return {track.track_id: track.artist_id for track in self.tracks}
+
     def track(self, track_id: int) -> Track:
         """Return the track with an id."""
         return self._tracks_by_id[track_id]

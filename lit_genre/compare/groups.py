@@ -1,0 +1,57 @@
+"""Group runs by their data: accuracies on different test tracks are never in one ranking."""
+
+from dataclasses import dataclass, field
+
+from lit_genre.runs.reader import Run
+
+
+@dataclass
+class DataGroup:
+    """Runs that were tested on the same tracks.
+
+    Attributes:
+        name: Name of the data, such as "FMA small".
+        runs: The runs.
+    """
+
+    name: str
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """Name of the data, with the numbers of test tracks and of their artists."""
+        tested = max((run.predictions for run in self.runs), key=len)
+        artists: list[int] = tested["artist_id"].tolist() if len(tested) else []
+        n_artists = len({artist for artist in artists if artist >= 0})
+        of = f" by {n_artists:,} artists" if n_artists else ""
+        return f"{self.name or 'data'}: {len(tested):,} test tracks{of}"
+
+
+def group_by_data(runs: list[Run]) -> list[DataGroup]:
+    """Group runs by their test tracks.
+
+    A run belongs to a group if it shares at least half of its test tracks, with their genres, with the first run of the
+    group: a few tracks may be excluded. A run without a test belongs to the first group with data of its name.
+
+    Args:
+        runs: The runs.
+
+    Returns:
+        The groups, in the order of their first runs. A run without a test and without such a group is in a group of its
+        own.
+    """
+    groups: list[tuple[set[tuple[int, str]], DataGroup]] = []
+    for run in sorted(runs, key=lambda run: run.predictions.empty):
+        genres = {} if run.predictions.empty else run.predictions["genre"].to_dict()
+        tracks = {(int(str(track_id)), str(genre)) for track_id, genre in genres.items()}
+        for known, group in groups:
+            if (tracks and 2 * len(tracks & known) >= len(tracks)) or (not tracks and group.name == run.data):
+                group.runs.append(run)
+                break
+        else:
+            groups.append((tracks, DataGroup(run.data, [run])))
+    # In the order of the runs, which the first loop does not keep.
+    position = {id(run): number for number, run in enumerate(runs)}
+    for _, group in groups:
+        group.runs.sort(key=lambda run: position[id(run)])
+    return sorted((group for _, group in groups), key=lambda group: position[id(group.runs[0])])
