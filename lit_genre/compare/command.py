@@ -18,11 +18,16 @@ def compare(
     report_only: bool = False,
     runs: list[str] | None = None,
     trust: bool = False,
+    folds: int | None = None,
+    repeats: int = 1,
 ) -> None:
     """Train configurations with several seeds, test the best checkpoint of each run, and write a report.
 
     All configurations are trained with the first seed, then with the second. The report includes `lit-genre baseline`
     on the same data; a network with a lower test accuracy is marked.
+
+    Several processes may run the same command on one folder, on other GPUs or on machines with a shared disk: each run
+    is trained by the process that claims it first.
 
     The folder has results.csv, table.md, curves.png, overfit.png and report.html, and the runs in runs/. Run the same
     command again to resume interrupted runs and to repeat failed ones; finished runs are kept.
@@ -40,36 +45,45 @@ def compare(
         runs: Folders of other runs to include in the report; * and ? match names.
         trust: Import the classes that checkpoints of the comparison name when a run is resumed or tested. Needed for
             your own classes that no installed package declares.
+        folds: Number of folds of a cross-validation by artist, such as 5, which tests each track once. Use it for a
+            small collection, whose test split has few tracks. null for the splits of the data set.
+        repeats: Number of repeats of the cross-validation, each with other folds.
 
     Raises:
         LitGenreError: There is nothing to compare, a file is missing, or the folder has runs with other settings.
     """
     # Not at the top of the module, so that the help of the command needs neither torch nor pandas.
-    from lit_genre.compare.plan import check_baseline_settings, plan_runs, read_models
+    from lit_genre.compare.plan import check_baseline_settings, plan_folds, plan_runs, read_models
     from lit_genre.compare.report import report
-    from lit_genre.compare.train import train_and_test, train_baseline
+    from lit_genre.compare.train import Job, train_all
     from lit_genre.runs.folder import RunFolder
-    from lit_genre.runs.reader import disambiguate_names, read_run
+    from lit_genre.runs.reader import read_run
 
+    n_others = 0
     if not report_only:
         models = read_models(configs or [], recipes or [], overlays or [])
-        plan = plan_runs(models, seeds or [0, 1, 2], options or [], output / "runs")
+        planned_folds = plan_folds(folds, repeats)
+        plan = plan_runs(models, seeds or [0, 1, 2], options or [], output / "runs", planned_folds)
+        jobs = [Job(run_folder, run_options, "fit") for run_folder, run_options in plan.items()]
         if baseline:
-            baseline_folder = RunFolder(output / "runs" / "baseline")
-            check_baseline_settings(baseline_folder, next(iter(plan.values())))
+            data_options = next(iter(plan.values()))
+            baselines = []
+            for fold in planned_folds:
+                baseline_folder = RunFolder(output / "runs" / f"baseline{fold.suffix}")
+                fold_options = [option for option in data_options if not option.startswith("--data.fold")]
+                baselines.append(Job(baseline_folder, [*fold_options, *fold.options], "baseline"))
+                check_baseline_settings(baseline_folder, baselines[-1].options)
+            jobs = [*baselines, *jobs]
         try:
-            if baseline:
-                train_baseline(baseline_folder, next(iter(plan.values())))
-            for number, (run_folder, run_options) in enumerate(plan.items(), start=1):
-                console.rule(f"{number} of {len(plan)}: {run_folder.path.name}", align="left")
-                train_and_test(run_folder, run_options, ["--trust"] if trust else [])
+            n_others = train_all(jobs, ["--trust"] if trust else [])
         except KeyboardInterrupt:
             sys.exit("Stopped. Run the same command again to continue.")
     folders = [*sorted(output.glob("runs/*/")), *(path for name in runs or [] for path in _matching_folders(name))]
     # Patterns may overlap, and a run must not count twice.
     read = [read_run(path) for path in {path.resolve(): path for path in folders}.values()]
-    disambiguate_names(read)
     report(read, output)
+    if n_others:
+        console.print(f"{n_others} runs are being trained by other processes, and are not in this report.")
 
 
 def _matching_folders(name: str) -> list[Path]:

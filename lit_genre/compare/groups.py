@@ -55,3 +55,25 @@ def group_by_data(runs: list[Run]) -> list[DataGroup]:
     for _, group in groups:
         group.runs.sort(key=lambda run: position[id(run)])
     return sorted((group for _, group in groups), key=lambda group: position[id(group.runs[0])])
+
+
+def disambiguate_names(runs: list[Run]) -> None:
+    """Rename runs that have the same name but other settings or test tracks, because they are not seeds of one model.
+
+    Args:
+        runs: All runs of a comparison; `Run.model` is changed.
+    """
+    kinds: dict[str, dict[tuple[str, str], list[Run]]] = {}
+    for run in runs:
+        of_name = kinds.setdefault(run.model, {})
+        tested = run.predictions[["genre"]].to_csv() if len(run.predictions) else ""
+        # A run without a test, such as one that failed, belongs to the first runs with the same settings.
+        alike = (kind for kind in of_name if kind[0] == run.settings and (kind[1] == tested or not tested))
+        of_name.setdefault(next(alike, (run.settings, tested)), []).append(run)
+    for name, of_name in kinds.items():
+        for alike_runs in of_name.values() if len(of_name) > 1 else ():
+            folder = alike_runs[0].folder.resolve()
+            # The folder of a run in a comparison does not distinguish it; that of the comparison does.
+            where = folder.name if folder.name != f"{name}-seed{alike_runs[0].seed}" else folder.parents[1].name
+            for run in alike_runs:
+                run.model = f"{name} ({where})"

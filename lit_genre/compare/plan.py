@@ -1,13 +1,15 @@
 """Plan the runs of a comparison, and check that their folders have no runs with other settings."""
 
+from collections.abc import Sequence
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
 from lit_genre.cli.parsing.configs import find_config
-from lit_genre.errors import LitGenreError
+from lit_genre.errors import LitGenreError, check_at_least
 from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.reader import check_task
 
@@ -47,8 +49,48 @@ def read_models(configs: list[str], recipes: list[str], overlays: list[str]) -> 
     return models
 
 
+class FoldOptions(NamedTuple):
+    """The part of a run that a fold determines.
+
+    Attributes:
+        suffix: End of the name of the run's folder.
+        options: Options of `lit-genre fit`.
+    """
+
+    suffix: str = ""
+    options: tuple[str, ...] = ()
+
+
+def plan_folds(folds: int | None, repeats: int) -> list[FoldOptions]:
+    """Return the folds of a cross-validation, repeat by repeat.
+
+    Args:
+        folds: Number of folds; None for the splits of the data set.
+        repeats: Number of repeats, each with other folds.
+
+    Raises:
+        LitGenreError: A number is too small, or there are repeats without folds.
+    """
+    if folds is None:
+        if repeats != 1:
+            raise LitGenreError("--repeats needs a cross-validation. Set --folds, too.")
+        return [FoldOptions()]
+    check_at_least(folds=(folds, 2), repeats=(repeats, 1))
+    return [
+        FoldOptions(
+            f"-repeat{repeat}-fold{fold}",
+            (f"--data.folds={folds}", f"--data.fold={fold}", f"--data.fold_seed={repeat}"),
+        )
+        for repeat, fold in product(range(repeats), range(folds))
+    ]
+
+
 def plan_runs(
-    models: dict[str, list[str]], seeds: list[int], options: list[str], folder: Path
+    models: dict[str, list[str]],
+    seeds: list[int],
+    options: list[str],
+    folder: Path,
+    folds: Sequence[FoldOptions] = (FoldOptions(),),
 ) -> dict[RunFolder, list[str]]:
     """Return the options of each run's `lit-genre fit`, by the folder of the run, in the order of training.
 
@@ -57,6 +99,7 @@ def plan_runs(
         seeds: Seeds to train each model with.
         options: Options for every run.
         folder: Folder of the runs.
+        folds: Folds of a cross-validation, from `plan_folds`.
 
     Raises:
         LitGenreError: An option has no value, or a folder has a run with other settings.
@@ -74,10 +117,10 @@ def plan_runs(
             )
     plan = {}
     # Seed by seed, so that a comparison that is stopped early has results of all models.
-    for seed, (name, files) in product(seeds, models.items()):
+    for seed, fold, (name, files) in product(seeds, folds, models.items()):
         config_options = [argument for path in files for argument in ("--config", path)]
-        run_folder = RunFolder(folder / f"{name}-seed{seed}")
-        plan[run_folder] = [*config_options, *options, f"--seed_everything={seed}"]
+        run_folder = RunFolder(folder / f"{name}-seed{seed}{fold.suffix}")
+        plan[run_folder] = [*config_options, *options, *fold.options, f"--seed_everything={seed}"]
         _check_settings(run_folder, plan[run_folder], files)
     return plan
 

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from lit_genre.compare.groups import DataGroup, group_by_data
+from lit_genre.compare.groups import DataGroup, disambiguate_names, group_by_data
 from lit_genre.compare.page import Section, write_page
 from lit_genre.compare.plots import draw_confusions, draw_curves, draw_overfit
+from lit_genre.compare.pooling import pool_folds
 from lit_genre.compare.significance import differences
 from lit_genre.compare.tables import difference_rows, genre_rows, paper_table, write_results, write_table
 from lit_genre.console import console, results
@@ -34,7 +35,9 @@ def report(runs: list[Run], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_results(runs, folder / "results.csv")
     sections = []
-    groups = group_by_data(runs)
+    pooled = pool_folds(runs)
+    disambiguate_names(pooled)
+    groups = group_by_data(pooled)
     for number, group in enumerate(groups, start=1):
         suffix = "" if len(groups) == 1 else f"-{number}"
         sections.append(_report_group(group, folder, suffix))
@@ -46,6 +49,9 @@ def report(runs: list[Run], folder: Path) -> None:
     for run in runs:
         if run.error:
             console.print(f"{run.folder.name} failed: {run.error}")
+    for run in pooled:
+        if run.members and run.test is None:
+            console.print(f"{run.model}, seed {run.seed}, repeat {run.repeat}: {run.error}. It has no score yet.")
     console.print(f"Report: {folder / 'report.html'}")
 
 
@@ -56,8 +62,10 @@ def _report_group(group: DataGroup, folder: Path, suffix: str) -> Section:
     table = paper_table(group.runs, with_papers)
     write_table(table, folder / f"table{suffix}")
     curves, overfit = folder / f"curves{suffix}.png", folder / f"overfit{suffix}.png"
-    draw_curves(group.runs, curves)
-    draw_overfit(group.runs, overfit)
+    # Each fold has curves of its own.
+    trained = [member for run in group.runs for member in (run.members or [run])]
+    draw_curves(trained, curves)
+    draw_overfit(trained, overfit)
     confusions = draw_confusions(group.runs, folder / f"confusion{suffix}")
     return Section(
         title=group.title,

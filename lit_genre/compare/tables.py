@@ -40,6 +40,8 @@ COLUMNS: Final = {
     "model": "model",
     "backbone": "backbone",
     "seed": "seed",
+    "repeat": "repeat",
+    "fold": "fold",
     "parameters": "parameters",
     "feature_seconds": "feature_seconds",
     "seconds": "training_seconds",
@@ -70,7 +72,8 @@ def results(runs: list[Run]) -> pd.DataFrame:
     rows = [{column: getattr(run, name) for name, column in COLUMNS.items()} for run in runs]
     table = pd.DataFrame(rows, columns=list(COLUMNS.values()))
     # Int64 has missing values, which int64 has not: a baseline has no seed.
-    return table.astype(dict.fromkeys(("seed", "parameters", "epochs", "chosen_epoch"), "Int64")).round(6)
+    whole = ("seed", "repeat", "fold", "parameters", "epochs", "chosen_epoch")
+    return table.astype(dict.fromkeys(whole, "Int64")).round(6)
 
 
 def write_results(runs: list[Run], path: Path) -> None:

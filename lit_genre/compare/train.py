@@ -2,25 +2,61 @@
 
 import subprocess
 import sys
+from typing import Literal, NamedTuple
 
+from lit_genre.compare.claims import claim
 from lit_genre.console import console
 from lit_genre.runs.folder import RunFolder
 
 
-def train_baseline(folder: RunFolder, options: list[str]) -> None:
-    """Train and test the baseline on the data of a network, unless its run is finished."""
-    if not folder.summary.exists():
-        console.rule("baseline", align="left")
-        folder.error.unlink(missing_ok=True)
-        if error := _run_command("baseline", *options, f"--output={folder.path}"):
-            folder.write_error(error)
+class Job(NamedTuple):
+    """A run of a comparison.
+
+    Attributes:
+        folder: Folder of the run.
+        options: Options of `lit-genre fit`.
+        kind: "fit" for a network, "baseline" for the MFCC baseline.
+    """
+
+    folder: RunFolder
+    options: list[str]
+    kind: Literal["fit", "baseline"]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run is trained and tested."""
+        return self.folder.summary.exists() and self.folder.test_table.exists()
 
 
-def train_and_test(folder: RunFolder, options: list[str], trust: list[str]) -> None:
-    """Train and test a run, unless that is done; write the error if one of the two fails."""
+def train_all(jobs: list[Job], trust: list[str]) -> int:
+    """Train and test the runs that are not finished, except those that other processes are training.
+
+    Args:
+        jobs: The runs, in the order of training.
+        trust: Options for checkpoints that are not trusted.
+
+    Returns:
+        Number of runs that other processes are training.
+    """
+    n_others = 0
+    for number, job in enumerate(jobs, start=1):
+        with claim(job.folder) as is_claimed:
+            if not is_claimed:
+                n_others += 1
+            elif not job.is_finished:
+                console.rule(f"{number} of {len(jobs)}: {job.folder.path.name}", align="left")
+                _train_and_test(job, trust)
+    return n_others
+
+
+def _train_and_test(job: Job, trust: list[str]) -> None:
+    """Train and test a run; write the error if one of the two fails."""
+    folder, options = job.folder, job.options
     folder.error.unlink(missing_ok=True)
     error = ""
-    if not folder.summary.exists():
+    if job.kind == "baseline":
+        error = _run_command("baseline", *options, f"--output={folder.path}")
+    elif not folder.summary.exists():
         resume = folder.last.exists()
         if not resume:
             # Metrics of a first epoch that was interrupted before its checkpoint do not belong to the new training.

@@ -160,7 +160,7 @@ def _describe_use(model: GenreClassifier) -> str:
     return (
         "lit-genre is not on a package registry yet; a package of that name there is not this project. Clone the "
         "repository of the project and install the clone. FOLDER is the folder with these files.\n\n"
-        "```bash\npip install -e '.[hub]'  # in the clone\nlit-genre classify FOLDER song.mp3\n```\n\n"
+        "```bash\npip install -e '.[hub]'  # in the clone\nlit-genre classify song.mp3 --ckpt_path FOLDER\n```\n\n"
         "```python\nfrom lit_genre import load_model\n\nmodel = load_model('FOLDER')\n"
         "probabilities, embedding = model.predict_with_embedding(waveform)  # (b, n), mono, full scale 1, "
         f"{model.sample_rate} Hz\n```"

@@ -29,6 +29,9 @@ _OF_THE_MACHINE: Final = frozenset(
         "cache_mel",
         "max_missing_fraction",
         "seed",
+        # Folds are pooled.
+        "fold",
+        "fold_seed",
     )
 )
 """Arguments of the data module that differ between machines, and do not change the data."""
@@ -69,6 +72,10 @@ class Run:
         error: Message of a run that failed; "" if it did not.
         settings: Settings of the run as JSON, without seed and arguments that depend on the machine.
         data: Name of the data with its subset or folder; "" if the configuration has none.
+        fold: Number of the fold of a cross-validation; None without one.
+        n_folds: Number of folds.
+        repeat: Number of the repeat: the seed of the folds.
+        members: Runs of the folds that are pooled in this run.
         history: Table of metrics.csv, a row for each epoch.
         predictions: Genre, predicted genre and artist id of test.csv, a row for each test track; its index is the track
             id.
@@ -95,6 +102,10 @@ class Run:
     error: str = ""
     settings: str = ""
     data: str = ""
+    fold: int | None = None
+    n_folds: int = 0
+    repeat: int = 0
+    members: list["Run"] = field(default_factory=list)
     history: pd.DataFrame = field(default_factory=pd.DataFrame)
     predictions: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -117,7 +128,8 @@ def read_run(path: Path) -> Run:
         LitGenreError: A file in it is damaged.
     """
     # A comparison names the folders of its runs <model>-seed<seed>. A number of 18 digits fits an int64.
-    name, seed = re.fullmatch(r"(.*?)(?:-seed(\d{1,18}))?", path.name, re.DOTALL).groups()  # type: ignore[union-attr]
+    pattern = r"(.*?)(?:-seed(\d{1,18}))?(?:-repeat\d{1,9}-fold\d{1,9})?"
+    name, seed = re.fullmatch(pattern, path.name, re.DOTALL).groups()  # type: ignore[union-attr]
     folder, run = RunFolder(path), Run(path, name, None if seed is None else int(seed))
     if path.is_dir():
         folder.check_links()
@@ -128,6 +140,9 @@ def read_run(path: Path) -> Run:
             run.backbone = config["model"]["backbone"]["class_path"].rpartition(".")[2]
             run.settings = _settings_of(config)
             run.data = describe_data(config["data"]) if config.get("data") else ""
+            arguments = (config.get("data") or {}).get("init_args") or {}
+            run.fold, run.n_folds = _typed(arguments, "fold", int), _typed(arguments, "folds", int) or 0
+            run.repeat = _typed(arguments, "fold_seed", int) or 0
             if seed is None:
                 # The folder is not named by a comparison. A baseline has no seed.
                 run.model, run.seed = run.backbone, _typed(config, "seed_everything", int)
@@ -157,28 +172,6 @@ def _typed(content: dict[str, Any], name: str, kind: type | UnionType) -> Any:
     if value is not None and not isinstance(value, kind):
         raise TypeError(f"{name} is {value!r}")
     return value
-
-
-def disambiguate_names(runs: list[Run]) -> None:
-    """Rename runs that have the same name but other settings or test tracks, because they are not seeds of one model.
-
-    Args:
-        runs: All runs of a comparison; `Run.model` is changed.
-    """
-    kinds: dict[str, dict[tuple[str, str], list[Run]]] = {}
-    for run in runs:
-        of_name = kinds.setdefault(run.model, {})
-        tested = run.predictions[["genre"]].to_csv() if len(run.predictions) else ""
-        # A run without a test, such as one that failed, belongs to the first runs with the same settings.
-        alike = (kind for kind in of_name if kind[0] == run.settings and (kind[1] == tested or not tested))
-        of_name.setdefault(next(alike, (run.settings, tested)), []).append(run)
-    for name, of_name in kinds.items():
-        for alike_runs in of_name.values() if len(of_name) > 1 else ():
-            folder = alike_runs[0].folder.resolve()
-            # The folder of a run in a comparison does not distinguish it; that of the comparison does.
-            where = folder.name if folder.name != f"{name}-seed{alike_runs[0].seed}" else folder.parents[1].name
-            for run in alike_runs:
-                run.model = f"{name} ({where})"
 
 
 def check_task(config: dict[str, Any], path: Path) -> None:

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from lit_genre.compare.groups import group_by_data
+from lit_genre.compare.groups import disambiguate_names, group_by_data
 from lit_genre.compare.report import report
 from lit_genre.compare.significance import differences
 from lit_genre.compare.tables import COLUMNS, PAPERS, as_markdown, genre_rows, models, paper_table, results
 from lit_genre.errors import LitGenreError
-from lit_genre.runs.reader import Run, disambiguate_names, read_run
+from lit_genre.runs.reader import Run, read_run
 
 GENRES = ["Folk", "Rock"]
 

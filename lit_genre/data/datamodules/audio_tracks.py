@@ -21,8 +21,9 @@ from lit_genre.data.datamodules.missing import (
 )
 from lit_genre.data.datamodules.training_tracks import describe_training_overlap
 from lit_genre.data.metadata.exclusions import read_exclusions
+from lit_genre.data.metadata.folds import Fold, assign_fold
 from lit_genre.data.metadata.labels import class_counts, class_names
-from lit_genre.data.metadata.track import Split, Track
+from lit_genre.data.metadata.track import SPLITS, Split, Track
 from lit_genre.data.store.builder import build_store
 from lit_genre.data.store.index import index_path, store_folder
 from lit_genre.data.store.on_the_fly import open_on_the_fly
@@ -37,6 +38,7 @@ class AudioTracks(LightningDataModule, ABC):
     task: Task = "multiclass"
     # Data sets that come from an archive override it.
     hint = "Repair or remove these files"
+    fold: Fold | None = None
 
     def __init__(
         self,
@@ -112,7 +114,12 @@ class AudioTracks(LightningDataModule, ABC):
         kept = [track for track in tracks if track.track_id not in excluded]
         if not kept:
             raise LitGenreError(f"The lists {', '.join(map(str, self.exclude))} exclude all {len(tracks):,} tracks.")
-        return kept
+        if self.fold is None:
+            return kept
+        folded = assign_fold(kept, self.fold)
+        sizes = ", ".join(f"{sum(track.split == split for track in folded):,} {split}" for split in SPLITS)
+        self.messages.append(f"Fold {self.fold.number} of {self.fold.n_folds}, with its own split by artist: {sizes}")
+        return folded
 
     @property
     def classes(self) -> list[str]:

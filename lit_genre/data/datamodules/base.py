@@ -16,12 +16,14 @@ from lit_genre.data.datamodules.loaders import (
     current_split,
     default_num_workers,
     epoch_position,
+    open_mel_cache,
 )
 from lit_genre.data.datamodules.training_tracks import read_track_ids
 from lit_genre.data.loading.dataset import ClipDataset
 from lit_genre.data.loading.device_audio import DeviceAudio
 from lit_genre.data.loading.mel_cache import MelCache
-from lit_genre.data.loading.samplers import GRID_OVERLAP, Clip, EvaluationClipSampler, RandomClipSampler
+from lit_genre.data.loading.samplers import Clip, EvaluationClipSampler, RandomClipSampler
+from lit_genre.data.metadata.folds import Fold
 from lit_genre.data.metadata.labels import balanced_weights, label_array
 from lit_genre.data.metadata.track import Split
 from lit_genre.errors import LitGenreError, check_at_least
@@ -58,6 +60,9 @@ class TrackDataModule(AudioTracks):
             front-end is not computed for a clip that was read before. Training clips then start on a grid of a quarter
             of a clip.
         seed: Determines order and positions of the training clips; null for PyTorch's seed at the time.
+        fold: Number of a fold of a cross-validation, from 0, whose tracks are tested; null for the data's own splits.
+        folds: Number of folds; artists are not divided.
+        fold_seed: Seed of the folds.
 
     Attributes:
         task: "multiclass" for tracks with one genre, "multilabel" for tracks with several.
@@ -82,6 +87,9 @@ class TrackDataModule(AudioTracks):
         preload: Literal["disk", "device"] = "disk",
         cache_mel: bool = False,
         seed: int | None = None,
+        fold: int | None = None,
+        folds: int = 5,
+        fold_seed: int = 0,
     ) -> None:
         super().__init__(
             root, sample_rate, exclude or [], max_missing_fraction, min_decoded_fraction, decode_once, store_root
@@ -95,6 +103,7 @@ class TrackDataModule(AudioTracks):
         self.cache_mel = cache_mel
         # PyTorch's seed is that of seed_everything, which then determines the clips, too.
         self.seed = torch.initial_seed() if seed is None else seed
+        self.fold = None if fold is None else Fold(fold, folds, fold_seed)
         self.is_of_checkpoint = True
         self._is_reported = False
         self._clips_per_step: int | None = None
@@ -234,16 +243,7 @@ class TrackDataModule(AudioTracks):
         labels = label_array(usable, self.classes, self.task)
         dataset = ClipDataset(self._source, [track.track_id for track in usable], labels, self.clip_samples)
         if self.cache_mel and self.trainer is not None:
-            # The key is in the name of the cache, so that a cache never has spectrograms of another front-end.
-            key, shape = self.trainer.lightning_module.frontend_cache_key()  # type: ignore[operator]
-            dataset.cache = MelCache(
-                self.store_folder.parent / "mel",
-                f"{self.store_folder.name}-{split}",
-                key,
-                dataset,
-                dataset.sources,
-                shape,
-                GRID_OVERLAP if split == "train" else 0.0,
-            )
-            self._caches[split] = dataset.cache
+            name = f"{split}{self.fold.suffix if self.fold else ''}"
+            self._caches[split] = open_mel_cache(self.trainer, self.store_folder, name, dataset)
+            dataset.cache = self._caches[split]
         return dataset

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +11,8 @@ from torch.utils.data import DataLoader
 
 from lit_genre.batch import Batch
 from lit_genre.data.loading.dataset import ClipDataset
-from lit_genre.data.loading.samplers import Clip
+from lit_genre.data.loading.mel_cache import MelCache
+from lit_genre.data.loading.samplers import GRID_OVERLAP, Clip
 from lit_genre.data.metadata.track import Split
 from lit_genre.errors import LitGenreError
 
@@ -94,6 +96,21 @@ def clip_loader(
         # model's random numbers are the same whatever the number of workers.
         generator=torch.Generator(),
     )
+
+
+def open_mel_cache(trainer: Trainer, store: Path, name: str, dataset: ClipDataset) -> MelCache:
+    """Open the cached spectrograms of a split.
+
+    Args:
+        trainer: The Trainer, whose model has the front-end.
+        store: Folder of the decoded audio.
+        name: Name of the split, and of its fold.
+        dataset: The tracks.
+    """
+    # The key is in the name of the cache, so that a cache never has spectrograms of another front-end.
+    key, shape = trainer.lightning_module.frontend_cache_key()  # type: ignore[operator]
+    overlap = GRID_OVERLAP if name.startswith("train") else 0.0
+    return MelCache(store.parent / "mel", f"{store.name}-{name}", key, dataset, dataset.sources, shape, overlap)
 
 
 def default_num_workers(decode_once: bool) -> int:

@@ -1,0 +1,93 @@
+"""A comparison by cross-validation: planned fold by fold, shared among processes, and pooled in the report."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lit_genre.__main__ import main
+from lit_genre.compare import train as module
+from lit_genre.compare.claims import claim
+from lit_genre.compare.plan import plan_folds
+from lit_genre.compare.pooling import pool_folds
+from lit_genre.errors import LitGenreError
+from lit_genre.runs.folder import RunFolder
+from lit_genre.runs.reader import read_run
+from tests.helpers.runs import CONFIGS, QUIET, Run
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from lit_genre.compare.claims import claim
+from lit_genre.runs.folder import RunFolder
+with claim(RunFolder(Path(sys.argv[1]))) as is_claimed:
+    print(is_claimed, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_folds_are_planned_repeat_by_repeat() -> None:
+    assert [fold.suffix for fold in plan_folds(2, 2)] == [
+        "-repeat0-fold0", "-repeat0-fold1", "-repeat1-fold0", "-repeat1-fold1",
+    ]  # fmt: skip
+    assert plan_folds(2, 2)[2].options == ("--data.folds=2", "--data.fold=0", "--data.fold_seed=1")
+    (none,) = plan_folds(None, 1)
+    assert none == ("", ())
+    with pytest.raises(LitGenreError, match="--repeats needs a cross-validation"):
+        plan_folds(None, 2)
+
+
+def test_each_track_is_tested_once_and_the_folds_are_pooled(
+    run: Run, fma: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[str] = []
+
+    def in_this_process(*words: str) -> str:
+        started.append(words[0])
+        main(words)
+        return ""
+
+    monkeypatch.setattr(module, "_run_command", in_this_process)
+    options = [f"--data.root={fma}", "--trainer.max_epochs=1", "--model.clip_seconds=1", "--trainer.accelerator=cpu"]
+    options += ["--trainer.enable_progress_bar=false", QUIET]
+    words = ["compare", "--configs", json.dumps([str(CONFIGS / "cnn1d_shallow.yaml")]), "--seeds=[0]", "--folds=2"]
+    words += ["--options", json.dumps(options), "--output=out"]
+    # Another process trains one of the runs.
+    with claim(RunFolder(Path("out/runs/cnn1d_shallow-seed0-repeat0-fold1"))) as is_claimed:
+        assert is_claimed
+        run(*words)
+    assert started == ["baseline", "baseline", "fit", "test"]
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 runs are being trained by other processes" in said
+    assert "cnn1d_shallow, seed 0, repeat 0: 1 of 2 folds are tested. It has no score yet." in said
+    run(*words)
+    assert started[4:] == ["fit", "test"]
+    table = pd.read_csv("out/results.csv")
+    assert sorted(table["fold"].tolist()) == [0, 0, 1, 1]
+    folds = [pd.read_csv(path, index_col="track_id") for path in sorted(Path("out/runs").glob("cnn1d*/test.csv"))]
+    tested = pd.concat(folds)
+    assert len(tested) == tested.index.nunique() == 24
+    accuracy = (tested["genre"] == tested["predicted"]).mean()
+    text = Path("out/table.md").read_text()
+    assert f"| {100 * accuracy:.1f} |" in text
+    assert "24 test tracks by 24 artists" in Path("out/report.html").read_text()
+    (network,) = pool_folds([read_run(path) for path in sorted(Path("out/runs").glob("cnn1d*"))])
+    assert (network.test, len(network.members)) == (pytest.approx(accuracy), 2)
+
+
+def test_the_claim_of_a_killed_process_ends_with_it(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "runs" / "net-seed0")
+    command = [sys.executable, "-c", HOLD, str(folder.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "True\n"
+        with claim(folder) as is_claimed:
+            assert not is_claimed
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+    with claim(folder) as is_claimed:
+        assert is_claimed
