@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PLUGINS := $(wildcard plugins/*)
-DEMO := --config configs/crnn.yaml --config configs/data/demo.yaml
+DEMO := --config crnn --config data/demo
 
 .PHONY: install demo test check lint docs clean
 

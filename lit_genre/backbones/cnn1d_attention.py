@@ -13,7 +13,7 @@ class CNN1DAttention(Backbone):
     """Four convolution blocks over time, the mel bands as channels, and attention pooling over time.
 
     The embedding is the mean of the feature maps over time, followed by their mean with learned attention weights. The
-    network is small enough to train on a CPU. Its recommended recipe is configs/recipes/modern.yaml.
+    network is small enough to train on a CPU. Its recommended recipe is `recipes/modern`.
 
     Args:
         input_shape: (n_mels, n_frames).

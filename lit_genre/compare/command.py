@@ -35,9 +35,9 @@ def compare(
     Args:
         configs: Configurations of `lit-genre fit`; the file name is the name of the model.
         seeds: Seeds to train each model with; the default is 0, 1, 2.
-        recipes: Configurations of the training, such as configs/recipes/modern.yaml. Each of configs is trained by each
-            recipe; the model has both names.
-        overlays: Configurations that are applied to every model, such as configs/data/demo.yaml.
+        recipes: Configurations of the training, such as recipes/modern. Each of configs is trained by each recipe;
+            the model has both names.
+        overlays: Configurations that are applied to every model, such as data/demo.
         options: Options for every `lit-genre fit`, such as --trainer.max_epochs=10.
         output: Folder of the report and the runs.
         baseline: Add the baseline.

@@ -26,9 +26,7 @@ def read_models(configs: list[str], recipes: list[str], overlays: list[str]) -> 
         LitGenreError: There are no configurations, a file is missing or invalid, or two models have the same name.
     """
     if not configs:
-        raise LitGenreError(
-            "There is nothing to compare. Name configurations: --configs '[configs/crnn.yaml, configs/rnn.yaml]'."
-        )
+        raise LitGenreError("There is nothing to compare. Name configurations: --configs '[crnn, rnn]'.")
     configs, recipes, overlays = ([find_config(name) for name in names] for names in (configs, recipes, overlays))
     if missing := [path for path in (*configs, *recipes, *overlays) if not Path(path).is_file()]:
         raise LitGenreError(f"There is no file {missing[0]}. Check the paths of --configs, --recipes and --overlays.")

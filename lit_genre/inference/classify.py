@@ -23,11 +23,11 @@ from lit_genre.inference.library import EmbeddingsWriter
 from lit_genre.inference.load import find_device, load_model
 from lit_genre.inference.predictor import SongPrediction, default_batch_size, predict_songs
 from lit_genre.inference.sort_files import plan_moves, sort_files
+from lit_genre.inference.table import prediction_table
 from lit_genre.inference.writers import (
     CSVWriter,
     JSONLinesWriter,
     open_writer,
-    prediction_table,
 )
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.runs.locate import find_checkpoint

@@ -62,8 +62,7 @@ class GenreClassifier(ScoredNetwork):
             divided by its own, at most 100.
         label_smoothing: Part of each target, 0 to 1, that is distributed equally over all genres in training, against
             overconfident probabilities (Szegedy et al., 2016). For the multiclass task.
-        class_counts: Training tracks of each class. From the command line they come from the data, and a value given
-            here is overwritten.
+        class_counts: Number of training tracks of each class. From the command line they come from the data.
         sample_rate: Sample rate of the waveforms, Hz; the data follows it.
         clip_seconds: Length of the training clips, s; the data follows it. null for FMA's whole 30 s.
         frontend: Class of the front-end, called with the sample rate; torch.nn.Identity for a backbone on waveforms.

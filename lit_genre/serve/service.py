@@ -24,6 +24,7 @@ from lit_genre.model.frontend import SILENCE, LogMel
 from lit_genre.serve.decoding import decode_to_file
 from lit_genre.serve.limits import Limits
 from lit_genre.serve.picture import encode_png_url
+from lit_genre.serve.timeline import windows_between
 from lit_genre.serve.worker_pool import PoolClosedError, WorkerPool
 from lit_genre.serve.worker_process import WorkerError
 
@@ -35,12 +36,6 @@ _MIN_DECIBELS: Final = -80
 
 _CHUNK_FRAMES: Final = 1000
 """Frames of a spectrogram that are computed at once; between chunks a request can be cancelled."""
-
-_HOPS_PER_CLIP: Final = 4
-"""Windows of a time line that begin within the length of a clip. With more, neighbours hardly differ."""
-
-_MAX_WINDOWS: Final = 120
-"""Largest number of windows of a time line, unless the clips of the song are more: a window costs as much as a clip."""
 
 _MAX_DECODERS: Final = 8
 """Largest number of worker processes; each may need `Limits.decode_bytes` of memory."""
@@ -161,8 +156,7 @@ class InferenceService:
             cancelled: Set when the client has disconnected.
 
         Returns:
-            The prediction, whose `starts` and `clip_probs` are those of the clips and the new windows in the order of
-            time.
+            The prediction; its `starts` and `clip_probs` are those of clips and windows in the order of time.
 
         Raises:
             StoppedError: The service was closed, or the request was cancelled.
@@ -238,29 +232,6 @@ class InferenceService:
     def _check(self, cancelled: threading.Event) -> None:
         if self._closed.is_set() or cancelled.is_set():
             raise StoppedError
-
-
-def windows_between(starts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the first samples of windows between the clips of a song, evenly spaced.
-
-    Clips that follow one another get three windows in between, so that one begins every quarter of a clip. A long song
-    gets fewer or none, so that clips and windows are at most `_MAX_WINDOWS`.
-
-    Args:
-        starts: First sample of each clip, ascending, shape (w,), int64.
-
-    Returns:
-        First sample of each window, shape (v,), int64.
-
-    >>> windows_between(np.array([0, 400, 800]))
-    array([100, 200, 300, 500, 600, 700])
-    """
-    gaps = len(starts) - 1
-    hops = max(1, min(_HOPS_PER_CLIP, (_MAX_WINDOWS - 1) // max(1, gaps)))
-    numbers = np.arange(gaps * hops)
-    # A multiple of `hops` is a clip, which is predicted already.
-    positions = numbers[numbers % hops > 0] / hops
-    return np.interp(positions, np.arange(len(starts)), starts).round().astype(np.int64)
 
 
 def start_decoders(limits: Limits) -> WorkerPool:

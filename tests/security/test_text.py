@@ -23,7 +23,8 @@ from lit_genre.console import console, progress, results
 from lit_genre.data.datamodules.missing import report_missing_tracks
 from lit_genre.data.metadata.exclusions import read_exclusions
 from lit_genre.inference.predictor import SongPrediction
-from lit_genre.inference.writers import CSVWriter, prediction_table
+from lit_genre.inference.table import prediction_table
+from lit_genre.inference.writers import CSVWriter
 from lit_genre.prepare.steps import _table
 from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.reader import read_run

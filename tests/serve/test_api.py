@@ -16,7 +16,8 @@ from lit_genre import load_model
 from lit_genre.data.decoding.errors import AudioError
 from lit_genre.serve.limits import Limits
 from lit_genre.serve.page import Page
-from lit_genre.serve.service import InferenceService, StoppedError, windows_between
+from lit_genre.serve.service import InferenceService, StoppedError
+from lit_genre.serve.timeline import windows_between
 from tests.helpers.serving.servers import HOST, PATIENCE, serve
 
 Run = Callable[..., None]

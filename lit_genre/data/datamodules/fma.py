@@ -101,5 +101,5 @@ class FMADataModule(TrackDataModule):
             f"Download, verify, unpack and decode it:\n  {prepare}\n"
             "or name the folder it is in by --data.root=FOLDER, or try everything on a small synthetic data set:\n"
             "  lit-genre demo\n"
-            "  lit-genre fit --config configs/crnn.yaml --config configs/data/demo.yaml"
+            "  lit-genre fit --config crnn --config data/demo"
         )
