@@ -171,10 +171,10 @@ def test_of_tracks_that_are_not_decoded_once_only_the_lengths_are_known(
 
 
 def test_a_trained_model_may_judge_the_labels(run: Run, clean: Path) -> None:
-    rows = ["track_id,genre,predicted,Folk,Pop,Rock"]
-    rows += [f"{i},Folk,Folk,{0.1 if i == 30 else 0.8},0.1,{0.8 if i == 30 else 0.1}" for i in (12, 15, 30)]
+    rows = ["track_id,genre,predicted,artist_id,Folk,Pop,Rock"]
+    rows += [f"{i},Folk,Folk,-1,{0.1 if i == 30 else 0.8},0.1,{0.8 if i == 30 else 0.1}" for i in (12, 15, 30)]
     # So that Rock has a standard.
-    Path("test.csv").write_text("\n".join([*rows, "20,Rock,Rock,0.2,0.1,0.7"]))
+    Path("test.csv").write_text("\n".join([*rows, "20,Rock,Rock,-1,0.2,0.1,0.7"]))
     run("audit", "--data.root", clean, "--output=out", "--decode=false", "--predictions=test.csv")
     found = lists(Path("out"))
     assert found["label_noise"].loc[30, ["split", "suggested", "margin"]].tolist() == ["test", "Rock", 0.7]

@@ -87,7 +87,9 @@ def test_a_genre_is_suggested_by_its_own_standard() -> None:
 
 def test_predictions_of_a_run_are_read_where_they_apply(tmp_path: Path) -> None:
     path = tmp_path / "test.csv"
-    path.write_text("track_id,genre,predicted,Folk,Punk,Rock\n1,Folk,Rock,0.2,0.1,0.7\n9,Rock,Rock,0,0,1\n")
+    path.write_text(
+        "track_id,genre,predicted,artist_id,Folk,Punk,Rock\n1,Folk,Rock,-1,0.2,0.1,0.7\n9,Rock,Rock,-1,0,0,1\n"
+    )
     probs = read_predictions(path, [track(1, "Folk", 1), track(2, "Rock", 1)])
     assert probs.to_dict("index") == {1: {"Folk": 0.2, "Rock": 0.7}}
 
@@ -96,11 +98,11 @@ def test_predictions_of_a_run_are_read_where_they_apply(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("id,genre\n1,Folk\n", "its columns begin with id, genre"),
-        ("track_id,genre,predicted,Folk\n1,Folk,Folk,much\n", "could not convert"),
-        ("track_id,genre,predicted,Folk\n1,Folk,Folk,nan\n", "not between 0 and 1"),
-        ("track_id,genre,predicted,Folk\n1,Folk,Folk,1\n1,Folk,Folk,1\n", "in two rows"),
-        ("track_id,genre,predicted,Folk\n7,Folk,Folk,1\n", "none of these tracks"),
-        ("track_id,genre,predicted,Rock\n1,Folk,Rock,1\n", "no column Folk"),
+        ("track_id,genre,predicted,artist_id,Folk\n1,Folk,Folk,-1,much\n", "could not convert"),
+        ("track_id,genre,predicted,artist_id,Folk\n1,Folk,Folk,-1,nan\n", "not between 0 and 1"),
+        ("track_id,genre,predicted,artist_id,Folk\n1,Folk,Folk,-1,1\n1,Folk,Folk,-1,1\n", "in two rows"),
+        ("track_id,genre,predicted,artist_id,Folk\n7,Folk,Folk,-1,1\n", "none of these tracks"),
+        ("track_id,genre,predicted,artist_id,Rock\n1,Folk,Rock,-1,1\n", "no column Folk"),
         ("", "No columns"),
     ],
 )

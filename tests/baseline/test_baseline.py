@@ -50,7 +50,7 @@ def test_a_baseline_is_a_run_that_reports_can_read(run: Run, fma: Path, classifi
     table = pd.read_csv(first / "test.csv", index_col="track_id")
     found = read_run(first)
     assert (len(table), table.index.is_unique) == (8, True)
-    probs = table.iloc[:, 2:]
+    probs = table.iloc[:, 3:]
     assert probs.sum(axis=1).to_numpy() == pytest.approx(1, abs=SHORTENED)
     assert (probs.idxmax(axis=1) == table["predicted"]).all()
     assert (found.model, found.seed, found.parameters, found.is_baseline) == (

@@ -160,7 +160,7 @@ def test_the_hub_folder_restores_the_same_weights_and_has_a_model_card(run: Run,
         "license: cc-by-nc-4.0",
         "CRNN",
         "synthetic",
-        "of the 8 tracks of the test split",
+        "of 8 tracks of the test split by 8 artists",
         "## Limits",
         "Rock",
     ):

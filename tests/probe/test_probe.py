@@ -167,7 +167,7 @@ def test_a_backbone_of_a_run_is_probed_on_other_genres(run: Run, trained: Path, 
     run("probe", f"--ckpt_path={trained}", f"--data.root={root}", "--output=out", "--device=cpu", "--embeddings=kept")
     assert RunFolder(Path("out")).read_summary()["backbone_data"]["class_path"] == "lit_genre.FMADataModule"
     table = read_test(Path("out"))
-    assert list(table.columns[2:]) == ["High", "Low"]
+    assert list(table.columns[3:]) == ["High", "Low"]
     assert (table["predicted"] == table["genre"]).all()
     probe, origin = load_model("out/checkpoints/best.ckpt"), load_model(trained)
     assert (probe.classes, len(origin.classes)) == (["High", "Low"], 8)
