@@ -33,6 +33,7 @@ class Section:
         genres: Table of `genre_rows`.
         pictures: PNG file of each picture, by its heading.
         confusions: PNG file of the confusion matrix of each model, by its name.
+        runs: The runs.
     """
 
     title: str
@@ -41,6 +42,7 @@ class Section:
     genres: list[list[str]]
     pictures: dict[str, Path]
     confusions: dict[str, Path]
+    runs: list[Run]
 
     @property
     def markdown(self) -> str:
@@ -61,7 +63,6 @@ def write_page(sections: list[Section], runs: list[Run], path: Path) -> None:
         OSError: A picture cannot be read, or the page cannot be written.
     """
     parts = [part for section in sections for part in _parts(section)]
-    parts.append(_part("Runs", "Each run; the same values are in results.csv.", _table(_run_rows(runs))))
     finished = [run for run in runs if run.test is not None]
     failed = sum(bool(run.error) for run in runs)
     summary = f"{len(finished)} finished runs of {len({run.model for run in runs})} models."
@@ -92,20 +93,25 @@ def _parts(section: Section) -> list[str]:
     if len(section.genres) > 1:
         parts.append(_part("F1 of each genre, %", "Mean over the runs of a model.", _table(section.genres)))
     if section.confusions:
-        pictures = "".join(map(_picture, section.confusions.values()))
-        parts.append(
-            _part("Confusion matrices", "Summed over the runs of a model.", f"<div class='row'>{pictures}</div>")
-        )
-    return parts + [_part(heading, "", _picture(picture)) for heading, picture in section.pictures.items()]
+        pictures = [_picture(path, f"Confusion matrix of {name}") for name, path in section.confusions.items()]
+        explanation = "Summed over the runs of a model. Click a picture to see it in its full size."
+        parts.append(_part("Confusion matrices", explanation, f"<div class='row'>{''.join(pictures)}</div>"))
+    parts += [_part(heading, "", _picture(path, heading)) for heading, path in section.pictures.items()]
+    return [*parts, _part("Runs", "Each run; the same values are in results.csv.", _table(_run_rows(section.runs)))]
 
 
 def _run_rows(runs: list[Run]) -> list[list[object]]:
     table = results(runs)
+    # Without a cross-validation, there is one repeat.
+    if table["fold"].isna().all():
+        table = table.drop(columns="repeat")
     names = [str(name) for name in table.columns]
     rows: list[list[object]] = [[name.replace("_", " ") + (", %" if name in _PERCENT else "") for name in names]]
     for values in table.itertuples(index=False):
         rows.append([_format_value(name, value) for name, value in zip(names, values, strict=True)])
-    return rows
+    # Empty columns, such as fold and error, would make the table too wide for the page.
+    filled = [any(cell != "" for cell in column) for column in zip(*rows[1:], strict=True)]
+    return [[cell for cell, is_filled in zip(row, filled, strict=True) if is_filled] for row in rows]
 
 
 def _format_value(name: str, value: Any) -> object:
@@ -120,7 +126,9 @@ def _table(rows: Sequence[Sequence[object]]) -> str:
     head, *body = rows
     heads = "".join(f"<th><button type='button'>{_escaped(str(cell))}</button></th>" for cell in head)
     lines = ("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in body)
-    return f"<div class='scroll'><table><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+    return (
+        f"<div class='scroll table'><table><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+    )
 
 
 def _cell(value: object) -> str:
@@ -128,7 +136,8 @@ def _cell(value: object) -> str:
     # A mean with its deviation, and a number with commas, are sorted by their value.
     number = text.partition(" ±")[0].removesuffix(BELOW_BASELINE).replace(",", "")
     is_number = re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", number)
-    kind = " class='below-baseline'" if text.endswith(BELOW_BASELINE) else " class='words'" if len(text) > 40 else ""
+    is_text = not is_number and len(text) > 16
+    kind = " class='below-baseline'" if text.endswith(BELOW_BASELINE) else " class='text'" if is_text else ""
     return f"<td{kind}" + (f" data-value='{float(number)}'" if is_number else "") + f">{_escaped(text)}</td>"
 
 
@@ -137,10 +146,10 @@ def _escaped(text: str) -> str:
     return escape(one_line(text))
 
 
-def _picture(path: Path) -> str:
+def _picture(path: Path, description: str) -> str:
     data = base64.b64encode(path.read_bytes()).decode()
     # As a data URL, so that the page is one file.
-    return f"<div class='scroll'><img alt='{escape(path.stem)}' src='data:image/png;base64,{data}'></div>"
+    return f"<div class='scroll'><img alt='{_escaped(description)}' src='data:image/png;base64,{data}'></div>"
 
 
 def _part(heading: str, explanation: str, content: str) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from torch.nn.functional import one_hot
 
+from lit_genre.compare.tables import models
 from lit_genre.model.metrics import TrackScores
 from lit_genre.plots.figure import figure, label, line_style
 from lit_genre.plots.scores import draw_confusion
@@ -21,7 +22,7 @@ def draw_curves(runs: list[Run], path: Path) -> None:
         runs: The runs; those of fewer than two epochs have no line.
         path: PNG to write.
     """
-    with figure(path, 12, 8, dpi=110) as drawn:
+    with figure(path, 12, _height(8, runs)) as drawn:
         axes = drawn.subplots(2, 2, sharex=True, sharey="row")
         for row, quantity in enumerate(("accuracy", "loss")):
             for column, split in enumerate(("train", "val")):
@@ -48,7 +49,7 @@ def draw_overfit(runs: list[Run], path: Path) -> None:
             return 100 * (run.history["train/accuracy"] - run.history["val/accuracy"])
         return None
 
-    with figure(path, 9, 5, dpi=110) as drawn:
+    with figure(path, 9, _height(5, runs)) as drawn:
         axes = drawn.subplots()
         _draw(axes, runs, gap)
         axes.axhline(0, color="black", linewidth=0.8)
@@ -64,11 +65,11 @@ def draw_confusions(runs: list[Run], folder: Path) -> dict[str, Path]:
         folder: Folder of the PNG files, which is created.
 
     Returns:
-        The file of each model, by its name.
+        The file of each model that was tested, by its name, in the order of their test accuracy.
     """
     folder.mkdir(parents=True, exist_ok=True)
     pictures: dict[str, Path] = {}
-    for name in dict.fromkeys(run.model for run in runs):
+    for name in models(runs):
         tables = [run.predictions for run in runs if run.model == name and not run.predictions.empty]
         if tables:
             tested = pd.concat(tables)
@@ -81,9 +82,15 @@ def draw_confusions(runs: list[Run], folder: Path) -> dict[str, Path]:
             # A name may have characters that a file system refuses.
             path = folder / f"{len(pictures)}-{re.sub(r'[^A-Za-z0-9_+-]', '_', name)[:80]}.png"
             accuracy = float((genre == predicted).float().mean())
-            draw_confusion(scores, classes, f"{label(name)}: accuracy {accuracy:.1%}, {len(tables)} runs", path)
+            n_runs = "1 run" if len(tables) == 1 else f"{len(tables)} runs"
+            draw_confusion(scores, classes, f"{label(name)}: accuracy {accuracy:.1%}, {n_runs}", path)
             pictures[name] = path
     return pictures
+
+
+def _height(least: float, runs: list[Run]) -> float:
+    """Return the height of a picture with a line of the legend for each model, inches."""
+    return max(least, 0.5 + 0.22 * len({run.model for run in runs}))
 
 
 def _draw(axes: Any, runs: list[Run], values: Any) -> None:

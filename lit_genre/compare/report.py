@@ -72,6 +72,7 @@ def _report_group(group: DataGroup, folder: Path, suffix: str) -> Section:
         models=table,
         pairs=difference_rows(pairs) if pairs else [],
         genres=genre_rows(group.runs),
+        runs=trained,
         pictures={"Curves": curves, "Overfitting": overfit},
         confusions=confusions,
     )

@@ -7,7 +7,7 @@ from typing import Any
 from lit_genre import __version__
 from lit_genre.batch import Task
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.runs.accuracy import TestedTracks, artist_clusters, describe_accuracy
+from lit_genre.runs.accuracy import ScoredTracks, artist_clusters, describe_accuracy
 from lit_genre.runs.checkpoint import is_best
 from lit_genre.runs.folder import RunFolder
 from lit_genre.text import markdown
@@ -128,7 +128,7 @@ def _accuracy(rows: list[list[str]]) -> str:
     """Describe accuracy and recall, from the rows of test.csv."""
     pairs = [(row[1], row[2]) for row in rows]
     clusters = artist_clusters([int(row[3]) for row in rows])
-    tested = TestedTracks([genre == predicted for genre, predicted in pairs], clusters)
+    tested = ScoredTracks([genre == predicted for genre, predicted in pairs], clusters)
     lines = [
         f"Accuracy in the last test of the run: {describe_accuracy(tested, of='the test split')}.",
         "",

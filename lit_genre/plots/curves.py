@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lit_genre.model.metrics import PRIMARY_METRIC
-from lit_genre.plots.figure import COLOURS, figure, line_style
+from lit_genre.plots.figure import figure, line_style
 from lit_genre.text import shorten
 
 Row = dict[str, float]
@@ -60,6 +60,7 @@ def draw_curves(rows: list[Row], path: Path, chosen: SelectedEpoch | None = None
     gap = [gap_of(row) for row in rows]
     panels = ["loss", primary_metric] + ["gap"] * any(value is not None for value in gap)
     with figure(path, 5 * len(panels), 4) as drawn:
+        handles: dict[str, Any] = {}
         for axes, quantity in zip(drawn.subplots(1, len(panels)), panels, strict=True):
             _draw_splits(axes, rows, quantity, augmented)
             if quantity == "gap":
@@ -69,6 +70,10 @@ def draw_curves(rows: list[Row], path: Path, chosen: SelectedEpoch | None = None
             title = f"gap: train minus val {in_words(primary_metric)}" if quantity == "gap" else in_words(quantity)
             axes.set(xlabel="epoch", title=title)
             _finish(axes, chosen)
+            handles |= {text: handle for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+        # One legend below all panels covers no line.
+        if handles:
+            drawn.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles), frameon=False)
 
 
 def _draw_splits(axes: Any, rows: list[Row], quantity: str, augmented: bool) -> None:
@@ -77,13 +82,15 @@ def _draw_splits(axes: Any, rows: list[Row], quantity: str, augmented: bool) -> 
         # NaN is not equal to itself: a split without any value gets no line.
         if any(value == value for value in values):
             name = "train, on augmented clips" if split == "train" and augmented else split
-            axes.plot(_epochs(rows), values, **line_style(index), label=name, marker=_marker(rows))
+            axes.plot(_epochs(rows), values, **_style(index, rows), label=name)
 
 
 def _draw_gap(axes: Any, rows: list[Row], gap: list[float | None]) -> None:
     points = [float("nan") if value is None else 100 * value for value in gap]
-    axes.plot(_epochs(rows), points, color=COLOURS[3], marker=_marker(rows))
-    axes.fill_between(_epochs(rows), 0, points, color=COLOURS[3], alpha=0.15)
+    style = _style(2, rows)
+    axes.plot(_epochs(rows), points, **style)
+    axes.fill_between(_epochs(rows), 0, points, color=style["color"], alpha=0.15)
+    axes.axhline(0, color="black", linewidth=0.8)
     axes.set_ylabel("percentage points")
 
 
@@ -97,17 +104,15 @@ def _finish(axes: Any, chosen: SelectedEpoch | None) -> None:
         axes.axvline(number, color="grey", linestyle=":", label=text)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
-    if axes.get_legend_handles_labels()[1]:
-        axes.legend(frameon=False)
 
 
 def _epochs(rows: list[Row]) -> list[float]:
     return [row["epoch"] + 1 for row in rows]
 
 
-def _marker(rows: list[Row]) -> str | None:
-    # With markers, a run of one epoch is visible. Over many epochs they would hide the line.
-    return "." if len(rows) < 40 else None
+def _style(index: int, rows: list[Row]) -> dict[str, Any]:
+    # With a marker at each epoch, a run of one epoch is visible. Over many epochs they would hide the line.
+    return line_style(index) | ({"markevery": 1} if len(rows) < 40 else {})
 
 
 def gap_of(row: Row) -> float | None:

@@ -22,28 +22,48 @@ Colorblind People", 2008, without the yellow, which is hardly visible on white.
 LINE_STYLES: Final = ("-", "--", ":", "-.")
 """Lines that differ on grey paper, too."""
 
+MARKERS: Final = ("o", "^", "s", "v", "x")
+"""Markers of lines. Their number has no factor in common with that of the line styles and that of the colours."""
+
+SEQUENTIAL: Final = "Greys"
+"""Colour map of shares, from white to black: its lightness is monotonic, and paper shows it as a screen does."""
+
+DARK: Final = 0.6
+"""Share from which white text has more contrast on `SEQUENTIAL` than black text."""
+
+MAX_LINES: Final = 20
+"""Lines that can be told apart without their colours: each pair of a line style and a marker occurs once."""
+
 MAX_PIXELS: Final = 4_000
 """Largest width and height of a picture: browsers and image viewers show it as a whole."""
 
 _DPI: Final = 120
 
+MAX_INCHES: Final = MAX_PIXELS / _DPI
+"""Largest width and height of a picture at the resolution of `figure`, inches."""
+
 
 def line_style(index: int) -> dict[str, Any]:
-    """Return colour and line style of a line; the first 28 differ, and neighbours differ in both.
+    """Return colour, line style and marker of a line; neighbours differ in all of them.
 
     Args:
-        index: Number of the line, from 0.
+        index: Number of the line, from 0. The first 20 differ without colour, the first 140 with it.
 
     Returns:
         Arguments of matplotlib's `plot`.
     """
-    n_colours = len(COLOURS)
-    style = LINE_STYLES[(index + index // n_colours) % len(LINE_STYLES)]
-    return {"color": COLOURS[index % n_colours], "linestyle": style}
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "linestyle": LINE_STYLES[index % len(LINE_STYLES)],
+        "marker": MARKERS[index % len(MARKERS)],
+        "markersize": 5,
+        # Ten markers on the diagonal of the axes, each line with another offset, so that they seldom overlap.
+        "markevery": (0.02 * (index % len(MARKERS)), 0.1),
+    }
 
 
 @contextmanager
-def figure(path: Path, width: float, height: float, dpi: int = _DPI) -> "Iterator[Figure]":
+def figure(path: Path, width: float, height: float) -> "Iterator[Figure]":
     """Create a figure, and write it to a PNG file when the block ends without an error.
 
     A `$` does not begin a formula. A character that the font lacks is drawn as a box, without a warning; `font.family`
@@ -53,7 +73,6 @@ def figure(path: Path, width: float, height: float, dpi: int = _DPI) -> "Iterato
         path: PNG file to write or to replace.
         width: Width, inches; at most `MAX_PIXELS` pixels are drawn.
         height: Height, inches; likewise.
-        dpi: Pixels per inch.
 
     Yields:
         The empty figure.
@@ -68,9 +87,9 @@ def figure(path: Path, width: float, height: float, dpi: int = _DPI) -> "Iterato
     # These settings must hold during savefig, too, because matplotlib creates the tick labels there.
     with rc_context({"text.parse_math": False, "text.usetex": False}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
-        drawn = Figure(figsize=(min(width, MAX_PIXELS / dpi), min(height, MAX_PIXELS / dpi)), layout="constrained")
+        drawn = Figure(figsize=(min(width, MAX_INCHES), min(height, MAX_INCHES)), layout="constrained")
         yield drawn
-        drawn.savefig(path, dpi=dpi)
+        drawn.savefig(path, dpi=_DPI)
 
 
 def label(name: str) -> str:

@@ -1,5 +1,6 @@
 """Draw the plots of a test: confusion matrix, precision-recall curves, average precision and reliability diagram."""
 
+from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -17,17 +18,17 @@ from lit_genre.model.metrics import (
     calibration_error,
     calibration_error_by_chance,
 )
-from lit_genre.plots.figure import COLOURS, MAX_PIXELS, figure, label, line_style
+from lit_genre.plots.figure import COLOURS, DARK, MAX_INCHES, MAX_LINES, SEQUENTIAL, figure, label, line_style
 
-_MAX_INCHES: Final = MAX_PIXELS / 120
-"""Largest side of a picture at the resolution of `figure`, inches."""
+_MAX_NUMBERED: Final = 40
+"""Genres of a confusion matrix with numbers in its cells; with more, the cells are too small."""
 
-_MAX_LINES: Final = 20
-"""Lines that can be told apart, and whose names fit next to the picture."""
+_BARS: Final = COLOURS[5]
+"""Colour of bars: black marks and lines are visible on it."""
 
 
 def draw_confusion(scores: TrackScores, classes: list[str], title: str, path: Path) -> None:
-    """Draw the confusion matrix, as share and number of the tracks of each genre (row).
+    """Draw the confusion matrix, as share of the tracks of each genre (row), and as number if there are few genres.
 
     Args:
         scores: Scores of a multiclass test, on the CPU.
@@ -38,6 +39,8 @@ def draw_confusion(scores: TrackScores, classes: list[str], title: str, path: Pa
     Raises:
         OSError: The file cannot be written.
     """
+    from matplotlib.colors import PowerNorm
+
     counts = multiclass_confusion_matrix(scores.probs, scores.label, len(classes))
     # The minimum of 1 avoids a division by 0 for a genre without a track.
     shares = counts / counts.sum(1, keepdim=True).clamp(min=1)
@@ -45,22 +48,42 @@ def draw_confusion(scores: TrackScores, classes: list[str], title: str, path: Pa
     # Long names need room next to the matrix.
     margin = 2.5 + 0.1 * max(0, max(map(len, names)) - len("Experimental"))
     # Cells of 0.6 inches, smaller ones if the matrix would not fit.
-    side = min(margin + 0.6 * len(classes), _MAX_INCHES - 1)
+    side = min(margin + 0.6 * len(classes), MAX_INCHES - 1)
     cell = 72 * (side - margin) / len(classes)
+    step, size = _labels(cell)
+    # A large picture is looked at as a whole, too.
+    large = max(10.0, 0.7 * side)
+    has_numbers = len(classes) <= _MAX_NUMBERED
     with figure(path, side + 1, side) as drawn:
         axes = drawn.subplots()
-        axes.tick_params(labelsize=min(10.0, 0.8 * cell))
-        picture = axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
-        axes.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_yticks(ticks, names)
-        axes.set(xlabel="predicted", ylabel="genre", title=title)
-        # Zeros are left out: in a matrix of many genres they would hide the errors. Numbers of hundreds of genres would
-        # be too small to read; the colour remains.
-        size = min(10.0, 0.45 * cell)
-        for row, column in torch.nonzero(counts).tolist():
-            colour = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, str(int(counts[row, column])), ha="center", va="center", color=colour, size=size)
-        drawn.colorbar(picture, label="share of the genre's tracks", shrink=0.8)
+        axes.tick_params(labelsize=size)
+        # Without numbers, the root makes errors of a few percent visible.
+        picture = axes.imshow(shares.numpy(), cmap=SEQUENTIAL, norm=PowerNorm(1 if has_numbers else 0.5, 0, 1))
+        # Slanted names of small cells would overlap.
+        slant = {"rotation": 45, "rotation_mode": "anchor"} if cell > 2 * size else {"rotation": 90}
+        axes.set_xticks(ticks[::step], names[::step], ha="right" if cell > 2 * size else "center", **slant)
+        axes.set_yticks(ticks[::step], names[::step])
+        axes.set_xlabel("predicted genre" + _thinned(step), size=large)
+        axes.set_ylabel("true genre" + _thinned(step), size=large)
+        axes.set_title(title, size=1.2 * large)
+        # Zeros are left out: in a matrix of many genres they would hide the errors.
+        for row, column in torch.nonzero(counts).tolist() if has_numbers else ():
+            colour = "white" if shares[row, column] > DARK else "black"
+            axes.text(column, row, str(int(counts[row, column])), ha="center", va="center", color=colour, size=10)
+        bar = drawn.colorbar(picture, shrink=0.8, aspect=40, fraction=0.05, pad=0.02)
+        bar.set_label("share of the genre's tracks", size=large)
+        bar.ax.tick_params(labelsize=large)
+
+
+def _labels(room: float) -> tuple[int, float]:
+    """Return the step between labelled ticks and the font size, points, of ticks with a distance of `room` points."""
+    # Text under 6 points cannot be read.
+    step = ceil(6 / (0.8 * room))
+    return step, min(10.0, 0.8 * room * step)
+
+
+def _thinned(step: int) -> str:
+    return f" (one name in {step})" if step > 1 else ""
 
 
 def precision_recall(scores: TrackScores, classes: list[str]) -> dict[str, tuple[list[float], list[float], float]]:
@@ -85,7 +108,7 @@ def precision_recall(scores: TrackScores, classes: list[str]) -> dict[str, tuple
 
 
 def draw_precision_recall(scores: TrackScores, classes: list[str], path: Path) -> None:
-    """Draw the precision-recall curve of each genre.
+    """Draw the precision-recall curve of each genre; of many genres, the ten best and the ten worst have names.
 
     Args:
         scores: Scores of a multiclass test, on the CPU.
@@ -99,7 +122,7 @@ def draw_precision_recall(scores: TrackScores, classes: list[str], path: Path) -
     named = _extreme_genres({name: average for name, (*_, average) in curves.items()})
     title = "precision over recall"
     if len(named) < len(curves):
-        title += f"\nnamed: the {len(named) // 2} best and the {len(named) // 2} worst of {len(curves)} genres"
+        title += f"\nnamed: {len(named) // 2} best and {len(named) // 2} worst of {len(curves)} genres"
     with figure(path, 8, 5.5) as drawn:
         axes = drawn.subplots()
         for name, (recall, precision, _) in curves.items():
@@ -115,10 +138,10 @@ def draw_precision_recall(scores: TrackScores, classes: list[str], path: Path) -
 
 def _extreme_genres(average: dict[str, float]) -> list[str]:
     """Return the genres with a line of their own: all, in their order, or the best and the worst of many."""
-    if len(average) <= _MAX_LINES:
+    if len(average) <= MAX_LINES:
         return list(average)
     order = sorted(average, key=lambda name: -average[name])
-    return [*order[: _MAX_LINES // 4], *order[-_MAX_LINES // 4 :]]
+    return [*order[: MAX_LINES // 2], *order[-MAX_LINES // 2 :]]
 
 
 def draw_average_precision(scores: TrackScores, classes: list[str], path: Path) -> None:
@@ -138,15 +161,20 @@ def draw_average_precision(scores: TrackScores, classes: list[str], path: Path) 
     order = [index for index in average.argsort().tolist() if not average[index].isnan()]
     names = [f"{label(classes[index])} ({int(scores.label[:, index].sum())})" for index in order]
     rows = range(len(order))  # Not names as positions: two shortened names may be equal.
-    height = 1.5 + 0.2 * len(order)
+    # At least 1, because a test can have no genre with a track.
+    n_rows = max(1, len(order))
+    height = min(1.5 + 0.2 * n_rows, MAX_INCHES)
+    step, size = _labels(72 * (height - 1.5) / n_rows)
     with figure(path, 8, height) as drawn:
         axes = drawn.subplots()
-        axes.tick_params(axis="y", labelsize=min(10.0, 10.0 * _MAX_INCHES / height))
-        axes.barh(rows, average[order].numpy(), color=COLOURS[0], label="average precision")
-        axes.plot(chance[order].numpy(), rows, "|", color=COLOURS[1], markeredgewidth=2, label="chance")
-        axes.set_yticks(rows, names)
-        axes.set(xlim=(0, 1.02), ylim=(-0.7, len(order) - 0.3), xlabel="average precision", title="genre (tracks)")
-        axes.legend(frameon=False, loc="lower right")
+        axes.tick_params(axis="y", labelsize=size)
+        axes.barh(rows, average[order].numpy(), color=_BARS, label="average precision")
+        axes.plot(chance[order].numpy(), rows, "|", color="black", markeredgewidth=2, label="chance")
+        # From the top, where the best genre is.
+        axes.set_yticks(rows[::-step], names[::-step])
+        axes.set(xlim=(0, 1.02), ylim=(-0.7, len(order) - 0.3))
+        axes.set(xlabel="average precision", ylabel="genre (tracks)" + _thinned(step))
+        drawn.legend(loc="outside upper right", ncols=2, frameon=False)
         axes.grid(axis="x", alpha=0.3)
 
 
@@ -176,8 +204,8 @@ def draw_reliability(scores: TrackScores, classes: list[str], path: Path) -> Non
     )
     with figure(path, 6, 7) as drawn:
         above, below = drawn.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        above.bar(centres[filled], accuracy[filled], width=0.9 / BINS, color=COLOURS[0], label="observed accuracy")
-        above.plot((0, 1), (0, 1), color="grey", linestyle=":", label="accuracy equal to the probability")
+        above.bar(centres[filled], accuracy[filled], width=0.9 / BINS, color=_BARS, label="observed accuracy")
+        above.plot((0, 1), (0, 1), color="black", linestyle="--", label="accuracy equal to the probability")
         above.set(ylabel="accuracy", ylim=(0, 1.02), title=title)
         above.legend(frameon=False)
         below.bar(centres, count, width=0.9 / BINS, color="0.5")

@@ -13,8 +13,14 @@ TEST_COLUMNS: Final = ("track_id", "genre", "predicted", "artist_id")
 UNKNOWN_ARTIST: Final = -1
 """Id of the artist of a track without one."""
 
+ENOUGH_TRACKS: Final = 100
+"""Test tracks from which the interval of an accuracy is narrower than about 20 points."""
 
-class TestedTracks(NamedTuple):
+ENOUGH_ARTISTS: Final = 20
+"""Test artists from which the standard error by artists is known well enough."""
+
+
+class ScoredTracks(NamedTuple):
     """The tracks of a multiclass test.
 
     Attributes:
@@ -42,7 +48,7 @@ def artist_clusters(artist_ids: Sequence[int]) -> list[int]:
     return [-2 - position if artist == UNKNOWN_ARTIST else artist for position, artist in enumerate(artist_ids)]
 
 
-def read_tested(folder: RunFolder) -> TestedTracks | None:
+def read_tested(folder: RunFolder) -> ScoredTracks | None:
     """Read the test of a run.
 
     Args:
@@ -61,10 +67,27 @@ def read_tested(folder: RunFolder) -> TestedTracks | None:
     if not rows or folder.genres_table.is_file():
         return None
     correct = [genre == predicted for genre, predicted, _ in rows]
-    return TestedTracks(correct, artist_clusters([int(artist) for *_, artist in rows]))
+    return ScoredTracks(correct, artist_clusters([int(artist) for *_, artist in rows]))
 
 
-def describe_accuracy(tested: TestedTracks, of: str = "") -> str:
+def warn_of_few(tested: ScoredTracks) -> str:
+    """Return a hint if a test has too few tracks or artists to compare models; "" if it has enough.
+
+    Args:
+        tested: The tracks, at least one.
+    """
+    n, n_clusters = len(tested.correct), len(set(tested.clusters))
+    if n >= ENOUGH_TRACKS and n_clusters >= ENOUGH_ARTISTS:
+        return ""
+    low, high = accuracy_interval(tested.correct, tested.clusters)
+    few = f"{n} tracks" if n < ENOUGH_TRACKS else f"tracks of {n_clusters} artists"
+    return (
+        f"The test has only {few}: the 95 % interval is {100 * (high - low):.0f} points wide. To test all tracks, use "
+        "cross-validation: lit-genre compare --folds 5."
+    )
+
+
+def describe_accuracy(tested: ScoredTracks, of: str = "") -> str:
     """Return an accuracy in words.
 
     Args:

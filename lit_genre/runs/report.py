@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from rich.table import Table
 
-from lit_genre.console import results
+from lit_genre.console import console, results
 from lit_genre.model.metrics import TrackScores, score
 from lit_genre.plots.scores import (
     draw_average_precision,
@@ -12,7 +12,7 @@ from lit_genre.plots.scores import (
     draw_precision_recall,
     draw_reliability,
 )
-from lit_genre.runs.accuracy import UNKNOWN_ARTIST, TestedTracks, artist_clusters, describe_accuracy
+from lit_genre.runs.accuracy import UNKNOWN_ARTIST, ScoredTracks, artist_clusters, describe_accuracy, warn_of_few
 from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.tables import write_genres_table, write_test_table
 from lit_genre.text import one_line
@@ -43,6 +43,8 @@ def report_test(
         draw_precision_recall(scores, classes, folder.precision_recall)
         draw_reliability(scores, classes, folder.reliability)
     print_scores(scores, classes, "test", artists)
+    if not scores.several and (hint := warn_of_few(_tested(scores, artists))):
+        console.print(hint)
     results.print(f"Run:         {folder.path}")
     tables, plots = folder.path.glob("*.csv"), folder.path.glob("*.png")
     for name, files in (("Tables", tables), ("Plots", plots), ("Checkpoints", folder.checkpoints.glob("*.ckpt"))):
@@ -79,6 +81,10 @@ def print_scores(scores: TrackScores, classes: list[str], split: str, artists: M
 
 
 def _accuracy(scores: TrackScores, artists: Mapping[int, int]) -> str:
+    return f"accuracy {describe_accuracy(_tested(scores, artists))}"
+
+
+def _tested(scores: TrackScores, artists: Mapping[int, int]) -> ScoredTracks:
     correct = (scores.probs.argmax(1) == scores.label).tolist()
     clusters = artist_clusters([artists.get(track_id, UNKNOWN_ARTIST) for track_id in scores.track_id.tolist()])
-    return f"accuracy {describe_accuracy(TestedTracks(correct, clusters))}"
+    return ScoredTracks(correct, clusters)

@@ -2,6 +2,9 @@
 
 import html.parser
 import json
+import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +12,7 @@ import pytest
 import yaml
 
 from lit_genre.compare.groups import disambiguate_names, group_by_data
+from lit_genre.compare.plots import draw_curves, draw_overfit
 from lit_genre.compare.report import report
 from lit_genre.compare.significance import differences
 from lit_genre.compare.tables import COLUMNS, PAPERS, as_markdown, genre_rows, models, paper_table, results
@@ -298,8 +302,91 @@ def test_runs_on_different_data_are_never_in_one_ranking(tmp_path: Path) -> None
     text = (tmp_path / "report" / "table.md").read_text()
     assert text.count("## data: 8 test tracks") == 2
     assert text.count("| test accuracy, % |") == 2
+    page = (tmp_path / "report" / "report.html").read_text()
+    sections = page.split("<h2>")[1:]
+    assert [section.partition("</h2>")[0] for section in sections] == [group.title for group in groups]
+    for section, names in zip(sections, ("ab", "c"), strict=True):
+        headings = re.findall("<h3>(.+?)</h3>", section)
+        expected = ["Models", "F1 of each genre, %", "Confusion matrices", "Curves", "Overfitting", "Runs"]
+        assert [heading for heading in headings if heading != "Significant differences"] == expected
+        # Each table, the runs included, has the models of this data alone.
+        assert set(re.findall("<td>([abc])</td>", section)) == set(names)
+        assert re.findall("Confusion matrix of ([abc])", section) == list(names)
     assert {"table-1.csv", "curves-2.png"} <= {path.name for path in (tmp_path / "report").iterdir()}
     assert "They have 2 data sets" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_columns_without_a_value_are_left_out_of_the_page(runs: list[Run], tmp_path: Path) -> None:
+    report(runs[:3], tmp_path)
+    headings = re.findall("<button type='button'>(.*?)</button>", (tmp_path / "report.html").read_text())
+    assert "seed" in headings
+    assert not {"repeat", "fold", "error"} & set(headings)
+
+
+def test_curves_have_a_style_for_each_model_and_a_whole_legend(
+    runs: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib.figure import Figure
+
+    written: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **options: written.append(figure))
+    draw_curves(runs, tmp_path / "curves.png")
+    many = [replace(runs[0], model=f"model {number}") for number in range(50)]
+    draw_overfit(many, tmp_path / "overfit.png")
+    curves, overfit = written
+    assert [axes.get_title() for axes in curves.axes] == ["train accuracy", "val accuracy", "train loss", "val loss"]
+    good, same, bad = [(line.get_color(), line.get_linestyle(), line.get_marker()) for line in curves.axes[1].lines]
+    assert good == same
+    assert all(first != second for first, second in zip(good, bad, strict=True))
+    assert [text.get_text() for text in curves.legends[0].texts] == ["good", "bad"]
+    (axes,) = overfit.axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "percentage points")
+    overfit.draw_without_rendering()
+    assert len(overfit.legends[0].texts) == 50
+    assert overfit.legends[0].get_window_extent().y0 >= 0
+
+
+DRIVER, BROWSER = shutil.which("chromedriver"), shutil.which("chromium")
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not (DRIVER and BROWSER), reason="chromium and its driver are not installed")
+def test_the_page_fits_a_screen_and_a_phone_in_light_and_dark(
+    runs: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    # The widest table has the results of the paper.
+    monkeypatch.setattr("lit_genre.compare.report.FMA_SMALL_TEST_TRACKS", 40)
+    networks = [replace(runs[0], model=name, backbone=name) for name in PAPERS]
+    baseline = replace(runs[2], model="MFCC+SVM", is_baseline=True)
+    report([*networks, baseline], tmp_path)
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(BROWSER)
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    browser = webdriver.Chrome(options, Service(DRIVER))
+    try:
+        backgrounds = []
+        for width, scheme in ((1280, "light"), (390, "dark")):
+            metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 1000}
+            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+            features = [{"name": "prefers-color-scheme", "value": scheme}]
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+            browser.get((tmp_path / "report.html").as_uri())
+            assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+            overflowing = browser.execute_script(
+                "return [...document.querySelectorAll('.scroll')].filter(s => s.scrollWidth > s.clientWidth).length"
+            )
+            # On a phone, tables scroll within their containers.
+            assert (overflowing == 0) == (width == 1280)
+            backgrounds.append(
+                browser.execute_script("return getComputedStyle(document.querySelector('th')).background")
+            )
+        assert backgrounds[0] != backgrounds[1]
+    finally:
+        browser.quit()
 
 
 def test_tracks_of_one_artist_are_one_cluster(tmp_path: Path) -> None:

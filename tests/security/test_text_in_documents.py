@@ -53,7 +53,7 @@ def test_a_name_in_a_legend_is_neither_left_out_nor_a_formula(tmp_path: Path, mo
     drawn: list[Any] = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, path, **options: drawn.append(figure))
     # Of many genres, only some have a name in the legend.
-    monkeypatch.setattr(pictures, "_MAX_LINES", 1000)
+    monkeypatch.setattr(pictures, "MAX_LINES", 1000)
     pictures.draw_precision_recall(scores(), CLASSES, tmp_path / "picture.png")
     texts = drawn[0].legends[0].get_texts()
     assert [text.get_text().strip() for text in texts] == [f"{shorten(name)}, average 1.00".strip() for name in NAMES]
