@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import Logger
 from lit_genre.batch import Task
 from lit_genre.callbacks.checkpoint import selection
 from lit_genre.class_path import import_class
+from lit_genre.cli.quiet import silence_expected_warnings
 from lit_genre.errors import LitGenreError
 from lit_genre.model.metrics import PRIMARY_METRIC
 from lit_genre.runs.folder import BEST, RunFolder
@@ -48,6 +49,7 @@ def trainer(
     Raises:
         LitGenreError: The folder has a run, and resume is false.
     """
+    silence_expected_warnings()
     run = RunFolder(Path(folder).expanduser()) if folder else new_run_folder("run")
     if run.contains_run() and not resume:
         raise LitGenreError(f"{run.path} already contains a run. Choose another folder, or set resume=True.")
