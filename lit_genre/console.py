@@ -29,8 +29,8 @@ class _PlainConsole(Console):
     """A console that shows a str as it is, without markup and emoji codes; control characters are escaped."""
 
     def __init__(self, stderr: bool) -> None:
-        # soft_wrap: paths can be copied from the terminal in one piece. force_jupyter: in a notebook, each message would be
-        # a box of HTML, and a progress bar would need ipywidgets.
+        # soft_wrap: paths can be copied from the terminal in one piece. force_jupyter: in a notebook, a message would
+        # be a box of HTML, and a progress bar would need ipywidgets.
         super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True, force_jupyter=False)
 
     def render_str(self, text: str, **options: Any) -> Text:
