@@ -19,7 +19,7 @@ _OFFLINE_RUNS: Final = "wandb/offline-run-*"
 def format_start(name: str, n_parameters: int, folder: RunFolder) -> str:
     """Format the line before a training: network, number of parameters, folder."""
     line = one_line(f"{name}: {n_parameters:,} parameters to train; the run goes to {folder.path}")
-    return f"{line}\nEach epoch: training / validation"
+    return f"{line}\nEach epoch: training/validation"
 
 
 def format_epoch(row: Row, max_epochs: int | None) -> str:
@@ -32,7 +32,7 @@ def format_epoch(row: Row, max_epochs: int | None) -> str:
 
     def pair(quantity: str) -> str:
         values = (row.get(f"{split}/{quantity}") for split in ("train", "val"))
-        return " / ".join("-" if value is None else f"{value:.3f}" for value in values)
+        return "/".join("-" if value is None else f"{value:.3f}" for value in values)
 
     number = f"{row['epoch'] + 1:.0f}" + (f"/{max_epochs}" if max_epochs and max_epochs > 0 else "")
     primary_metric = primary_metric_of([row])
