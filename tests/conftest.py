@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -11,6 +12,9 @@ import torch
 from lit_genre.__main__ import main
 from tests.helpers.fma import WriteFMA, write_tracks
 from tests.helpers.runs import QUIET, SMALL
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # With two threads each, several libraries wait for one another on two cores.
 torch.set_num_threads(1)
@@ -93,3 +97,19 @@ def trained(fma: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint = folder / "checkpoints" / "best.ckpt"
     main(["test", f"--ckpt_path={checkpoint}"])
     return checkpoint
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> "list[Figure]":
+    """All figures that are written, in their order."""
+    from matplotlib.figure import Figure
+
+    written: list[Figure] = []
+    save = Figure.savefig
+
+    def record(figure: Figure, *arguments: Any, **options: Any) -> None:
+        written.append(figure)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", record)
+    return written
