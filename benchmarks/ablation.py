@@ -12,6 +12,7 @@ import copy
 import json
 import statistics
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,8 @@ def _without_mixup(config: Config) -> None:
     config["model"]["augment"] = []
 
 
-def _without_changes(config: Config) -> None:
-    config["model"]["changes"] = False
+def _without_mean_normalized_channels(config: Config) -> None:
+    config["model"]["mean_normalized_channels"] = False
 
 
 def _without_smoothing(config: Config) -> None:
@@ -48,8 +49,9 @@ def _at_a_constant_rate(config: Config) -> None:
 
 
 def _by_the_papers_optimiser(config: Config) -> None:
-    papers = yaml.safe_load((CONFIGS / "recipes" / "paper.yaml").read_text())
-    config["model"] |= {name: papers["model"][name] for name in ("optimizer", "scheduler")}
+    # The paper's recipe is the default of each run.
+    defaults = yaml.safe_load((files("lit_genre.cli") / "defaults.yaml").read_text(encoding="utf-8"))
+    config["model"] |= {name: defaults["model"][name] for name in ("optimizer", "scheduler")}
 
 
 def _chosen_on_validation(config: Config) -> None:
@@ -71,7 +73,7 @@ def _with_averaged_weights(config: Config) -> None:
 VARIANTS: dict[str, Callable[[Config], None]] = {
     WHOLE: lambda config: None,
     "without_crops": _without_crops,
-    "without_changes": _without_changes,
+    "without_mean_normalized_channels": _without_mean_normalized_channels,
     "without_mixup": _without_mixup,
     "without_label_smoothing": _without_smoothing,
     "constant_rate": _at_a_constant_rate,
