@@ -46,6 +46,13 @@ def main(args: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("Stopped.\n")
         sys.exit(INTERRUPTED)
+    except SystemExit as ended:
+        # Lightning, and commands that print how to resume, end with status 1 after Ctrl-C.
+        if not isinstance(ended.__context__, KeyboardInterrupt):
+            raise
+        if isinstance(ended.code, str):
+            sys.stderr.write(printable(f"{ended.code}\n"))
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # The reader of a pipe, such as `head`, has ended. Python's flush at the exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
