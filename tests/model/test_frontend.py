@@ -61,6 +61,12 @@ def test_engines_agree(settings: dict[str, int]) -> None:
     assert ((power[0] - power[1]).abs().amax() / power[0].amax()) < ENGINE_TOLERANCE
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_auto_is_fft_on_an_nvidia_gpu() -> None:
+    waveform = music().cuda()
+    assert torch.equal(LogMel(RATE).cuda()(waveform), LogMel(RATE, engine="fft").cuda()(waveform))
+
+
 def test_auto_is_fft_on_the_cpu() -> None:
     waveform = music()
     assert torch.equal(LogMel(RATE)(waveform), LogMel(RATE, engine="fft")(waveform))
