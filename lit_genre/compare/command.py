@@ -24,7 +24,7 @@ def compare(
     """Train configurations with several seeds, test the best checkpoint of each run, and write a report.
 
     All configurations are trained with the first seed, then with the second. The report includes `lit-genre baseline`
-    on the same data; a network with a lower test accuracy is marked.
+    on the same data; a network with a significantly lower test accuracy is marked.
 
     Several processes may run the same command on one folder, on other GPUs or on machines with a shared disk: each run
     is trained by the process that claims it first.

@@ -41,7 +41,7 @@ def report(runs: list[Run], folder: Path) -> None:
     for number, group in enumerate(groups, start=1):
         suffix = "" if len(groups) == 1 else f"-{number}"
         sections.append(_report_group(group, folder, suffix))
-    headings = [f"## {markdown(section.title)}\n\n" * (len(groups) > 1) for section in sections]
+    headings = [f"## {markdown(section.title)}\n\n" for section in sections]
     text = "\n".join(heading + section.markdown for heading, section in zip(headings, sections, strict=True))
     (folder / "table.md").write_text(text, encoding="utf-8")
     write_page(sections, runs, folder / "report.html")
@@ -59,7 +59,7 @@ def _report_group(group: DataGroup, folder: Path, suffix: str) -> Section:
     """Write the tables and pictures of runs on the same data."""
     with_papers = any(len(run.predictions) == FMA_SMALL_TEST_TRACKS for run in group.runs)
     pairs = differences(group.runs)
-    table = paper_table(group.runs, with_papers)
+    table = paper_table(group.runs, pairs, with_papers)
     write_table(table, folder / f"table{suffix}")
     curves, overfit = folder / f"curves{suffix}.png", folder / f"overfit{suffix}.png"
     # Each fold has curves of its own.

@@ -59,7 +59,7 @@ def differences(runs: list[Run]) -> list[Difference]:
     Returns:
         The difference of each pair; models are in the order of their test accuracy, the best first.
     """
-    accuracies, artists = _track_accuracies(runs)
+    accuracies, artists = track_accuracies(runs)
     order = accuracies.mean().sort_values(ascending=False, kind="stable").index
     pairs = [accuracies[list(pair)].dropna() for pair in combinations(order, 2)]
     found = [_difference(pair, artists) for pair in pairs if len(pair) >= _MIN_TRACKS]
@@ -67,8 +67,16 @@ def differences(runs: list[Run]) -> list[Difference]:
     return [difference._replace(p=p) for difference, p in zip(found, corrected, strict=True)]
 
 
-def _track_accuracies(runs: list[Run]) -> tuple[pd.DataFrame, pd.Series]:
-    """Return the accuracy of each model (column) on each track, mean over seeds, and the artist of each track."""
+def track_accuracies(runs: list[Run]) -> tuple[pd.DataFrame, pd.Series]:
+    """Return the accuracy of each model on each track, and the artist of each track.
+
+    Args:
+        runs: Runs on the same data; those of one model are its seeds.
+
+    Returns:
+        A table with a row for each track and a column for each model, 0 to 1, the mean over its seeds, NaN for a track
+        that one of them did not test; and the id of the artist of each track.
+    """
     hits_by_model: dict[str, list[pd.Series]] = {}
     artists: list[pd.Series] = [pd.Series(dtype="int64")]
     for run in runs:

@@ -5,6 +5,7 @@ from typing import Final
 
 import pandas as pd
 
+from lit_genre.compare.intervals import interval_rows
 from lit_genre.compare.significance import Difference
 from lit_genre.runs.reader import Run
 from lit_genre.text import markdown, spreadsheet_cell
@@ -24,7 +25,9 @@ Source: S. Yaacob and O. Goldrich, "Music Genre Classification Using Neural Netw
 """
 
 BELOW_BASELINE: Final = " below baseline"
-"""Mark of a model whose test accuracy is lower than that of a baseline."""
+"""Mark of a model whose test accuracy is significantly lower than that of a baseline."""
+
+ACCURACY_INTERVAL: Final = "95 % interval of the accuracy"
 
 FEATURE_TIME: Final = "feature time, s"
 TRAINING_TIME: Final = "training time, s"
@@ -100,11 +103,12 @@ def models(runs: list[Run]) -> list[str]:
     return list(table.sort_values(ascending=False, kind="stable", na_position="last").index)
 
 
-def paper_table(runs: list[Run], with_papers: bool) -> list[list[str]]:
+def paper_table(runs: list[Run], pairs: list[Difference], with_papers: bool) -> list[list[str]]:
     """Build the table of Yaacob and Goldrich (2020): a column for each model, with means and deviations over seeds.
 
     Args:
         runs: The runs.
+        pairs: The differences between the models.
         with_papers: Add the results of Yaacob and Goldrich (2020), which are for FMA small.
 
     Returns:
@@ -113,6 +117,8 @@ def paper_table(runs: list[Run], with_papers: bool) -> list[list[str]]:
     names = models(runs)
     table = results(runs).groupby("model")
     backbones = {run.model: run.backbone for run in runs if run.backbone}
+
+    intervals = interval_rows(runs, names)
 
     def row(heading: str, column: str, scale: float, digits: int) -> list[str]:
         return [heading, *(_mean(table.get_group(name)[column].dropna() * scale, digits) for name in names)]
@@ -123,8 +129,10 @@ def paper_table(runs: list[Run], with_papers: bool) -> list[list[str]]:
         row(TRAINING_TIME, "training_seconds", 1, 1),
         row("max validation accuracy, %", "best_val_accuracy", 100, 1),
         row("test accuracy, %", "test_accuracy", 100, 1),
-        *_over_baseline(runs, names),
+        [ACCURACY_INTERVAL, *intervals["accuracy"]],
+        *_over_baseline(runs, names, pairs),
         row("test F1, mean over genres, %", "test_f1_macro", 100, 1),
+        ["95 % interval of the F1", *intervals["f1"]],
         row("calibration error", "test_calibration_error", 1, 3),
         row("epoch selected", "chosen_epoch", 1, 0),
         row("gap: train minus val accuracy, points", "gap", 100, 1),
@@ -141,15 +149,18 @@ def paper_table(runs: list[Run], with_papers: bool) -> list[list[str]]:
     return rows
 
 
-def _over_baseline(runs: list[Run], names: list[str]) -> list[list[str]]:
-    """Return a row for each baseline: the accuracy of each model minus that of the baseline, marked if negative."""
+def _over_baseline(runs: list[Run], names: list[str], pairs: list[Difference]) -> list[list[str]]:
+    """Return a row for each baseline: the accuracy of each model minus that of the baseline.
+
+    It is marked if the model is significantly worse.
+    """
     accuracy = results(runs).groupby("model")["test_accuracy"].mean()
     rows = []
     for baseline in dict.fromkeys(run.model for run in runs if run.is_baseline):
+        worse = {pair.second for pair in pairs if pair.first == baseline and pair.significant}
         points = {name: 100 * (accuracy[name] - accuracy[baseline]) for name in names if name != baseline}
         cells = [
-            f"{points[name]:+.1f}{BELOW_BASELINE if points[name] < 0 else ''}" if name in points else ""
-            for name in names
+            f"{points[name]:+.1f}{BELOW_BASELINE if name in worse else ''}" if name in points else "" for name in names
         ]
         # A model without a test has the difference NaN.
         rows.append([f"over {baseline}, points", *(cell.replace("+nan", "") for cell in cells)])

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from lit_genre.cluster_statistics import accuracy_interval
 from lit_genre.compare.groups import disambiguate_names, group_by_data
 from lit_genre.compare.plots import draw_curves, draw_overfit
 from lit_genre.compare.report import report
@@ -130,14 +131,16 @@ def test_results_have_a_row_a_run(runs: list[Run]) -> None:
 
 def test_the_papers_table_has_means_deviations_and_its_own_figures(runs: list[Run]) -> None:
     assert models(runs) == ["good", "bad", "broken"]
-    rows = {row[0]: row[1:] for row in paper_table(runs, with_papers=True)}
+    rows = {row[0]: row[1:] for row in paper_table(runs, differences(runs), with_papers=True)}
     assert rows[""] == ["good", "bad", "broken"]
     # The mean of 95 and 90; their deviation is 5 / sqrt(2).
     assert rows["test accuracy, %"] == ["92.5 ± 3.5", "50.0", ""]
     assert rows["max validation accuracy, %"][0] == "85.0 ± 7.1"
     assert rows["Yaacob and Goldrich (2020): test accuracy, %"] == ["27.1", "11.1", ""]
     assert rows["runs"] == ["2", "1", "0"]
-    assert not any(row[0].startswith("the paper") for row in paper_table(runs, with_papers=False))
+    low, high = accuracy_interval([1.0] * 36 + [0.5] * 2 + [0.0] * 2)
+    assert rows["95 % interval of the accuracy"] == [f"{100 * low:.1f} to {100 * high:.1f}", "35.2 to 64.8", ""]
+    assert not any(row[0].startswith("the paper") for row in paper_table(runs, differences(runs), with_papers=False))
 
 
 def test_the_papers_figures_are_of_the_seven() -> None:
@@ -200,14 +203,18 @@ def test_a_handful_of_tracks_is_no_difference(tmp_path: Path) -> None:
         assert len(differences([read_run(first), read_run(second)])) == count
 
 
-def test_a_network_below_the_baseline_is_marked(runs: list[Run], tmp_path: Path) -> None:
+def test_a_network_significantly_below_the_baseline_is_marked(runs: list[Run], tmp_path: Path) -> None:
     folder = write_run(tmp_path / "baseline", "SVM", [True] * 30 + [False] * 10, [0.7])
     (folder / "summary.json").write_text(json.dumps({"parameters": None, "name": "MFCC+SVM", "baseline": True}))
     runs.append(read_run(folder))
-    rows = {row[0]: row[1:] for row in paper_table(runs, with_papers=False)}
+    rows = {row[0]: row[1:] for row in paper_table(runs, differences(runs), with_papers=False)}
     assert rows[""] == ["good", "MFCC+SVM", "bad", "broken"]
     # 92.5 and 50 of its 75 %.
     assert rows["over MFCC+SVM, points"] == ["+17.5", "", "-25.0 below baseline", ""]
+    # A small difference may be chance.
+    pairs = [pair._replace(p=0.05) for pair in differences(runs)]
+    rows = {row[0]: row[1:] for row in paper_table(runs, pairs, with_papers=False)}
+    assert rows["over MFCC+SVM, points"] == ["+17.5", "", "-25.0", ""]
     report(runs, tmp_path)
     assert (
         "<td class='below-baseline' data-value='-25.0'>-25.0 below baseline</td>"
