@@ -1,17 +1,16 @@
 """Train the classifier of the baseline on the training split; select and calibrate it on the validation split."""
 
-import math
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from lit_genre.baseline import Kind
 from lit_genre.errors import LitGenreError
 from lit_genre.features import Features
+from lit_genre.model.temperature import fit_temperature
 from lit_genre.parallel import map_threads
 
 _DISPLAY_NAMES: Final[dict[Kind, str]] = {"svm": "SVM", "logistic": "logistic"}
@@ -24,8 +23,6 @@ _REGULARIZATIONS: Final[dict[Kind, tuple[float, ...]]] = {
 
 _DEFAULT_REGULARIZATION: Final[dict[Kind, float]] = {"svm": 2.0, "logistic": 0.01}
 """C without a validation split: the middle of the values to select from."""
-
-_TEMPERATURE_RANGE: Final = (0.001, 1000.0)
 
 
 class TrackFeatures(NamedTuple):
@@ -144,16 +141,8 @@ def _decision_values(model: Any, features: NDArray[np.float32]) -> Tensor:
 
 def _fit_temperature(model: Any, tracks: TrackFeatures) -> float:
     """Return the temperature with the least cross-entropy."""
-    from scipy.optimize import minimize_scalar
-
     # A class without training tracks has no decision value to calibrate.
     known = np.isin(tracks.label, model.classes_)
     values = _decision_values(model, tracks.features[known])
     label = torch.from_numpy(np.searchsorted(model.classes_, tracks.label[known]))
-
-    def loss(log_temperature: float) -> float:
-        return float(F.cross_entropy(values / math.exp(log_temperature), label))
-
-    # On a logarithmic scale, because the range has six orders of magnitude.
-    low, high = map(math.log, _TEMPERATURE_RANGE)
-    return math.exp(minimize_scalar(loss, bounds=(low, high)).x)
+    return fit_temperature(values, torch.arange(len(values)), label, "multiclass").value

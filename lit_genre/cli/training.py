@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lit_genre.callbacks import leaves_files
 from lit_genre.callbacks.defaults import with_default_callbacks
 from lit_genre.callbacks.first_step import FirstStep
+from lit_genre.cli.calibrate import calibrate
 from lit_genre.cli.parsing.arguments import (
     fitting_defaults,
 )
@@ -87,7 +88,7 @@ class GenreCLI(LightningCLI):
         for name in ("sample_rate", "clip_seconds"):
             if name in arguments:
                 parser.link_arguments(f"model.{name}", f"data.init_args.{name}")
-        add_options(parser)
+        add_options(parser, self.command)
         # Files to predict have no genres: then the classes are those of the checkpoint.
         linked = {"classes": self._classes_of, "task": self._task_of, "class_counts": _class_counts_of}
         for name, compute in linked.items():
@@ -101,6 +102,7 @@ class GenreCLI(LightningCLI):
         options = self.command_line.options
         self.config = parser.parse_args([command, *(f"--config={config}" for config in configs), *options])
         self.config[command].pop("trust", None)
+        self._calibrates = bool(self.config[command].pop("calibrate", False))
         if self.restored.model_class is not GenreClassifier:
             model_class = self.restored.model_class
             self.config[command].model_class = f"{model_class.__module__}.{model_class.__qualname__}"
@@ -210,6 +212,12 @@ class GenreCLI(LightningCLI):
                 f"{self.checkpoint} cannot be restored, or the restored run fails at its first batch: "
                 f"{type(error).__name__}: {reason} Use another checkpoint."
             ) from error
+
+    def before_test(self) -> None:
+        """Fit the temperature of the checkpoint on the validation split, if --calibrate asks for it."""
+        if self._calibrates:
+            assert self.checkpoint is not None
+            calibrate(self.trainer, self.model, self.datamodule, self.checkpoint)
 
     def after_predict(self) -> None:
         """Report the files that were read in part or not at all; the latter set the exit status."""

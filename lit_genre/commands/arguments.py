@@ -59,6 +59,16 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_temperature(parser: argparse.ArgumentParser) -> None:
+    """Add `--temperature`, which replaces the temperature of the checkpoint."""
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        help="divisor of the logits, above 0; 1 for uncalibrated probabilities (default: that of the checkpoint, which "
+        "lit-genre test --calibrate fits)",
+    )
+
+
 def add_trust(parser: argparse.ArgumentParser) -> None:
     """Add `--trust`, by which a user trusts the author of a file."""
     parser.add_argument(

@@ -8,6 +8,7 @@ from pathlib import Path
 from lit_genre.commands.arguments import (
     add_ckpt_path,
     add_device,
+    add_temperature,
     add_trust,
     check_suffix,
     new_parser,
@@ -57,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
             "existing name get a number; nothing is replaced",
         )
     parser.add_argument("--yes", action="store_true", help="carry out --copy or --move")
+    add_temperature(parser)
     add_device(parser)
     parser.add_argument("--batch_size", type=int, help="clips in a batch (default: 20 s of audio on a CPU)")
     # Up to `workers` + 1 decoded songs are in memory, so a limit matters on machines with many cores.

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from lit_genre.commands.arguments import add_ckpt_path, add_trust, new_parser
+from lit_genre.commands.arguments import add_ckpt_path, add_temperature, add_trust, new_parser
 from lit_genre.export import SUFFIXES
 
 
@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--license", help="licence of the weights for the model card, as the Hub spells it: cc-by-nc-4.0, ..."
     )
+    add_temperature(parser)
     add_trust(parser)
     return parser
 

@@ -114,6 +114,10 @@ def _run_options(command: str) -> dict[str, str]:
         )
         options["--seed_everything"] = "Seed of weights, clips and batches (default: 0)"
         options["--select_by"] = "Metric that selects the epoch of best.ckpt, such as val/loss; or last"
+    if command == "test":
+        options["--calibrate"] = (
+            "First fit the temperature of the probabilities on the validation split, and store it in the checkpoint"
+        )
     return options
 
 

@@ -39,6 +39,8 @@ def export_checkpoint(options: argparse.Namespace) -> None:
     if (run := RunFolder.of_checkpoint(source)) and not options.trust:
         run.check_links()
     model = load_model(source, trust=options.trust)
+    if options.temperature is not None:
+        model.set_temperature(options.temperature)
     name = f"{type(model.backbone).__name__}{SUFFIXES[options.format]}"
     output = options.output or Path(name)
     if output.exists() and not (options.format == "hub" and output.is_dir() and not any(output.iterdir())):

@@ -35,11 +35,13 @@ class _Probabilities(nn.Module):
             model.backbone,
             model.head,
         )
-        self.multilabel = model.task == "multilabel"
+        self.multilabel, self.temperature = model.task == "multilabel", model.temperature
 
     def forward(self, waveform: Tensor) -> Tensor:
         logits: Tensor = self.head(self.backbone(self.mean_normalization(self.frontend(waveform)))).float()
-        return logits.sigmoid() if self.multilabel else logits.softmax(-1)
+        # Without a division by 1, which would be a step of the exported graph.
+        scaled = logits if self.temperature == 1 else logits / self.temperature
+        return scaled.sigmoid() if self.multilabel else scaled.softmax(-1)
 
 
 def capture_graph(model: GenreClassifier) -> ExportedProgram:

@@ -53,6 +53,8 @@ def classify(options: argparse.Namespace) -> None:
     source = Path(options.ckpt_path).expanduser()
     source = source if source.is_dir() else find_checkpoint(options.ckpt_path)
     model = load_model(source, trust=options.trust, device=find_device(options.device))
+    if options.temperature is not None:
+        model.set_temperature(options.temperature)
     console.print(describe_trained(model, source))
     batch_size = options.batch_size or default_batch_size(model)
     songs = SongClips(files, model.sample_rate, model.clip_samples, batch_size, options.workers)

@@ -31,6 +31,7 @@ from lit_genre.model.optimization import (
 )
 from lit_genre.model.scored_network import ScoredNetwork
 from lit_genre.model.step_seed import seed_step
+from lit_genre.model.temperature import check_temperature
 
 # A partial: jsonargparse 4.53 loses the name of a plain class when a default configuration file sets options of it.
 PAPERS_ADAM: Final = partial(torch.optim.Adam, weight_decay=2e-3)
@@ -80,15 +81,17 @@ class GenreClassifier(ScoredNetwork):
         scheduler_interval: "step" to step the scheduler with each batch, "epoch" once an epoch; null for step with
             lit_genre.OneCycle and torch's OneCycleLR and CyclicLR, and for epoch with all others.
         compile_backbone: Compile the backbone by torch.compile, which takes a minute at the start.
+        temperature: Divisor of the logits, above 0, from which probabilities are computed; the loss does not use it.
+            `lit-genre test --calibrate` fits it on the validation split (Guo et al., 2017).
 
     Shape:
         - waveform: (b, n), int16 PCM or floating point of full scale 1, any n
         - Output: logits, (b, c)
 
     Raises:
-        LitGenreError: clip_seconds, sample_rate or label_smoothing is out of range; there is one class only; backbone
-            or frontend is not a class; the backbone cannot be built, or fails on the output of the front-end; or the
-            loss is not for the task or has weights of its own.
+        LitGenreError: clip_seconds, sample_rate, label_smoothing or temperature is out of range; there is one class
+            only; backbone or frontend is not a class; the backbone cannot be built, or fails on the output of the
+            front-end; or the loss is not for the task or has weights of its own.
     """
 
     def __init__(
@@ -110,11 +113,13 @@ class GenreClassifier(ScoredNetwork):
         scheduler: LRSchedulerCallable | None = None,
         scheduler_interval: Interval | None = None,
         compile_backbone: bool = False,
+        temperature: float = 1.0,
     ) -> None:
         super().__init__()
         if not 0 <= label_smoothing < 1:
             raise LitGenreError(f"label_smoothing is {label_smoothing}, but must be at least 0 and below 1.")
         check_classes(classes, task)
+        self.temperature = check_temperature(temperature)
         self.save_hyperparameters(ignore=_TRAINING_ARGUMENTS)
         self._build_network(
             backbone,

@@ -85,9 +85,14 @@ class TrackAverage(Metric):
         # torchmetrics squeezes a tensor with one element to a scalar: the column of a single track.
         return TrackScores(track_id.reshape(-1), probs, label.reshape(len(probs), *label.shape[1:]))
 
+    def clips(self) -> TrackScores:
+        """Return the clips so far, a row for each."""
+        track_id, probs, label = (dim_zero_cat(getattr(self, name)) for name in TrackScores._fields)
+        return TrackScores(track_id, probs, label)
+
     def compute(self) -> TrackScores:
         """Average the clips; torchmetrics gathers those of all processes before."""
-        track_id, probs, label = (dim_zero_cat(getattr(self, name)) for name in TrackScores._fields)
+        track_id, probs, label = self.clips()
         tracks, row = torch.unique(track_id, return_inverse=True)
         total = probs.new_zeros(len(tracks), probs.shape[1]).index_add_(0, row, probs)
         label_of = label.new_zeros(len(tracks), *label.shape[1:])

@@ -16,6 +16,7 @@ from lit_genre.model.factories import build_backbone, build_head, describe
 from lit_genre.model.mean_normalization import SpectralMeanNormalization
 from lit_genre.model.precision import keeping_dtype
 from lit_genre.model.source_code import source_digest
+from lit_genre.model.temperature import check_temperature
 
 
 class Network(LightningModule):
@@ -30,7 +31,10 @@ class Network(LightningModule):
         sample_rate: Sample rate of the waveforms, Hz.
         clip_samples: Length of a training clip, samples.
         input_shape: Shape of one item that the front-end returns.
+        temperature: Divisor of the logits, from which the probabilities are computed; more than 0.
     """
+
+    temperature: float = 1.0
 
     loss_weights: Tensor | None
 
@@ -139,9 +143,22 @@ class Network(LightningModule):
             logits: Logits, shape (b, c).
 
         Returns:
-            Probabilities, shape (b, c): of a softmax in the multiclass task, of sigmoids in the multilabel task.
+            Probabilities, shape (b, c): of a softmax in the multiclass task, of sigmoids in the multilabel task, after
+            a division of the logits by the temperature.
         """
-        return logits.sigmoid() if self.task == "multilabel" else logits.softmax(-1)
+        scaled = logits / self.temperature
+        return scaled.sigmoid() if self.task == "multilabel" else scaled.softmax(-1)
+
+    def set_temperature(self, temperature: float) -> None:
+        """Set the temperature, also in the hyperparameters, which a checkpoint stores.
+
+        Args:
+            temperature: Divisor of the logits, more than 0.
+
+        Raises:
+            LitGenreError: It is not a positive, finite number.
+        """
+        self.temperature = self.hparams["temperature"] = check_temperature(temperature)
 
     def _mel(self, batch: Batch) -> Tensor:
         return self.spectrogram(batch.waveform) if batch.mel is None else batch.mel.float()

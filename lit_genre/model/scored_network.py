@@ -63,6 +63,12 @@ class ScoredNetwork(Network):
         self._average("predict").update(batch.track_id, probs, batch.label)
         return probs
 
+    def clip_scores(self, split: EvaluationSplit) -> TrackScores:
+        """Return the scores of the clips of a split so far, of all processes; a track has a row for each clip."""
+        average = self._average(split)
+        with average.sync_context():
+            return average.clips()
+
     def _average(self, split: str) -> TrackAverage:
         average = self.averages[split]
         assert isinstance(average, TrackAverage)

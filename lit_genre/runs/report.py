@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from rich.table import Table
 
 from lit_genre.console import console, results
-from lit_genre.model.metrics import TrackScores, score
+from lit_genre.model.metrics import TrackScores, calibration_error, calibration_error_by_chance, score
 from lit_genre.plots.scores import (
     draw_average_precision,
     draw_confusion,
@@ -43,8 +43,13 @@ def report_test(
         draw_precision_recall(scores, classes, folder.precision_recall)
         draw_reliability(scores, classes, folder.reliability)
     print_scores(scores, classes, "test", artists)
-    if not scores.several and (hint := warn_of_few(_tested(scores, artists))):
-        console.print(hint)
+    if not scores.several:
+        results.print(
+            f"Calibration error {calibration_error(scores, classes):.3f}; perfectly calibrated probabilities have "
+            f"{calibration_error_by_chance(scores):.3f} by chance on {len(scores.label):,} tracks"
+        )
+        if hint := warn_of_few(_tested(scores, artists)):
+            console.print(hint)
     results.print(f"Run:         {folder.path}")
     tables, plots = folder.path.glob("*.csv"), folder.path.glob("*.png")
     for name, files in (("Tables", tables), ("Plots", plots), ("Checkpoints", folder.checkpoints.glob("*.ckpt"))):

@@ -139,6 +139,9 @@ def _check_numbers(hyperparameters: Mapping[str, Any], subject: str) -> None:
         raise LitGenreError(f"{subject} is damaged: sample_rate is {rate!r}, but must be {least:,} to {most:,} Hz.")
     if seconds is not None and not (is_finite_number(seconds) and 0 < seconds <= _LONGEST_CLIP):
         raise LitGenreError(f"{subject} is damaged: clip_seconds is {seconds!r}, but must be a length in seconds.")
+    temperature = hyperparameters.get("temperature", 1.0)
+    if not (is_finite_number(temperature) and temperature > 0):
+        raise LitGenreError(f"{subject} is damaged: temperature is {temperature!r}, but must be a number above 0.")
     dim = hyperparameters.get("head_dim")
     if dim is not None and (type(dim) is not int or dim < 1):
         raise LitGenreError(f"{subject} is damaged: head_dim is {dim!r}, but must be a whole number, at least 1.")

@@ -3,8 +3,20 @@
 from lightning.pytorch.cli import LightningArgumentParser
 
 
-def add_options(parser: LightningArgumentParser) -> None:
-    """Add the options to the parser of a command."""
+def add_options(parser: LightningArgumentParser, command: str) -> None:
+    """Add the options to the parser of a command.
+
+    Args:
+        parser: The parser.
+        command: "fit", "validate", "test" or "predict".
+    """
+    if command == "test":
+        parser.add_argument(
+            "--calibrate",
+            action="store_true",
+            help="before the test, fit the temperature of the probabilities on the validation split, and store it in "
+            "the checkpoint",
+        )
     parser.add_argument(
         "--model_class",
         type=str | None,
