@@ -29,8 +29,8 @@ def compare(
     Several processes may run the same command on one folder, on other GPUs or on machines with a shared disk: each run
     is trained by the process that claims it first.
 
-    The folder has results.csv, table.md, curves.png, overfit.png and report.html, and the runs in runs/. Run the same
-    command again to resume interrupted runs and to repeat failed ones; finished runs are kept.
+    The folder has results.csv, table.md, pictures and report.html, and the runs in runs/. Run the same command again to
+    resume interrupted runs and to repeat failed ones; finished runs are kept.
 
     Args:
         configs: Configurations of `lit-genre fit`; the file name is the name of the model.

@@ -23,19 +23,28 @@ def interval_rows(runs: list[Run], names: list[str]) -> dict[str, list[str]]:
     Returns:
         "accuracy" and "f1": a cell for each model, "" for a model without a test.
     """
-    accuracies, artists = track_accuracies(runs)
+    accuracies = accuracy_intervals(runs)
     cells: dict[str, list[str]] = {"accuracy": [], "f1": []}
     for name in names:
-        if name not in accuracies:
-            for column in cells.values():
-                column.append("")
-            continue
+        tables = [run.predictions for run in runs if run.model == name and not run.predictions.empty]
+        cells["accuracy"].append(_percent(accuracies[name]) if tables else "")
+        cells["f1"].append(_percent(_f1_interval(tables)) if tables else "")
+    return cells
+
+
+def accuracy_intervals(runs: list[Run]) -> dict[str, Interval]:
+    """Return the 95 % interval of the accuracy of each model that was tested, 0 to 1, by its name.
+
+    Args:
+        runs: Runs on the same data.
+    """
+    accuracies, artists = track_accuracies(runs)
+    intervals = {}
+    for name in accuracies:
         by_track = accuracies[name].dropna()
         clusters = artist_clusters(artists.loc[by_track.index].tolist())
-        cells["accuracy"].append(_percent(accuracy_interval(by_track.to_numpy(), clusters)))
-        tables = [run.predictions for run in runs if run.model == name and not run.predictions.empty]
-        cells["f1"].append(_percent(_f1_interval(tables)))
-    return cells
+        intervals[str(name)] = accuracy_interval(by_track.to_numpy(), clusters)
+    return intervals
 
 
 def _f1_interval(tables: list[pd.DataFrame]) -> Interval:

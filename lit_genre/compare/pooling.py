@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 import pandas as pd
+import torch
 
+from lit_genre.model.metrics import calibration_error_of
 from lit_genre.runs.reader import Run
 
 
@@ -39,12 +41,12 @@ def _pool(folds: list[Run]) -> Run:
         best_val=_mean([run.best_val for run in folds]),
         train=_mean([run.train for run in folds]),
         val=_mean([run.val for run in folds]),
-        calibration_error=_mean([run.calibration_error for run in folds]),
         memory_gb=max((run.memory_gb for run in folds if run.memory_gb is not None), default=None),
         epoch=None,
         error=next((run.error for run in folds if run.error), ""),
         members=folds,
         test=None,
+        calibration_error=None,
         f1_macro=None,
         predictions=pd.DataFrame(),
     )
@@ -53,6 +55,9 @@ def _pool(folds: list[Run]) -> Run:
         return pooled
     pooled.predictions = pd.concat([run.predictions for run in tested])
     genre, predicted = pooled.predictions["genre"], pooled.predictions["predicted"]
+    # Over all tracks: the error of a single fold is larger, because it has fewer tracks.
+    confidence = torch.tensor(pooled.predictions["confidence"].to_numpy())
+    pooled.calibration_error = calibration_error_of(confidence, torch.tensor((genre == predicted).to_numpy()))
     pooled.test = float((genre == predicted).mean())
     pooled.f1_macro = float(f1_score(genre, predicted, labels=sorted(set(genre)), average="macro", zero_division=0))
     return pooled

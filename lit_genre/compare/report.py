@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from lit_genre.compare.difference_table import difference_rows, write_differences
 from lit_genre.compare.groups import DataGroup, disambiguate_names, group_by_data
 from lit_genre.compare.page import Section, write_page
 from lit_genre.compare.plots import draw_confusions, draw_curves, draw_overfit
 from lit_genre.compare.pooling import pool_folds
+from lit_genre.compare.score_plots import draw_cost, draw_reliability
 from lit_genre.compare.significance import differences
-from lit_genre.compare.tables import difference_rows, genre_rows, paper_table, write_results, write_table
+from lit_genre.compare.tables import genre_rows, paper_table, write_results, write_table
 from lit_genre.console import console, results
 from lit_genre.errors import LitGenreError
 from lit_genre.runs.reader import Run
@@ -18,7 +20,7 @@ FMA_SMALL_TEST_TRACKS = 800
 
 
 def report(runs: list[Run], folder: Path) -> None:
-    """Write the report: results.csv, table.md, .csv and .tex, curves.png, overfit.png, confusion/ and report.html.
+    """Write the report: results.csv, tables as .md, .csv and .tex, pictures, and report.html.
 
     Runs on different data have tables and pictures of their own, with a number in their names.
 
@@ -57,15 +59,21 @@ def report(runs: list[Run], folder: Path) -> None:
 
 def _report_group(group: DataGroup, folder: Path, suffix: str) -> Section:
     """Write the tables and pictures of runs on the same data."""
-    with_papers = any(len(run.predictions) == FMA_SMALL_TEST_TRACKS for run in group.runs)
+    # The folds of a cross-validation test other tracks.
+    with_papers = any(len(run.predictions) == FMA_SMALL_TEST_TRACKS and not run.members for run in group.runs)
     pairs = differences(group.runs)
     table = paper_table(group.runs, pairs, with_papers)
     write_table(table, folder / f"table{suffix}")
+    if pairs:
+        write_differences(pairs, folder / f"differences{suffix}")
     curves, overfit = folder / f"curves{suffix}.png", folder / f"overfit{suffix}.png"
     # Each fold has curves of its own.
     trained = [member for run in group.runs for member in (run.members or [run])]
     draw_curves(trained, curves)
     draw_overfit(trained, overfit)
+    cost, reliability = folder / f"cost{suffix}.png", folder / f"reliability{suffix}.png"
+    draw_cost(group.runs, cost)
+    draw_reliability(group.runs, reliability)
     confusions = draw_confusions(group.runs, folder / f"confusion{suffix}")
     return Section(
         title=group.title,
@@ -73,6 +81,11 @@ def _report_group(group: DataGroup, folder: Path, suffix: str) -> Section:
         pairs=difference_rows(pairs) if pairs else [],
         genres=genre_rows(group.runs),
         runs=trained,
-        pictures={"Curves": curves, "Overfitting": overfit},
+        pictures={
+            "Accuracy and time": cost,
+            "Reliability": reliability,
+            "Curves": curves,
+            "Overfitting": overfit,
+        },
         confusions=confusions,
     )

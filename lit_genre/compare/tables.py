@@ -175,23 +175,6 @@ def _mean(values: pd.Series, digits: int) -> str:
     return mean if values.nunique() == 1 or len(values) == 1 else f"{mean} ± {values.std():,.{digits}f}"
 
 
-def difference_rows(pairs: list[Difference]) -> list[list[str]]:
-    """Build the table of the differences between models.
-
-    Args:
-        pairs: The differences.
-
-    Returns:
-        Rows of cells; the first row has the headings.
-    """
-    rows = [["pair", "points", "95 % interval", "p, corrected", "significant"]]
-    for pair in pairs:
-        interval = f"{pair.low:+.1f} to {pair.high:+.1f}"
-        significant = "yes" if pair.significant else "no"
-        rows.append([f"{pair.first} over {pair.second}", f"{pair.points:+.1f}", interval, f"{pair.p:.3f}", significant])
-    return rows
-
-
 def genre_rows(runs: list[Run]) -> list[list[str]]:
     """Build the table of F1 of each genre, percent, mean over the runs of a model.
 
@@ -218,7 +201,7 @@ def genre_rows(runs: list[Run]) -> list[list[str]]:
 
 
 def write_table(rows: list[list[str]], path: Path) -> None:
-    """Write a table as CSV and as LaTeX (booktabs), for papers.
+    """Write a table as CSV and as LaTeX, for papers.
 
     Args:
         rows: Rows of cells; the first row has the headings.
@@ -228,12 +211,26 @@ def write_table(rows: list[list[str]], path: Path) -> None:
         OSError: A file cannot be written.
     """
     head, *body = rows
-    table = pd.DataFrame(body, columns=head)
-    safe = table.map(spreadsheet_cell).rename(columns=spreadsheet_cell)
-    safe.to_csv(path.with_suffix(".csv"), index=False, lineterminator="\r\n", errors="backslashreplace")
-    latex = table.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
+    table = pd.DataFrame(body, columns=head).map(spreadsheet_cell).rename(columns=spreadsheet_cell)
+    table.to_csv(path.with_suffix(".csv"), index=False, lineterminator="\r\n", errors="backslashreplace")
+    write_latex(rows, path.with_suffix(".tex"))
+
+
+def write_latex(rows: list[list[str]], path: Path) -> None:
+    """Write a table as LaTeX with booktabs.
+
+    Args:
+        rows: Rows of cells; the first row has the headings.
+        path: The file.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    head, *body = rows
+    style = pd.DataFrame(body, columns=head).style.hide(axis="index")
+    latex = style.format(escape="latex").format_index(escape="latex", axis="columns")
     text = latex.to_latex(hrules=True, column_format="l" + "r" * (len(head) - 1))
-    path.with_suffix(".tex").write_text(text.replace("±", r"$\pm$"), encoding="utf-8", errors="backslashreplace")
+    path.write_text(text.replace("±", r"$\pm$"), encoding="utf-8", errors="backslashreplace")
 
 
 def as_markdown(rows: list[list[str]]) -> str:

@@ -140,6 +140,19 @@ def calibration_error(scores: TrackScores, classes: list[str]) -> float:
     return float(multiclass_calibration_error(scores.probs, scores.label, len(classes), n_bins=BINS, norm="l1"))
 
 
+def calibration_error_of(confidence: Tensor, right: Tensor) -> float:
+    """Compute the expected calibration error from the probabilities of the predicted classes.
+
+    Args:
+        confidence: Probability of the predicted class of each track, 0 to 1, shape (t,).
+        right: Whether the prediction is right, bool, shape (t,).
+
+    Returns:
+        The error, 0 to 1, as `calibration_error` returns it.
+    """
+    return float(_calibration_errors(confidence.float(), right[None])[0])
+
+
 def calibration_error_by_chance(scores: TrackScores) -> float:
     """Compute the mean expected calibration error that perfectly calibrated probabilities have on this many tracks.
 
@@ -153,9 +166,14 @@ def calibration_error_by_chance(scores: TrackScores) -> float:
     """
     confidence = scores.probs.amax(1).float()
     right = torch.rand((_DRAWS, len(confidence)), generator=torch.Generator().manual_seed(0)) < confidence
+    return float(_calibration_errors(confidence, right).mean())
+
+
+def _calibration_errors(confidence: Tensor, right: Tensor) -> Tensor:
+    """Return the calibration error, shape (n,), for n sets of outcomes `right`, bool, shape (n, t)."""
     bins = (confidence * BINS).long().clamp(max=BINS - 1)
-    off = torch.zeros(_DRAWS, BINS).index_add_(1, bins, right.float() - confidence)
-    return float(off.abs().sum(1).mean() / len(confidence))
+    off = torch.zeros(len(right), BINS).index_add_(1, bins, right.float() - confidence)
+    return off.abs().sum(1) / len(confidence)
 
 
 def genres_named(probs: Tensor, classes: Sequence[str], several: bool) -> str:

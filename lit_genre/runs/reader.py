@@ -239,3 +239,4 @@ def _read_predictions(run: Run, path: Path) -> None:
     rated = score(scores, classes)
     run.test, run.f1_macro = float(rated["accuracy"]), float(rated["f1_macro"])
     run.calibration_error = calibration_error(scores, classes)
+    run.predictions["confidence"] = probs.amax(1).tolist()

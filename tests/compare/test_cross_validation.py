@@ -77,6 +77,11 @@ def test_each_track_is_tested_once_and_the_folds_are_pooled(
     assert "24 test tracks by 24 artists" in Path("out/report.html").read_text()
     (network,) = pool_folds([read_run(path) for path in sorted(Path("out/runs").glob("cnn1d*"))])
     assert (network.test, len(network.members)) == (pytest.approx(accuracy), 2)
+    # Over the tracks of both folds, whose probabilities are mostly below 0.2, in two of ten bins.
+    confidence = tested.iloc[:, 3:].max(axis=1).to_numpy()
+    right, bins = (tested["genre"] == tested["predicted"]).to_numpy(float), (confidence * 10).astype(int)
+    off = sum(abs((right - confidence)[bins == number].sum()) for number in set(bins))
+    assert network.calibration_error == pytest.approx(off / 24, abs=1e-4)
 
 
 def test_the_claim_of_a_killed_process_ends_with_it(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ from lit_genre.cluster_statistics import accuracy_interval
 from lit_genre.compare.groups import disambiguate_names, group_by_data
 from lit_genre.compare.plots import draw_curves, draw_overfit
 from lit_genre.compare.report import report
+from lit_genre.compare.score_plots import draw_cost, draw_reliability
 from lit_genre.compare.significance import differences
 from lit_genre.compare.tables import COLUMNS, PAPERS, as_markdown, genre_rows, models, paper_table, results
 from lit_genre.errors import LitGenreError
@@ -250,6 +252,7 @@ def test_all_files_of_the_report_are_written(
     report(runs, folder)
     assert {path.name for path in folder.iterdir()} == {
         "results.csv", "table.md", "table.csv", "table.tex", "curves.png", "overfit.png", "confusion", "report.html",
+        "differences.csv", "differences.tex", "cost.png", "reliability.png",
     }  # fmt: skip
     assert [path.name for path in sorted((folder / "confusion").iterdir())] == ["0-good.png", "1-bad.png"]
     assert r"test accuracy, \% & 92.5 $\pm$ 3.5 & 50.0" in (folder / "table.tex").read_text()
@@ -289,7 +292,7 @@ def test_the_page_needs_no_network_and_shows_what_it_was_given(runs: list[Run], 
     # F1 of Folk: the good model has 19 of 20 and 18 of 20, symmetrically with Rock; the bad one 10 of 20.
     assert [row[0] for row in genre_rows(runs)] == ["genre", "Folk", "Rock"]
     assert genre_rows(runs)[1][1:] == ["92.5", "50.0"]
-    assert text.count("<img") == 4
+    assert text.count("<img") == 6
 
 
 def test_runs_on_different_data_are_never_in_one_ranking(tmp_path: Path) -> None:
@@ -314,7 +317,16 @@ def test_runs_on_different_data_are_never_in_one_ranking(tmp_path: Path) -> None
     assert [section.partition("</h2>")[0] for section in sections] == [group.title for group in groups]
     for section, names in zip(sections, ("ab", "c"), strict=True):
         headings = re.findall("<h3>(.+?)</h3>", section)
-        expected = ["Models", "F1 of each genre, %", "Confusion matrices", "Curves", "Overfitting", "Runs"]
+        expected = [
+            "Models",
+            "F1 of each genre, %",
+            "Confusion matrices",
+            "Accuracy and time",
+            "Reliability",
+            "Curves",
+            "Overfitting",
+            "Runs",
+        ]
         assert [heading for heading in headings if heading != "Significant differences"] == expected
         # Each table, the runs included, has the models of this data alone.
         assert set(re.findall("<td>([abc])</td>", section)) == set(names)
@@ -411,3 +423,34 @@ def test_tracks_of_one_artist_are_one_cluster(tmp_path: Path) -> None:
 def test_a_report_without_runs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LitGenreError, match="has no run to report on"):
         report([], tmp_path)
+
+
+def test_the_cost_is_drawn_with_intervals_and_the_reliability_with_a_line_a_model(
+    runs: list[Run], tmp_path: Path, figures: list[Any]
+) -> None:
+    draw_cost(runs, tmp_path / "cost.png")
+    draw_reliability(runs, tmp_path / "reliability.png")
+    cost, reliability = (drawn.axes[0] for drawn in figures)
+    assert cost.get_xscale() == "log"
+    assert [container.get_label() for container in cost.containers] == ["good", "bad"]
+    good = cost.containers[0]
+    low, high = good.lines[2][0].get_segments()[0][:, 1]
+    accuracy = float(good.lines[0].get_ydata()[0])
+    assert accuracy == pytest.approx(92.5)
+    assert low < accuracy < high
+    # The diagonal is the third line.
+    labels = [line.get_label() for line in reliability.lines[:2]]
+    assert labels == ["good", "bad"]
+    # All tracks of `bad` have one probability, and half of them are right.
+    assert reliability.lines[1].get_ydata() == pytest.approx([0.5])
+
+
+def test_differences_are_numbers_in_a_file(runs: list[Run], tmp_path: Path) -> None:
+    report(runs, tmp_path)
+    table = pd.read_csv(tmp_path / "differences.csv")
+    (pair,) = differences(runs)
+    assert table.loc[0, ["first", "second", "tracks"]].tolist() == ["good", "bad", 40]
+    assert table.loc[0, ["points", "low", "high", "p"]].tolist() == pytest.approx(
+        [pair.points, pair.low, pair.high, pair.p], abs=1e-5
+    )
+    assert "good over bad" in (tmp_path / "differences.tex").read_text()

@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from lit_genre.errors import LitGenreError
-from lit_genre.model.metrics import TrackAverage, TrackScores, average_precision_of, score
+from lit_genre.model.metrics import (
+    TrackAverage,
+    TrackScores,
+    average_precision_of,
+    calibration_error,
+    calibration_error_of,
+    score,
+)
 
 CLASSES = ["Folk", "Pop", "Rock"]
 
@@ -106,3 +113,12 @@ def test_a_single_track_of_several_genres_keeps_its_shapes() -> None:
     average.update(torch.tensor([5]), torch.tensor([[0.9, 0.1]]), torch.tensor([[1, 0]]))
     assert [column.shape for column in average.scores()] == [(1,), (1, 2), (1, 2)]
     assert score(average.scores(), ["Folk", "Pop"]) == {}
+
+
+def test_the_calibration_error_of_confidences_is_that_of_the_probabilities() -> None:
+    random = torch.Generator().manual_seed(0)
+    probs = (2 * torch.randn(500, 4, generator=random)).softmax(-1)
+    label = torch.randint(0, 4, (500,), generator=random)
+    confidence, predicted = probs.max(1)
+    expected = calibration_error(TrackScores(torch.arange(500), probs, label), list("abcd"))
+    assert calibration_error_of(confidence, predicted == label) == pytest.approx(expected, abs=1e-6)
