@@ -18,12 +18,14 @@ def difference_rows(pairs: list[Difference]) -> list[list[str]]:
     Returns:
         Rows of cells; the first row has the headings.
     """
-    rows = [["pair", "points", "95 % interval", "p, corrected", "significant"]]
+    repeated = any(pair.p_folds is not None for pair in pairs)
+    rows = [["pair", "points", "95 % interval", "p, corrected", *["p over folds"] * repeated, "significant"]]
     for pair in pairs:
         interval = f"{pair.low:+.1f} to {pair.high:+.1f}"
-        p = "<0.001" if pair.p < 0.001 else f"{pair.p:.3f}"
+        p_values = [pair.p, pair.p_folds] if repeated else [pair.p]
+        cells = ["" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}" for p in p_values]
         significant = "yes" if pair.significant else "no"
-        rows.append([f"{pair.first} over {pair.second}", f"{pair.points:+.1f}", interval, p, significant])
+        rows.append([f"{pair.first} over {pair.second}", f"{pair.points:+.1f}", interval, *cells, significant])
     return rows
 
 

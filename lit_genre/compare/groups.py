@@ -21,6 +21,8 @@ class DataGroup:
     def title(self) -> str:
         """Name of the data, with the numbers of test tracks and of their artists."""
         tested = max((run.predictions for run in self.runs), key=len)
+        if tested.empty:
+            return f"{self.name or 'data'}: no run is tested"
         artists: list[int] = tested["artist_id"].tolist() if len(tested) else []
         n_artists = len({artist for artist in artists if artist >= 0})
         of = f" by {n_artists:,} artists" if n_artists else ""
@@ -76,4 +78,5 @@ def disambiguate_names(runs: list[Run]) -> None:
             # The folder of a run in a comparison does not distinguish it; that of the comparison does.
             where = folder.name if folder.name != f"{name}-seed{alike_runs[0].seed}" else folder.parents[1].name
             for run in alike_runs:
-                run.model = f"{name} ({where})"
+                for renamed in (run, *run.members):
+                    renamed.model = f"{name} ({where})"

@@ -5,7 +5,12 @@ from typing import Final, NamedTuple
 
 import pandas as pd
 
-from lit_genre.cluster_statistics import difference_interval, holm, sign_flip_test
+from lit_genre.cluster_statistics import (
+    corrected_resampled_test,
+    difference_interval,
+    holm,
+    sign_flip_test,
+)
 from lit_genre.runs.accuracy import artist_clusters
 from lit_genre.runs.reader import Run
 
@@ -28,6 +33,8 @@ class Difference(NamedTuple):
         tracks: Number of tracks.
         clusters: Number of artists; a track of an unknown artist counts as one.
         p: p-value of the permutation test, corrected for the number of pairs, 0 to 1.
+        p_folds: p-value of the corrected resampled t-test over the folds of all repeats, corrected for the number of
+            pairs; None unless a cross-validation was repeated.
     """
 
     first: str
@@ -38,11 +45,12 @@ class Difference(NamedTuple):
     tracks: int
     clusters: int
     p: float
+    p_folds: float | None = None
 
     @property
     def significant(self) -> bool:
-        """True if the corrected p-value is below 0.05."""
-        return self.p < LEVEL
+        """True if the corrected p-values are below 0.05."""
+        return self.p < LEVEL and (self.p_folds is None or self.p_folds < LEVEL)
 
 
 def differences(runs: list[Run]) -> list[Difference]:
@@ -52,6 +60,10 @@ def differences(runs: list[Run]) -> list[Difference]:
     is that of a sign-flip permutation test over clusters, with Holm's correction for the number of pairs; the interval
     has no correction. Both describe the choice of the artists. The variation between trainings is the standard
     deviation over seeds. Models with few common tracks are not compared.
+
+    If a cross-validation was repeated with other folds, a second test has to agree: the t-test over the accuracies of
+    the folds, corrected for the overlap of their training tracks (Nadeau and Bengio, 2003). It describes the choice of
+    the training tracks, too.
 
     Args:
         runs: Runs on the same data; those of one model are its seeds.
@@ -64,7 +76,38 @@ def differences(runs: list[Run]) -> list[Difference]:
     pairs = [accuracies[list(pair)].dropna() for pair in combinations(order, 2)]
     found = [_difference(pair, artists) for pair in pairs if len(pair) >= _MIN_TRACKS]
     corrected = holm([difference.p for difference in found])
-    return [difference._replace(p=p) for difference, p in zip(found, corrected, strict=True)]
+    found = [difference._replace(p=p) for difference, p in zip(found, corrected, strict=True)]
+    by_fold = _fold_accuracies(runs)
+    over_folds = [_test_folds(by_fold, pair) for pair in found]
+    if not found or any(p is None for p in over_folds):
+        return found
+    corrected = holm([p for p in over_folds if p is not None])
+    return [difference._replace(p_folds=p) for difference, p in zip(found, corrected, strict=True)]
+
+
+def _fold_accuracies(runs: list[Run]) -> dict[str, dict[tuple[int, int], float]]:
+    """Return the accuracy of each model on each (repeat, fold), mean over its seeds; empty without a repeat."""
+    tested: dict[str, dict[tuple[int, int], list[float]]] = {}
+    for run in runs:
+        for member in run.members:
+            if member.test is not None and member.fold is not None:
+                folds = tested.setdefault(run.model, {})
+                folds.setdefault((member.repeat, member.fold), []).append(member.test)
+    return {
+        model: {fold: sum(values) / len(values) for fold, values in folds.items()}
+        for model, folds in tested.items()
+        if len({repeat for repeat, _ in folds}) > 1
+    }
+
+
+def _test_folds(by_fold: dict[str, dict[tuple[int, int], float]], pair: Difference) -> float | None:
+    """Return the p-value of the corrected resampled t-test of two models; None if they have no common repeats."""
+    first, second = (by_fold.get(name, {}) for name in (pair.first, pair.second))
+    common = sorted(first.keys() & second.keys())
+    if len({repeat for repeat, _ in common}) < 2:
+        return None
+    n_folds = len({fold for _, fold in common})
+    return corrected_resampled_test([first[fold] - second[fold] for fold in common], 1 / n_folds).p
 
 
 def track_accuracies(runs: list[Run]) -> tuple[pd.DataFrame, pd.Series]:

@@ -4,18 +4,24 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from lit_genre.__main__ import main
+from lit_genre.cluster_statistics import corrected_resampled_test
 from lit_genre.compare import train as module
 from lit_genre.compare.claims import claim
+from lit_genre.compare.difference_table import difference_rows
 from lit_genre.compare.plan import plan_folds
 from lit_genre.compare.pooling import pool_folds
+from lit_genre.compare.significance import differences
+from lit_genre.compare.train import Job, train_all
 from lit_genre.errors import LitGenreError
 from lit_genre.runs.folder import RunFolder
+from lit_genre.runs.reader import Run as ReadRun
 from lit_genre.runs.reader import read_run
 from tests.helpers.runs import CONFIGS, QUIET, Run
 
@@ -96,3 +102,87 @@ def test_the_claim_of_a_killed_process_ends_with_it(tmp_path: Path) -> None:
         other.wait()
     with claim(folder) as is_claimed:
         assert is_claimed
+
+
+def pooled(model: str, accuracies: dict[tuple[int, int], float], n_tracks: int = 20) -> list[ReadRun]:
+    """Return the pooled runs of a model, one a repeat, with the given accuracy on each (repeat, fold)."""
+    runs = []
+    for (repeat, fold), accuracy in accuracies.items():
+        right = [position < round(accuracy * n_tracks) for position in range(n_tracks)]
+        table = pd.DataFrame(
+            {
+                "genre": "Rock",
+                "predicted": ["Rock" if is_right else "Pop" for is_right in right],
+                "artist_id": range(fold * n_tracks, (fold + 1) * n_tracks),
+                "confidence": 0.5,
+            },
+            index=range(fold * n_tracks, (fold + 1) * n_tracks),
+        )
+        run = ReadRun(Path(f"runs/{model}-{repeat}-{fold}"), model, seed=0, fold=fold, n_folds=2, repeat=repeat)
+        run.test, run.predictions = accuracy, table
+        runs.append(run)
+    return pool_folds(runs)
+
+
+def test_repeated_folds_must_agree_on_a_difference() -> None:
+    places = [(repeat, fold) for repeat in range(2) for fold in range(2)]
+    good = pooled("good", dict.fromkeys(places, 0.95))
+    # On the artists, the difference is significant; over the folds it is not, as one fold has all of it.
+    uneven = pooled("uneven", dict(zip(places, (0.9, 0.35, 0.95, 0.95), strict=True)))
+    (pair,) = differences([*good, *uneven])
+    expected = corrected_resampled_test([0.05, 0.6, 0.0, 0.0], 0.5).p
+    assert pair.p_folds == pytest.approx(expected)
+    assert expected > 0.05 > pair.p
+    assert not pair.significant
+    assert difference_rows([pair])[0][-2:] == ["p over folds", "significant"]
+    # Equal differences on all folds are more than chance.
+    (pair,) = differences([*good, *pooled("even", dict(zip(places, (0.5, 0.55, 0.5, 0.55), strict=True)))])
+    assert pair.significant
+    # Without a repeat there is no such test.
+    (pair,) = differences(
+        [*pooled("good", dict.fromkeys(places[:2], 0.9)), *pooled("bad", dict.fromkeys(places[:2], 0.4))]
+    )
+    assert (pair.p_folds, pair.significant) == (None, True)
+
+
+def test_two_processes_finish_a_stopped_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads stand for processes: a claim is a lock on an open file, which threads do not share."""
+    jobs = [
+        Job(RunFolder(tmp_path / "runs" / f"model-seed{seed}"), [f"--seed_everything={seed}"], "fit")
+        for seed in range(6)
+    ]
+    commands: list[tuple[str, str]] = []
+    stops = [3]
+
+    def stand_in(command: str, *words: str) -> str:
+        """Write what `fit` and `test` leave behind."""
+        if len(commands) in stops:
+            stops.clear()
+            raise KeyboardInterrupt
+        folder = next(job.folder for job in jobs if job.folder.path.name in " ".join(words))
+        commands.append((command, folder.path.name))
+        if command == "fit":
+            folder.path.mkdir(parents=True)
+            folder.write_summary({})
+        else:
+            folder.test_table.write_text("tested")
+        return ""
+
+    monkeypatch.setattr(module, "_run_command", stand_in)
+    with pytest.raises(KeyboardInterrupt):
+        train_all(jobs, [])
+    assert commands == [("fit", "model-seed0"), ("test", "model-seed0"), ("fit", "model-seed1")]
+    together = threading.Barrier(2)
+
+    def other() -> None:
+        together.wait()
+        train_all(jobs, [])
+
+    threads = [threading.Thread(target=other) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # Each run was trained once and tested once, as by one process.
+    assert sorted(commands) == sorted((command, job.folder.path.name) for job in jobs for command in ("fit", "test"))
+    assert all(job.is_finished for job in jobs)
