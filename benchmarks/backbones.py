@@ -1,11 +1,11 @@
-"""How fast the networks train: a step of each on a batch of 32 clips of 30 s, and Keras's of three of them beside it.
+"""Measure the time of a training step of each network, and of the same network in Keras for three of them.
 
     python benchmarks/backbones.py [--rounds 7] [--batch 32] [NAME ...]
 
-A step is forward, backward and the update of Adam, on spectrograms of (128, 646) that are in memory. Where TensorFlow
-is installed (pip install tensorflow-cpu), CRNN, CRNNStacked and CNN2DDeep are also built in Keras, layer for layer,
-and both take their steps in turn, each in a process of its own, for the threads of two frameworks in one get in each
-other's way. Asked: at most 1.0 of Keras's time.
+A step is forward, backward and the update of Adam, on 32 spectrograms of shape (128, 646) in memory. If TensorFlow is
+installed (pip install tensorflow-cpu), CRNN, CRNNStacked and CNN2DDeep are also built in Keras, layer for layer. Both
+run alternately, each in a process of its own, because the threads of two frameworks in one process slow each other
+down. The target is at most 1.0 of Keras's time.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def backbone_class(name: str) -> type[Backbone]:
 
 
 def torch_step(name: str, batch: int) -> Callable[[], object]:
-    """Build a backbone with a head; a call of what is returned is a training step."""
+    """Build a backbone with a head, and return a function that runs a training step."""
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     mel = torch.rand(batch, MELS, FRAMES, device=device) * 2 - 1
     label = torch.arange(batch, device=device) % CLASSES
@@ -58,7 +58,7 @@ def torch_step(name: str, batch: int) -> Callable[[], object]:
 
 
 def keras_step(name: str, batch: int) -> Callable[[], object]:
-    """Build the same network in Keras, in Keras's layout; a call of what is returned is a training step."""
+    """Build the same network in Keras's layout, and return a function that runs a training step."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
     import numpy as np
@@ -103,7 +103,7 @@ def keras_step(name: str, batch: int) -> Callable[[], object]:
 
 
 def serve(build: Callable[[str, int], Callable[[], object]], name: str, batch: int, line: Connection) -> None:
-    """Take a step whenever asked."""
+    """Run a step for each request of the parent process."""
     if build is torch_step:
         # As the command line does.
         retain_freed_memory()
@@ -114,7 +114,7 @@ def serve(build: Callable[[str, int], Callable[[], object]], name: str, batch: i
 
 
 def seconds_of_a_step(name: str, batch: int, rounds: int, with_keras: bool) -> dict[str, float]:
-    """Let both take their steps in turn."""
+    """Run the steps of both alternately."""
     builds = {"torch": torch_step} | ({"keras": keras_step} if with_keras else {})
     lines, calls = [], {}
     context = multiprocessing.get_context("spawn")
@@ -132,7 +132,7 @@ def seconds_of_a_step(name: str, batch: int, rounds: int, with_keras: bool) -> d
 
 
 def main() -> None:
-    """Print milliseconds a clip and clips a second of each, and the ratio to Keras."""
+    """Print milliseconds per clip and clips per second of each network, and the ratio to Keras."""
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--rounds", type=int, default=7)

@@ -1,10 +1,10 @@
-"""How fast is a folder of music classified, how much of decoding hides behind the network, and in how much memory?
+"""Measure the time and the peak memory of `lit-genre classify` on a folder and on a long recording.
 
     python benchmarks/classify.py CHECKPOINT [--songs 40] [--minutes 3] [--hours 2]
 
-The songs are MP3 at 44.1 kHz, stereo (the long one FLAC), made of the demo's; one in ten of the folder is no audio.
-Decoding and network alone are the same work in one thread after the other. Memory is the peak of a process of
-`lit-genre classify`.
+The files are MP3 at 44.1 kHz, stereo, made of demo tracks; one in ten is no audio. The long recording is FLAC. For
+comparison, decoding and the network are also measured one after the other in one thread. Memory is the peak of a
+process of `lit-genre classify`.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def write_song(path: Path, seconds: float, seed: int) -> None:
 
 
 def main() -> None:
-    """Print one line a figure."""
+    """Print a line for each figure."""
     parser = argparse.ArgumentParser()
     parser.add_argument("checkpoint")
     parser.add_argument("--songs", type=int, default=40)

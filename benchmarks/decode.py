@@ -1,11 +1,11 @@
-"""How fast a store is filled: 30 s stereo 256 kbit/s MP3, and AAC, to mono 22,050 Hz, on one core.
+"""Measure decoding on one core: MP3 and AAC of 30 s, stereo, 256 kbit/s, to mono at 22,050 Hz.
 
     python benchmarks/decode.py [--clips 20] [--rounds 5]
 
-MP3 against `librosa.load` (at least 1.3 times as fast is asked for), against libsndfile's bare decoding, which neither
-mixes nor resamples (at least 0.5 of its speed), and against torchcodec and `torchaudio.load` where they are installed.
-AAC in m4a, which FFmpeg's libraries decode in a child process, against a process of the program `ffmpeg` for each file,
-where it is installed.
+MP3 is compared with `librosa.load` (target: at least 1.3 times as fast), with libsndfile's bare decoding, which does
+not mix or resample (target: at least 0.5 of its speed), and with torchcodec and `torchaudio.load` if they are installed.
+AAC in m4a, which FFmpeg's libraries decode in a child process, is compared with a process of the program `ffmpeg` for
+each file, if it is installed.
 """
 
 import argparse
@@ -32,7 +32,7 @@ SECONDS = 30
 
 
 def write_clips(folder: Path, count: int) -> list[Path]:
-    """Write noise under a moving tone: as hard to decode as dense music."""
+    """Write clips of noise and a moving tone, which take as long to decode as dense music."""
     generator = np.random.default_rng(0)
     time = np.arange(SECONDS * RATE) / RATE
     paths = []
@@ -55,19 +55,19 @@ def write_m4a(folder: Path, clips: list[Path]) -> list[Path]:
 
 
 def by_program(path: Path) -> None:
-    """Decode by a process of the program."""
+    """Decode with the program `ffmpeg`."""
     command = ["ffmpeg", "-v", "error", "-i", path, "-f", "s16le", "-ac", "1", "-ar", "22050", "-"]
     subprocess.run(command, check=True, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
 
 
 def each(paths: list[Path], call: Callable[[Path], object]) -> None:
-    """Call for each path and keep nothing: memory that is held costs time of its own."""
+    """Call a function for each path, and discard the results, because large results cost time, too."""
     for path in paths:
         call(path)
 
 
 def others(paths: list[Path]) -> dict[str, Callable[[], object]]:
-    """Decode as others do, to mono at 22,050 Hz, if they are installed."""
+    """Return functions that decode to mono at 22,050 Hz with other libraries, if they are installed."""
     if importlib.util.find_spec("torchcodec") is None:
         return {}
     import torchaudio

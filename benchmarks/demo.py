@@ -1,11 +1,11 @@
-"""The networks on the demo, by their shipped configurations, over seeds, and a linear classifier beside them.
+"""Train the shipped configurations on the demo data set with several seeds, and a linear classifier.
 
     python benchmarks/demo.py [--root data/demo] [--seeds 0 1] [--configs configs/*.yaml] [OPTION OF FIT ...]
 
 Each is trained by `lit-genre fit` on top of configs/data/demo.yaml (24 epochs, 5 s clips, batches of 16), and the
 checkpoint of its best validation accuracy is tested. Any other option, such as --trainer.precision=bf16-mixed, goes to
-both. The linear one is a logistic regression on the mean log-mel spectrum of each track, which knows timbre and not
-rhythm. The demo is synthetic: none of these figures says anything about FMA.
+both commands. The linear classifier is a logistic regression on the mean log-mel spectrum of each track, which has the
+timbre but not the rhythm. The demo is synthetic, so these figures do not apply to FMA.
 """
 
 import argparse
@@ -31,7 +31,7 @@ SHIPPED = sorted({*CONFIGS.glob("*.yaml")} - {*CONFIGS.glob("compare*.yaml")})
 
 
 class Result(NamedTuple):
-    """What a run came to: parameters of the backbone, median seconds of an epoch, accuracies per track."""
+    """Result of a run: parameters of the backbone, median seconds of an epoch, accuracies per track."""
 
     name: str
     parameters: int

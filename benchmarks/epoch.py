@@ -1,10 +1,10 @@
-"""What the framework costs: an epoch through DataModule and Trainer over a bare loop, and the wait for its batches.
+"""Measure the overhead of the framework: an epoch with data module and Trainer, relative to a bare loop.
 
     python benchmarks/epoch.py [--root data/demo] [--clip_seconds 10] [--rounds 5]
 
-Both run the same forward, backward and step on batches of 32 clips of the training split; the framework besides
-reads them from the store, logs, and writes history and checkpoints, as `lit-genre fit` does. Asked: at most 1.10. The
-wait is what Lightning's profiler counts between asking the DataLoader for a batch and having it.
+Both run the same forward, backward and step on batches of 32 clips of the training split. The framework also reads
+the clips from the store, logs, and writes history and checkpoints, as `lit-genre fit` does. The target is at most 1.10.
+The waiting time is that between the request for a batch and its arrival, by Lightning's profiler.
 """
 
 import argparse
@@ -27,17 +27,17 @@ from lit_genre.model.classifier import GenreClassifier
 
 
 class EpochClock(Callback):
-    """Takes the time of each training epoch, from the last step's end to this one's."""
+    """Measures the time of each training epoch."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start."""
+        """Start the clock."""
         self._began = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop."""
+        """Stop the clock."""
         if torch.accelerator.is_available():
             torch.accelerator.synchronize()
         self.seconds.append(time.perf_counter() - self._began)
@@ -61,7 +61,7 @@ def bare_epochs(model: GenreClassifier, batches: list[Batch], rounds: int) -> li
 
 
 def main() -> None:
-    """Print seconds an epoch of each, and their ratio."""
+    """Print the seconds of an epoch of each, and their ratio."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--root", type=Path, default=Path("data/demo"))
     parser.add_argument("--clip_seconds", type=float, default=10)

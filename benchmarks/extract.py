@@ -1,4 +1,4 @@
-"""How fast an archive is unpacked and verified: one of FMA's kind, against 7-Zip, which verifies no SHA-1.
+"""Measure unpacking and verifying an archive like FMA's, and compare it with 7-Zip, which verifies no SHA-1.
 
     python benchmarks/extract.py [--megabytes 200] [--rounds 5] [--folder FOLDER]
 
@@ -27,7 +27,7 @@ FRAME_BYTES = 836
 
 
 def clip(generator: np.random.Generator) -> bytes:
-    """Make what an MP3 is to a compressor: noise with a few bytes in front of each frame that repeat."""
+    """Return bytes that compress like an MP3: noise, with a few equal bytes before each frame."""
     frames = generator.integers(0, 256, (CLIP_BYTES // FRAME_BYTES, FRAME_BYTES), dtype=np.uint8)
     frames[:, :4] = 0xFF, 0xFB, 0xD0, 0x64
     return frames.tobytes()

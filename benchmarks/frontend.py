@@ -1,9 +1,9 @@
-"""The front-end's time for a batch, against torchaudio's MelSpectrogram on the same device.
+"""Compare the time of the front-end for a batch with that of torchaudio's MelSpectrogram on the same device.
 
     python benchmarks/frontend.py [--device cpu] [--batch 32] [--rounds 7]
 
-`auto` is asked to take at most 1.1 of torchaudio's time on a CPU. torchaudio's module ends at the power in each
-band, so that is what is compared; with the decibels, both are measured beside it.
+The target for the engine `auto` is at most 1.1 of torchaudio's time on a CPU. torchaudio's module returns the power in
+each band, so the comparison ends there. Both are also measured with the conversion to decibels.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from lit_genre.model.frontend import LogMel
 
 
 def main() -> None:
-    """Print milliseconds a clip and ratios."""
+    """Print milliseconds per clip and ratios."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, default=32)

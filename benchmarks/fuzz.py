@@ -1,4 +1,4 @@
-"""What comes of damaged files: thousands of them, in child processes with little memory and little time.
+"""Read thousands of damaged files, in child processes with limited memory and time.
 
     python benchmarks/fuzz.py [--count 2700] [--seed 0] [--keep fuzz-bugs]
 
@@ -33,7 +33,7 @@ WORST = 10
 
 
 class Decoded(NamedTuple):
-    """How many seconds of a damaged file are decoded: by this package, and by FFmpeg alone."""
+    """Seconds of a damaged file that are decoded by this package, and by FFmpeg alone."""
 
     case: Case
     seconds: float
@@ -41,7 +41,7 @@ class Decoded(NamedTuple):
 
     @property
     def missing(self) -> float:
-        """Seconds that only FFmpeg decodes."""
+        """Return the seconds that only FFmpeg decodes."""
         return max(0.0, self.ffmpeg_seconds - self.seconds)
 
 

@@ -1,12 +1,12 @@
-"""What a GPU makes of the seven baseline networks on a data set of FMA small's size: seconds an epoch, and peak memory.
+"""Measure the seven baseline networks on a GPU: seconds of an epoch on data of FMA small's size, and peak memory.
 
     python benchmarks/gpu.py [--tracks 8000] [--seconds 30] [--epochs 4] [--precisions 32-true bf16-mixed]
     python benchmarks/gpu.py --epochs 0     the front-end alone
 
-The music is noise in FMA small's shape: 80, 10 and 10 % of the tracks for training, validation and test, one clip of
-the whole track an epoch in training, the decoded audio of the training split in the memory of the GPU. The first
-epoch, in which libraries warm up, is left out; the median of the others is printed, validation and checkpoints
-included, and what 70 epochs of all seven come to. Accuracy means nothing here. --folder names a disk with 11 GB.
+The data is noise in FMA small's shape: 80, 10 and 10 % of the tracks for training, validation and test. Training reads
+each track once per epoch, from the memory of the GPU. The first epoch, in which libraries warm up, is left out. The
+median of the others is printed, validation and checkpoints included, and the sum for 70 epochs of all networks. The
+accuracies have no meaning. --folder must be on a disk with 11 GB.
 """
 
 import argparse
@@ -37,7 +37,7 @@ PAPERS_EPOCHS = 70
 
 
 def decode_noise(path: Path, sample_rate: int, seconds: float, **_: Any) -> TrackAudio:
-    """Make the samples of a track, which its number alone determines, in the place of decoding a file."""
+    """Return the samples of a track, noise seeded by its number, in place of the content of a file."""
     random = np.random.default_rng(int(path.stem))
     samples = random.integers(-8000, 8000, int(seconds * sample_rate), dtype=np.int16)
     return TrackAudio(io.BytesIO(samples.tobytes()), len(samples), COMPLETE)
@@ -63,7 +63,7 @@ class NoiseDataModule(TrackDataModule):
         store_builder.decode_track = partial(decode_noise, seconds=seconds)  # type: ignore[assignment]
 
     def read_tracks(self) -> list[Track]:
-        """List the tracks, whose files hold nothing but have to be there."""
+        """Return the tracks, and write their files, which are empty."""
         splits: list[Split] = ["train"] * 8 + ["val", "test"]
         tracks = []
         for number in range(1, self.n_tracks + 1):

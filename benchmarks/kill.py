@@ -1,11 +1,12 @@
-"""Nothing is lost by kill -9: a run and a store that were killed again and again end as if they had not been.
+"""Kill a training and the build of a store repeatedly, resume them, and compare them with uninterrupted ones.
 
     python benchmarks/kill.py [--kills 10] [--seed 0] [--epochs 60]
 
-A small CRNN trains on the demo's music: in one go; and killed (in an epoch, in validation, while a checkpoint is
-written, anywhere) and resumed by `lit-genre fit --ckpt_path`, or started anew where there was no checkpoint yet. The
-weights must be equal bit by bit, and metrics.csv but for time and memory. A store is built in one go, and killed at
-random moments; samples and index must be equal track by track.
+A small CRNN is trained on the demo data set without interruption. A second one is killed by SIGKILL in an epoch, in the
+validation, while a checkpoint is written, or at a random time. It is resumed by `lit-genre fit --ckpt_path`, or started
+again if there was no checkpoint yet. The weights must be equal bit by bit, and metrics.csv must be equal but for time and
+memory. In the same way a store is built without interruption, and killed at random times. Samples and index of each
+track must be equal.
 """
 
 import argparse
@@ -29,7 +30,7 @@ RATE = 22050
 
 
 def kill_run(root: Path, kills: int, epochs: int, random: np.random.Generator) -> None:
-    """Compare a run that was killed with one that was not."""
+    """Compare a run that was killed with an uninterrupted one."""
     write_demo(root / "fma", artists=6, tracks_per_artist=1, seconds=2.0)
     words = (*SMALL, QUIET, f"--data.root={root / 'fma'}", "--data.batch_size=4", f"--trainer.max_epochs={epochs}")
     began = time.perf_counter()
@@ -49,7 +50,7 @@ def kill_run(root: Path, kills: int, epochs: int, random: np.random.Generator) -
 
 
 def kill_store(root: Path, kills: int, random: np.random.Generator) -> None:
-    """Compare a store whose build was killed with one whose build was not."""
+    """Compare a store whose build was killed with an uninterrupted one."""
     (root / "clips").mkdir()
     files = {number: root / "clips" / f"{number}.mp3" for number in range(CLIPS)}
     for number, path in files.items():
@@ -69,7 +70,7 @@ def kill_store(root: Path, kills: int, random: np.random.Generator) -> None:
 
 
 def main() -> None:
-    """Print what each kill came upon; an assertion fails where something was lost."""
+    """Print the state at each kill; an assertion fails if something was lost."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)

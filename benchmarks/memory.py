@@ -1,10 +1,9 @@
-"""Peak memory of training over the size of the store: it must not grow with it.
+"""Measure the peak memory of training for several sizes of the store, with which it must not grow.
 
     python benchmarks/memory.py [--gigabytes 1 4 30]
 
-Each store is a sparse file of silence with as many 30 s clips as fill it; a process of its own reads each clip once
-through DataModule and Trainer, with a network that costs nothing. Beside it, the same bytes through a memory map:
-what the store would show as memory if it were read that way.
+Each store is a sparse file of silence, with clips of 30 s. A process of its own reads each clip once with data module
+and Trainer, and a tiny network. For comparison, the same bytes are read through a memory map.
 """
 
 import argparse
@@ -20,7 +19,7 @@ CLIP = 30 * 22050
 
 
 def write_store(root: Path, gigabytes: float) -> None:
-    """Write the metadata and the store of as many tracks, without audio files: the store needs none."""
+    """Write the metadata and the store of some tracks, without audio files, which a store does not need."""
     from lit_genre.data.store.index import COLUMNS, Entry, line_checksum, store_folder
 
     tracks = int(gigabytes * 1e9 / (2 * CLIP))

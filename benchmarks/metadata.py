@@ -1,8 +1,8 @@
-"""How long FMA's metadata takes to read: a tracks.csv of the real one's shape and size.
+"""Measure the time to read FMA's metadata, from a tracks.csv of the same shape and size.
 
     python benchmarks/metadata.py [--rounds 3]
 
-It is read as a data module reads it, to `Track` records.
+It is read to `Track` records, as by a data module.
 """
 
 import argparse
@@ -20,7 +20,7 @@ BIOGRAPHY = 'A "biography", with commas\nand lines. ' * 62
 
 
 def write_tracks(root: Path) -> Path:
-    """Write as many rows, columns and bytes as FMA's tracks.csv has."""
+    """Write a file with as many rows, columns and bytes as FMA's tracks.csv."""
     columns = [(group, field) for group, fields in COLUMNS.items() for field in fields.split()]
     path = root / "fma_metadata" / "tracks.csv"
     path.parent.mkdir()

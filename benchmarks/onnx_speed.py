@@ -1,8 +1,8 @@
-"""ONNX Runtime against PyTorch on the CPU: waveforms to probabilities, front-end included.
+"""Compare ONNX Runtime with PyTorch on the CPU, from waveforms to probabilities.
 
     python benchmarks/onnx_speed.py [--rounds 9] [--seconds 30]
 
-Batches of four clips of noise, both with as many threads as torch takes; in turn, medians.
+Both predict batches of four clips of noise alternately, with the number of threads of torch. Medians are printed.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def compare(name: str, seconds: float, rounds: int, session_options: onnxruntime.SessionOptions) -> str:
-    """Measure one network; returns its row."""
+    """Measure a network, and return its row."""
     torch.manual_seed(0)
     model = GenreClassifier(backbones()[name].loaded, ["a", "b", "c"], clip_seconds=seconds)
     model = model.eval().requires_grad_(False)

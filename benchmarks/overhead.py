@@ -1,10 +1,10 @@
-"""What logging costs: an epoch of the demo with all callbacks and W&B offline, over one with none.
+"""Measure the overhead of logging: an epoch of the demo with all callbacks and W&B offline, relative to one without.
 
     python benchmarks/overhead.py [--root data/demo] [--rounds 5] [--epochs 6]
 
-A CRNN is trained and validated through the same DataModule in turn with what every run of `lit-genre fit` has (W&B
-offline, Telemetry, History, TrackReport, Dashboard, checkpoints) and with nothing; the time from one epoch's end to the
-next one's is what counts, so validation, pictures and checkpoints are in it. Asked: at most 1.05.
+A CRNN is trained and validated with the same data module, alternately with all that `lit-genre fit` has (W&B offline,
+Telemetry, History, TrackReport, Dashboard, checkpoints) and without. The time is that from the end of an epoch to the
+end of the next, so it includes validation, pictures and checkpoints. The target is at most 1.05.
 """
 
 import argparse
@@ -28,18 +28,18 @@ from lit_genre.model.classifier import GenreClassifier
 
 
 class Clock(Callback):
-    """Notes when each epoch begins."""
+    """Records the start of each epoch."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note it."""
+        """Record the time."""
         self.times.append(time.perf_counter())
 
 
 def epochs(data: FMADataModule, folder: str, count: int, logged: bool) -> list[float]:
-    """Train, and tell the seconds from each epoch's beginning to the next one's but for the first."""
+    """Train, and return the seconds of each epoch but the first."""
     clock = Clock()
     callbacks: list[Callback] = [clock]
     if logged:
@@ -65,7 +65,7 @@ def epochs(data: FMADataModule, folder: str, count: int, logged: bool) -> list[f
 
 
 def main() -> None:
-    """Print seconds an epoch of each, and their ratio."""
+    """Print the seconds of an epoch of each, and their ratio."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--root", type=Path, default=Path("data/demo"))
     parser.add_argument("--rounds", type=int, default=5)

@@ -1,9 +1,9 @@
-"""Training steps in float32, in bfloat16 autocast and compiled: which default is the fastest?
+"""Measure training steps in float32, with bfloat16 autocast, and compiled.
 
     python benchmarks/precision.py [--networks CRNN ...] [--rounds 7]
 
-A step is forward, backward and Adam on the spectrograms of 32 clips of 30 s, on the accelerator where there is one. The
-losses after the same steps on the same batch tell what the precision costs.
+A step is forward, backward and Adam on the spectrograms of 32 clips of 30 s, on the accelerator if there is one. The
+losses after the same steps on the same batch show the effect of the precision.
 """
 
 import argparse
@@ -35,7 +35,7 @@ class Trained(nn.Module):
         self.optimizer = torch.optim.Adam(self.network.parameters())
 
     def step(self, mel: Tensor, label: Tensor) -> float:
-        """Train on a batch; returns seconds."""
+        """Train on a batch, and return the seconds."""
         began = time.perf_counter()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.low):
             logits = self.network(mel)

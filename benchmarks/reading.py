@@ -1,10 +1,10 @@
-"""How fast random clips are read: from the store against the same bytes with numpy, and from MP3 by a seek.
+"""Measure reading random clips: from the store, with numpy from the same file, and from MP3 by a seek.
 
     python benchmarks/reading.py [--tracks 400] [--rounds 7]
 
-A store of 30 s tracks of noise (1.3 MB each), in the page cache; batches of 32 random clips of 30 s and of 5 s, read by
-`ClipDataset` as training does, and by numpy from a memory map of the same file: the same excerpts, copied into a batch.
-Then 5 s from anywhere in MP3 files of five minutes, by a seek against decoding the whole.
+The store has tracks of 30 s of noise (1.3 MB each), and is in the page cache. Batches of 32 random clips of 30 s and of
+5 s are read by `ClipDataset`, as in training, and by numpy from a memory map of the same file. Then 5 s at random places
+of MP3 files of five minutes are read by a seek, and by decoding the whole file.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def write_store(folder: Path, n_tracks: int) -> PCMStore:
 
 
 def compare(store: PCMStore, seconds: float, rounds: int) -> None:
-    """Print GB/s of an epoch of clips of one length, read in both ways."""
+    """Print GB/s of an epoch of clips of one length, for both ways of reading."""
     ids = list(store.entries)
     dataset = ClipDataset(store, ids, np.zeros(len(ids), dtype=np.int64), int(seconds * RATE))
     clips = list(RandomClipSampler(dataset, seed=0))

@@ -1,4 +1,4 @@
-"""Which files of a collection are decoded, against the program `ffmpeg`, and whether the lengths agree.
+"""Compare the decoding of a collection of files with that of the program `ffmpeg`.
 
     python benchmarks/real_files.py FOLDER [FOLDER ...]
 

@@ -1,4 +1,4 @@
-"""Does the server lose a request, grow, or leave a file, when one request in ten is hostile?
+"""Test the web server under load, with one hostile request in ten: lost requests, memory, and files that are left.
 
     python benchmarks/serve.py CHECKPOINT SONG [--requests 300] [--clients 16]
 
@@ -52,7 +52,7 @@ def _too_large() -> Iterator[bytes]:
 
 
 def _ask_by_socket(url: str, song: bytes, waits: bool) -> tuple[int, str]:
-    """Announce more than is sent; then wait for an answer, or close the connection."""
+    """Announce more bytes than are sent; then wait for a response, or close the connection."""
     address = urlsplit(url)
     header = f"POST /classify HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: {2 * len(song)}\r\n\r\n"
     with socket.create_connection((address.hostname, address.port), timeout=300) as connection:
@@ -62,7 +62,7 @@ def _ask_by_socket(url: str, song: bytes, waits: bool) -> tuple[int, str]:
 
 
 def memory(pid: int) -> float:
-    """Proportional set size of a process and its descendants, GB."""
+    """Return the proportional set size of a process and its descendants, GB."""
     total = 0
     waiting = [pid]
     while waiting:
@@ -78,14 +78,14 @@ def memory(pid: int) -> float:
 
 
 def watch(pid: int, readings: list[float], ended: threading.Event) -> None:
-    """Read the memory again and again."""
+    """Read the memory repeatedly."""
     while not ended.wait(0.1):
         readings.append(memory(pid))
 
 
 @dataclass
 class Measurement:
-    """What was measured.
+    """Result of a measurement.
 
     Attributes:
         answers: What `ask` returned, request by request.
@@ -159,7 +159,7 @@ def send(pid: int, url: str, song: bytes, kinds: list[str], n_clients: int) -> M
 
 
 def main() -> None:
-    """Print one line a figure."""
+    """Print a line for each figure."""
     parser = argparse.ArgumentParser()
     parser.add_argument("checkpoint")
     parser.add_argument("song", type=Path)

@@ -41,7 +41,7 @@ def cpu_seconds(command: list[str]) -> float:
 
 
 def main() -> None:
-    """Measure each command in turn, so that noise of the machine meets all of them."""
+    """Measure the commands alternately, so that noise of the machine affects all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()

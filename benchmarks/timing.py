@@ -1,4 +1,4 @@
-"""Time alternatives side by side: in turn, so that all suffer alike from a noisy machine."""
+"""Measure the time of alternatives alternately, so that noise of the machine affects all of them."""
 
 import statistics
 import time
