@@ -3,9 +3,9 @@
     python benchmarks/decode.py [--clips 20] [--rounds 5]
 
 MP3 is compared with `librosa.load` (target: at least 1.3 times as fast), with libsndfile's bare decoding, which does
-not mix or resample (target: at least 0.5 of its speed), and with torchcodec and `torchaudio.load` if they are installed.
-AAC in m4a, which FFmpeg's libraries decode in a child process, is compared with a process of the program `ffmpeg` for
-each file, if it is installed.
+not mix or resample (target: at least 0.5 of its speed), and with torchcodec and `torchaudio.load` if they are
+installed. AAC in m4a, which FFmpeg's libraries decode in a child process, is compared with a process of the program
+`ffmpeg` for each file, if it is installed.
 """
 
 import argparse

@@ -4,8 +4,8 @@
 
 A small CRNN is trained on the demo data set without interruption. A second one is killed by SIGKILL in an epoch, in the
 validation, while a checkpoint is written, or at a random time. It is resumed by `lit-genre fit --ckpt_path`, or started
-again if there was no checkpoint yet. The weights must be equal bit by bit, and metrics.csv must be equal but for time and
-memory. In the same way a store is built without interruption, and killed at random times. Samples and index of each
+again if there was no checkpoint yet. The weights must be equal bit by bit, and metrics.csv must be equal but for time
+and memory. In the same way a store is built without interruption, and killed at random times. Samples and index of each
 track must be equal.
 """
 

@@ -3,8 +3,8 @@
     python benchmarks/reading.py [--tracks 400] [--rounds 7]
 
 The store has tracks of 30 s of noise (1.3 MB each), and is in the page cache. Batches of 32 random clips of 30 s and of
-5 s are read by `ClipDataset`, as in training, and by numpy from a memory map of the same file. Then 5 s at random places
-of MP3 files of five minutes are read by a seek, and by decoding the whole file.
+5 s are read by `ClipDataset`, as in training, and by numpy from a memory map of the same file. Then 5 s at random
+places of MP3 files of five minutes are read by a seek, and by decoding the whole file.
 """
 
 import argparse

@@ -122,15 +122,7 @@ class GenreClassifier(ScoredNetwork):
         self.temperature = check_temperature(temperature)
         self.save_hyperparameters(ignore=_TRAINING_ARGUMENTS)
         self._build_network(
-            backbone,
-            frontend,
-            augment,
-            task,
-            sample_rate,
-            clip_seconds,
-            mean_normalized_channels,
-            head_dim,
-            len(classes),
+            backbone, frontend, augment, task, sample_rate, clip_seconds, mean_normalized_channels, head_dim
         )
         if compile_backbone:
             self.backbone.compile()

@@ -48,7 +48,6 @@ class Network(LightningModule):
         clip_seconds: float | None,
         mean_normalized_channels: bool,
         head_dim: int | None,
-        n_classes: int,
     ) -> None:
         """Build all parts with weights; the arguments are those of `GenreClassifier`."""
         if "_instantiator" not in self.hparams:
@@ -74,7 +73,7 @@ class Network(LightningModule):
         # With these arguments a checkpoint builds the backbone without the files that its weights came from.
         init_args = {**described.get("init_args", {}), **self.backbone.restore_args()}
         self.hparams["backbone"] = {**described, "init_args": init_args}
-        self.head = build_head(self.backbone.embedding_dim, head_dim, n_classes)
+        self.head = build_head(self.backbone.embedding_dim, head_dim, len(self.hparams["classes"]))
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Compute logits.
