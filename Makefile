@@ -4,7 +4,7 @@ BIN := .venv/bin
 PLUGINS := $(wildcard plugins/*)
 DEMO := --config crnn --config data/demo
 
-.PHONY: install demo test check lint docs clean
+.PHONY: install demo test check lint docs clean test-oldest test-newest
 
 install: .venv/installed
 
@@ -30,12 +30,25 @@ lint: .venv/installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The fast tests and a run on the demo data, in an environment of their own with the oldest versions that pyproject.toml
+# allows, or with the newest.
+test-oldest test-newest: test-%:
+	$(PYTHON) -m venv --clear .venv-$*
+	$(PYTHON) $(if $(filter oldest,$*),tests/helpers/lower_bounds.py,-c '') > .venv-$*/constraints.txt
+	.venv-$*/bin/python -m pip install -c .venv-$*/constraints.txt -e '.[test]' $(PLUGINS:%=-e %)
+	.venv-$*/bin/python -m pip install --no-deps musicnn==0.1.0
+	.venv-$*/bin/python -m pytest -n auto --maxprocesses 8 -m "not slow and not browser" -q
+	.venv-$*/bin/lit-genre demo --root .venv-$*/demo
+	.venv-$*/bin/lit-genre fit $(DEMO) --data.root=.venv-$*/demo --trainer.max_epochs=2 \
+		--trainer.default_root_dir=.venv-$*/run
+	.venv-$*/bin/lit-genre test --ckpt_path .venv-$*/run/checkpoints/best.ckpt
+
 # Strict: a broken link or reference fails. The pages are in site/.
 docs: .venv/installed-test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean:
-	rm -rf .venv site data/demo
+	rm -rf .venv .venv-oldest .venv-newest site data/demo
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
