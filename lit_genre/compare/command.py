@@ -53,7 +53,13 @@ def compare(
         LitGenreError: There is nothing to compare, a file is missing, or the folder has runs with other settings.
     """
     # Not at the top of the module, so that the help of the command needs neither torch nor pandas.
-    from lit_genre.compare.plan import check_baseline_settings, plan_folds, plan_runs, read_models
+    from lit_genre.compare.plan import (
+        check_baseline_settings,
+        plan_folds,
+        plan_runs,
+        read_models,
+        trains_multilabel,
+    )
     from lit_genre.compare.report import report
     from lit_genre.compare.train import Job, train_all
     from lit_genre.runs.folder import RunFolder
@@ -65,8 +71,10 @@ def compare(
         planned_folds = plan_folds(folds, repeats)
         plan = plan_runs(models, seeds or [0, 1, 2], options or [], output / "runs", planned_folds)
         jobs = [Job(run_folder, run_options, "fit") for run_folder, run_options in plan.items()]
-        if baseline:
-            data_options = next(iter(plan.values()))
+        data_options = next(iter(plan.values()))
+        if baseline and trains_multilabel(data_options):
+            console.print("The baseline is for the multiclass task, so the comparison has none.")
+        elif baseline:
             baselines = []
             for fold in planned_folds:
                 baseline_folder = RunFolder(output / "runs" / f"baseline{fold.suffix}")

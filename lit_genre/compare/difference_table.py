@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from lit_genre.compare.significance import Difference
-from lit_genre.compare.tables import write_latex
+from lit_genre.compare.table_files import write_latex
 from lit_genre.text import spreadsheet_cell
 
 

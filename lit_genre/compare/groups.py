@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from lit_genre.runs.reader import Run
+from lit_genre.runs.run import Run
 
 
 @dataclass
@@ -47,6 +47,8 @@ def group_by_data(runs: list[Run]) -> list[DataGroup]:
         genres = {} if run.predictions.empty else run.predictions["genre"].to_dict()
         tracks = {(int(str(track_id)), str(genre)) for track_id, genre in genres.items()}
         for known, group in groups:
+            if group.runs[0].task != run.task:
+                continue
             if (tracks and 2 * len(tracks & known) >= len(tracks)) or (not tracks and group.name == run.data):
                 group.runs.append(run)
                 break

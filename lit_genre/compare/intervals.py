@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from lit_genre.cluster_statistics import Interval, accuracy_interval, bootstrap_interval
 from lit_genre.compare.significance import track_accuracies
 from lit_genre.runs.accuracy import artist_clusters
-from lit_genre.runs.reader import Run
+from lit_genre.runs.run import Run
 
 
 def interval_rows(runs: list[Run], names: list[str]) -> dict[str, list[str]]:

@@ -13,12 +13,16 @@ from typing import Any, Final
 import pandas as pd
 
 from lit_genre import __version__
-from lit_genre.compare.tables import BELOW_BASELINE, TIMES, as_markdown, results
-from lit_genre.runs.reader import Run
+from lit_genre.compare.table_files import as_markdown
+from lit_genre.compare.tables import BELOW_BASELINE, TIMES, results
+from lit_genre.runs.run import Run
 from lit_genre.text import one_line
 
 # Columns of results.csv that the page shows in percent, and the digits of other numbers.
-_PERCENT: Final = ("best_val_accuracy", "train_accuracy", "gap", "test_accuracy", "test_f1_macro")
+_PERCENT: Final = (
+    *("best_val_score", "train_accuracy", "gap", "test_accuracy", "test_f1_macro", "test_average_precision"),
+    "test_roc_auc",
+)
 _DIGITS: Final = {"feature_seconds": 1, "training_seconds": 1, "test_calibration_error": 3, "peak_memory_gb": 2}
 
 
@@ -30,7 +34,8 @@ class Section:
         title: Name of the data, with the numbers of test tracks and artists.
         models: Table of `paper_table`.
         pairs: Table of `difference_rows`; empty if no pair was compared.
-        genres: Table of `genre_rows`.
+        genres: Table of the score of each genre.
+        score: Name of the primary score: "accuracy", or "average precision" in the multilabel task.
         pictures: PNG file of each picture, by its heading.
         confusions: PNG file of the confusion matrix of each model, by its name.
         runs: The runs.
@@ -43,6 +48,7 @@ class Section:
     pictures: dict[str, Path]
     confusions: dict[str, Path]
     runs: list[Run]
+    score: str = "accuracy"
 
     @property
     def markdown(self) -> str:
@@ -63,7 +69,7 @@ def write_page(sections: list[Section], runs: list[Run], path: Path) -> None:
         OSError: A picture cannot be read, or the page cannot be written.
     """
     parts = [part for section in sections for part in _parts(section)]
-    finished = [run for run in runs if run.test is not None]
+    finished = [run for run in runs if run.score is not None]
     failed = sum(bool(run.error) for run in runs)
     summary = f"{len(finished)} finished runs of {len({run.model for run in runs})} models."
     summary += f" {failed} failed." if failed else ""
@@ -85,13 +91,14 @@ def _parts(section: Section) -> list[str]:
     ]
     if section.pairs:
         explanation = (
-            "Differences of test accuracy on the same tracks, in percentage points. The tracks of an artist are one "
-            "cluster of the 95 % interval and of the permutation test. The p-values are corrected for the number of "
-            "pairs (Holm, 1979). A pair is significant if its corrected p-value is below 0.05."
+            f"Differences of test {section.score} on the same tracks, in percentage points. The tracks of an artist "
+            "are one cluster of the 95 % interval and of the test. The p-values are corrected for the number of pairs "
+            "(Holm, 1979). A pair is significant if its corrected p-value is below 0.05."
         )
         parts.append(_part("Significant differences", explanation, _table(section.pairs)))
     if len(section.genres) > 1:
-        parts.append(_part("F1 of each genre, %", "Mean over the runs of a model.", _table(section.genres)))
+        score = "F1" if section.score == "accuracy" else section.score.capitalize()
+        parts.append(_part(f"{score} of each genre, %", "Mean over the runs of a model.", _table(section.genres)))
     if section.confusions:
         pictures = [_picture(path, f"Confusion matrix of {name}") for name, path in section.confusions.items()]
         explanation = "Summed over the runs of a model. Click a picture to see it in its full size."

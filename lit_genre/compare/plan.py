@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from hashlib import sha256
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import yaml
 from lit_genre.cli.parsing.configs import find_config
 from lit_genre.errors import LitGenreError, check_at_least
 from lit_genre.runs.folder import RunFolder
-from lit_genre.runs.reader import check_task
+from lit_genre.runs.reader import is_multilabel
 
 
 def read_models(configs: list[str], recipes: list[str], overlays: list[str]) -> dict[str, list[str]]:
@@ -37,7 +37,6 @@ def read_models(configs: list[str], recipes: list[str], overlays: list[str]) -> 
             raise LitGenreError(f"{path} is not valid YAML: {error}") from error
         if not isinstance(config, dict):
             raise LitGenreError(f"{path} is not a configuration of `lit-genre fit`: it must be a mapping.")
-        check_task(config, Path(path))
     models: dict[str, list[str]] = {}
     for files in product(configs, recipes) if recipes else product(configs):
         name = "-".join(Path(path).stem for path in files)
@@ -45,6 +44,18 @@ def read_models(configs: list[str], recipes: list[str], overlays: list[str]) -> 
             raise LitGenreError(f"Two configurations are called {name}.yaml. Rename one of them.")
         models[name] = [*files, *overlays]
     return models
+
+
+def trains_multilabel(options: list[str]) -> bool:
+    """Check whether the options of a `lit-genre fit` set the multilabel task.
+
+    Args:
+        options: Options, in which configurations are files.
+    """
+    if "--data.task=multilabel" in options:
+        return True
+    paths = [Path(path) for name, path in pairwise(options) if name == "--config"]
+    return any(is_multilabel(yaml.safe_load(path.read_text(encoding="utf-8")) or {}) for path in paths)
 
 
 class FoldOptions(NamedTuple):
@@ -107,11 +118,6 @@ def plan_runs(
         if "=" not in option:
             raise LitGenreError(
                 f"The option {option!r} has no value. Write name and value in one: --trainer.max_epochs=10."
-            )
-        if option == "--data.task=multilabel":
-            raise LitGenreError(
-                "A comparison reports accuracy, which the multilabel task does not have. "
-                "Leave out --data.task=multilabel."
             )
     plan = {}
     # Seed by seed, so that a comparison that is stopped early has results of all models.

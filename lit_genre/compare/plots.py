@@ -9,10 +9,10 @@ import torch
 from torch.nn.functional import one_hot
 
 from lit_genre.compare.tables import models
-from lit_genre.model.metrics import TrackScores
+from lit_genre.model.metrics import PRIMARY_METRIC, TrackScores
 from lit_genre.plots.figure import figure, label, line_style
 from lit_genre.plots.scores import draw_confusion
-from lit_genre.runs.reader import Run
+from lit_genre.runs.run import Run
 
 
 def draw_curves(runs: list[Run], path: Path) -> None:
@@ -24,10 +24,11 @@ def draw_curves(runs: list[Run], path: Path) -> None:
     """
     with figure(path, 12, _height(8, runs)) as drawn:
         axes = drawn.subplots(2, 2, sharex=True, sharey="row")
-        for row, quantity in enumerate(("accuracy", "loss")):
+        # A multilabel training computes no score, so that its first picture has no line.
+        for row, quantity in enumerate((PRIMARY_METRIC[runs[0].task], "loss")):
             for column, split in enumerate(("train", "val")):
                 _draw(axes[row][column], runs, lambda run, key=f"{split}/{quantity}": run.history.get(key))
-                axes[row][column].set(title=f"{split} {quantity}")
+                axes[row][column].set(title=f"{split} {quantity}".replace("_macro", "").replace("_", " "))
         # Slightly more than 1, so that a line at 1 is not cut.
         axes[0][0].set_ylim(0, 1.02)
         axes[1][0].set_ylim(bottom=0)

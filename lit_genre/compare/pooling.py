@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import torch
 
 from lit_genre.model.metrics import calibration_error_of
-from lit_genre.runs.reader import Run
+from lit_genre.runs.predictions import rate_labels
+from lit_genre.runs.run import Run
 
 
 def pool_folds(runs: list[Run]) -> list[Run]:
@@ -48,12 +50,19 @@ def _pool(folds: list[Run]) -> Run:
         test=None,
         calibration_error=None,
         f1_macro=None,
+        average_precision=None,
+        roc_auc=None,
         predictions=pd.DataFrame(),
     )
     if len(tested) < n_folds:
         pooled.error = pooled.error or f"{len(tested)} of {n_folds} folds are tested"
         return pooled
     pooled.predictions = pd.concat([run.predictions for run in tested])
+    if pooled.task == "multilabel":
+        pooled.probs = np.concatenate([run.probs for run in tested])
+        pooled.labels = np.concatenate([run.labels for run in tested])
+        rate_labels(pooled)
+        return pooled
     genre, predicted = pooled.predictions["genre"], pooled.predictions["predicted"]
     # Over all tracks: the error of a single fold is larger, because it has fewer tracks.
     confidence = torch.tensor(pooled.predictions["confidence"].to_numpy())

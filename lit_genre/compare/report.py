@@ -2,17 +2,20 @@
 
 from pathlib import Path
 
+from lit_genre.compare.average_precision import precision_differences
 from lit_genre.compare.difference_table import difference_rows, write_differences
 from lit_genre.compare.groups import DataGroup, disambiguate_names, group_by_data
+from lit_genre.compare.multilabel import genre_precision_rows, precision_table
 from lit_genre.compare.page import Section, write_page
 from lit_genre.compare.plots import draw_confusions, draw_curves, draw_overfit
 from lit_genre.compare.pooling import pool_folds
 from lit_genre.compare.score_plots import draw_cost, draw_reliability
 from lit_genre.compare.significance import differences
-from lit_genre.compare.tables import genre_rows, paper_table, write_results, write_table
+from lit_genre.compare.table_files import write_table
+from lit_genre.compare.tables import genre_rows, paper_table, write_results
 from lit_genre.console import console, results
 from lit_genre.errors import LitGenreError
-from lit_genre.runs.reader import Run
+from lit_genre.runs.run import Run
 from lit_genre.text import markdown
 
 FMA_SMALL_TEST_TRACKS = 800
@@ -52,40 +55,35 @@ def report(runs: list[Run], folder: Path) -> None:
         if run.error:
             console.print(f"{run.folder.name} failed: {run.error}")
     for run in pooled:
-        if run.members and run.test is None:
+        if run.members and run.score is None:
             console.print(f"{run.model}, seed {run.seed}, repeat {run.repeat}: {run.error}. It has no score yet.")
     console.print(f"Report: {folder / 'report.html'}")
 
 
 def _report_group(group: DataGroup, folder: Path, suffix: str) -> Section:
     """Write the tables and pictures of runs on the same data."""
-    # The folds of a cross-validation test other tracks.
-    with_papers = any(len(run.predictions) == FMA_SMALL_TEST_TRACKS and not run.members for run in group.runs)
-    pairs = differences(group.runs)
-    table = paper_table(group.runs, pairs, with_papers)
+    # Each fold has curves of its own.
+    trained = [member for run in group.runs for member in (run.members or [run])]
+    curves, overfit = folder / f"curves{suffix}.png", folder / f"overfit{suffix}.png"
+    cost, reliability = folder / f"cost{suffix}.png", folder / f"reliability{suffix}.png"
+    draw_curves(trained, curves)
+    if group.runs[0].task == "multilabel":
+        pairs, table = precision_differences(group.runs), precision_table(group.runs)
+        genres, score = genre_precision_rows(group.runs), "average precision"
+        pictures, confusions = {"Curves": curves}, {}
+    else:
+        # The folds of a cross-validation test other tracks.
+        with_papers = any(len(run.predictions) == FMA_SMALL_TEST_TRACKS and not run.members for run in group.runs)
+        pairs = differences(group.runs)
+        table = paper_table(group.runs, pairs, with_papers)
+        genres, score = genre_rows(group.runs), "accuracy"
+        draw_cost(group.runs, cost)
+        draw_reliability(group.runs, reliability)
+        draw_overfit(trained, overfit)
+        pictures = {"Accuracy and time": cost, "Reliability": reliability, "Curves": curves, "Overfitting": overfit}
+        confusions = draw_confusions(group.runs, folder / f"confusion{suffix}")
     write_table(table, folder / f"table{suffix}")
     if pairs:
         write_differences(pairs, folder / f"differences{suffix}")
-    curves, overfit = folder / f"curves{suffix}.png", folder / f"overfit{suffix}.png"
-    # Each fold has curves of its own.
-    trained = [member for run in group.runs for member in (run.members or [run])]
-    draw_curves(trained, curves)
-    draw_overfit(trained, overfit)
-    cost, reliability = folder / f"cost{suffix}.png", folder / f"reliability{suffix}.png"
-    draw_cost(group.runs, cost)
-    draw_reliability(group.runs, reliability)
-    confusions = draw_confusions(group.runs, folder / f"confusion{suffix}")
-    return Section(
-        title=group.title,
-        models=table,
-        pairs=difference_rows(pairs) if pairs else [],
-        genres=genre_rows(group.runs),
-        runs=trained,
-        pictures={
-            "Accuracy and time": cost,
-            "Reliability": reliability,
-            "Curves": curves,
-            "Overfitting": overfit,
-        },
-        confusions=confusions,
-    )
+    rows = difference_rows(pairs) if pairs else []
+    return Section(group.title, table, rows, genres, pictures, confusions, trained, score)

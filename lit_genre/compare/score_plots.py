@@ -10,7 +10,7 @@ from lit_genre.compare.intervals import accuracy_intervals
 from lit_genre.compare.tables import models
 from lit_genre.model.metrics import BINS
 from lit_genre.plots.figure import figure, label, line_style
-from lit_genre.runs.reader import Run
+from lit_genre.runs.run import Run
 
 _MIN_TRACKS: Final = 5
 """A bin with fewer tracks has no point in the reliability diagram: its accuracy is mostly chance."""

@@ -12,7 +12,7 @@ from lit_genre.cluster_statistics import (
     sign_flip_test,
 )
 from lit_genre.runs.accuracy import artist_clusters
-from lit_genre.runs.reader import Run
+from lit_genre.runs.run import Run
 
 LEVEL: Final = 0.05
 """Level of significance, for all pairs of a comparison together."""

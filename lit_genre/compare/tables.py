@@ -7,8 +7,8 @@ import pandas as pd
 
 from lit_genre.compare.intervals import interval_rows
 from lit_genre.compare.significance import Difference
-from lit_genre.runs.reader import Run
-from lit_genre.text import markdown, spreadsheet_cell
+from lit_genre.runs.run import Run
+from lit_genre.text import spreadsheet_cell
 
 PAPERS: Final = {
     "CNN2DDeep": (57.6, 40.4),
@@ -49,13 +49,15 @@ COLUMNS: Final = {
     "feature_seconds": "feature_seconds",
     "seconds": "training_seconds",
     "epochs": "epochs",
-    "best_val": "best_val_accuracy",
+    "best_val": "best_val_score",
     "epoch": "chosen_epoch",
     "chosen_by": "chosen_by",
     "train": "train_accuracy",
     "gap": "gap",
     "test": "test_accuracy",
     "f1_macro": "test_f1_macro",
+    "average_precision": "test_average_precision",
+    "roc_auc": "test_roc_auc",
     "calibration_error": "test_calibration_error",
     "memory_gb": "peak_memory_gb",
     "error": "error",
@@ -98,9 +100,10 @@ def write_results(runs: list[Run], path: Path) -> None:
 
 
 def models(runs: list[Run]) -> list[str]:
-    """Return the names of the models in the order of their test accuracy, the best first, those without one last."""
-    table = results(runs).groupby("model", sort=False)["test_accuracy"].mean()
-    return list(table.sort_values(ascending=False, kind="stable", na_position="last").index)
+    """Return the names of the models in the order of their primary score, the best first, those without one last."""
+    scores = pd.DataFrame({"model": [run.model for run in runs], "score": [run.score for run in runs]})
+    means = scores.astype({"score": float}).groupby("model", sort=False)["score"].mean()
+    return list(means.sort_values(ascending=False, kind="stable", na_position="last").index)
 
 
 def paper_table(runs: list[Run], pairs: list[Difference], with_papers: bool) -> list[list[str]]:
@@ -121,13 +124,16 @@ def paper_table(runs: list[Run], pairs: list[Difference], with_papers: bool) -> 
     intervals = interval_rows(runs, names)
 
     def row(heading: str, column: str, scale: float, digits: int) -> list[str]:
-        return [heading, *(_mean(table.get_group(name)[column].dropna() * scale, digits) for name in names)]
+        return [
+            heading,
+            *(mean_and_deviation(table.get_group(name)[column].dropna() * scale, digits) for name in names),
+        ]
 
     rows = [
         ["", *names],
         row(FEATURE_TIME, "feature_seconds", 1, 1),
         row(TRAINING_TIME, "training_seconds", 1, 1),
-        row("max validation accuracy, %", "best_val_accuracy", 100, 1),
+        row("max validation accuracy, %", "best_val_score", 100, 1),
         row("test accuracy, %", "test_accuracy", 100, 1),
         [ACCURACY_INTERVAL, *intervals["accuracy"]],
         *_over_baseline(runs, names, pairs),
@@ -167,7 +173,13 @@ def _over_baseline(runs: list[Run], names: list[str], pairs: list[Difference]) -
     return rows
 
 
-def _mean(values: pd.Series, digits: int) -> str:
+def mean_and_deviation(values: pd.Series, digits: int) -> str:
+    """Return a mean over runs with its standard deviation, such as "92.5 ± 3.5"; "" without a value.
+
+    Args:
+        values: A value for each run.
+        digits: Number of decimal places.
+    """
     if values.empty:
         return ""
     mean = f"{values.mean():,.{digits}f}"
@@ -198,47 +210,3 @@ def genre_rows(runs: list[Run]) -> list[list[str]]:
         ]
         columns.append([f"{100 * value:.1f}" for value in sum(scores) / len(scores)])
     return [["genre", *names], *([genre, *cells] for genre, *cells in zip(genres, *columns, strict=True))]
-
-
-def write_table(rows: list[list[str]], path: Path) -> None:
-    """Write a table as CSV and as LaTeX, for papers.
-
-    Args:
-        rows: Rows of cells; the first row has the headings.
-        path: File without suffix.
-
-    Raises:
-        OSError: A file cannot be written.
-    """
-    head, *body = rows
-    table = pd.DataFrame(body, columns=head).map(spreadsheet_cell).rename(columns=spreadsheet_cell)
-    table.to_csv(path.with_suffix(".csv"), index=False, lineterminator="\r\n", errors="backslashreplace")
-    write_latex(rows, path.with_suffix(".tex"))
-
-
-def write_latex(rows: list[list[str]], path: Path) -> None:
-    """Write a table as LaTeX with booktabs.
-
-    Args:
-        rows: Rows of cells; the first row has the headings.
-        path: The file.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    head, *body = rows
-    style = pd.DataFrame(body, columns=head).style.hide(axis="index")
-    latex = style.format(escape="latex").format_index(escape="latex", axis="columns")
-    text = latex.to_latex(hrules=True, column_format="l" + "r" * (len(head) - 1))
-    path.write_text(text.replace("±", r"$\pm$"), encoding="utf-8", errors="backslashreplace")
-
-
-def as_markdown(rows: list[list[str]]) -> str:
-    """Format rows as a table in Markdown, followed by the definition of the times if it has any.
-
-    Args:
-        rows: Rows of cells; the first row has the headings.
-    """
-    head, *body = ["| " + " | ".join(map(markdown, row)) + " |" for row in rows]
-    definition = ["", TIMES] if any(row[0] == TRAINING_TIME for row in rows) else []
-    return "\n".join([head, "|---" * len(rows[0]) + "|", *body, *definition]) + "\n"

@@ -92,7 +92,6 @@ def test_what_works_is_trained_tested_and_reported_and_what_fails_is_a_row(
         (["--configs=[broken.yaml]"], "broken.yaml is not valid YAML"),
         (["--configs=[words.yaml]"], "words.yaml is not a configuration"),
         (["--configs=[right.yaml]", "--options=[--trainer.accelerator, cpu]"], "--trainer.accelerator' has no value"),
-        (["--configs=[right.yaml]", "--options=[--data.task=multilabel]"], "Leave out --data.task=multilabel"),
         (["--report_only"], "has no run to report on"),
     ],
 )
@@ -173,11 +172,3 @@ def test_each_configuration_is_trained_by_each_recipe_beside_the_baseline(
     assert len(tested) == 3
     assert all(index.equals(tested[0]) for index in tested)
     assert "| over MFCC+SVM, points |" in Path("out/table.md").read_text()
-
-
-def test_several_genres_a_track_are_refused_before_anything_is_trained(run: Run, commands: list[str]) -> None:
-    configs, overlays = (json.dumps([str(CONFIGS / name)]) for name in ("crnn.yaml", "data/large.yaml"))
-    with pytest.raises(SystemExit) as error:
-        run("compare", "--configs", configs, "--overlays", overlays, "--output", "out")
-    assert "large.yaml has task: multilabel" in str(error.value)
-    assert not commands

@@ -21,8 +21,8 @@ from lit_genre.compare.significance import differences
 from lit_genre.compare.train import Job, train_all
 from lit_genre.errors import LitGenreError
 from lit_genre.runs.folder import RunFolder
-from lit_genre.runs.reader import Run as ReadRun
 from lit_genre.runs.reader import read_run
+from lit_genre.runs.run import Run as ReadRun
 from tests.helpers.runs import CONFIGS, QUIET, Run
 
 HOLD = """

@@ -18,9 +18,11 @@ from lit_genre.compare.plots import draw_curves, draw_overfit
 from lit_genre.compare.report import report
 from lit_genre.compare.score_plots import draw_cost, draw_reliability
 from lit_genre.compare.significance import differences
-from lit_genre.compare.tables import COLUMNS, PAPERS, as_markdown, genre_rows, models, paper_table, results
+from lit_genre.compare.table_files import as_markdown
+from lit_genre.compare.tables import COLUMNS, PAPERS, genre_rows, models, paper_table, results
 from lit_genre.errors import LitGenreError
-from lit_genre.runs.reader import Run, read_run
+from lit_genre.runs.reader import read_run
+from lit_genre.runs.run import Run
 
 GENRES = ["Folk", "Rock"]
 

@@ -14,14 +14,14 @@ from lit_genre.callbacks import track_tables
 from lit_genre.compare.difference_table import difference_rows
 from lit_genre.compare.report import report as report_runs
 from lit_genre.compare.significance import Difference
-from lit_genre.compare.tables import as_markdown
+from lit_genre.compare.table_files import as_markdown
 from lit_genre.export.card import write_card
 from lit_genre.loggers.wandb import wandb_logger
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import TrackScores
 from lit_genre.plots import scores as pictures
 from lit_genre.plots.curves import SelectedEpoch, draw_curves
-from lit_genre.runs.reader import Run as ReportedRun
+from lit_genre.runs.run import Run as ReportedRun
 from lit_genre.runs.tables import write_test_table
 from lit_genre.text import markdown, one_line, shorten, spreadsheet_cell
 from tests.helpers.hostile.names import (
@@ -95,6 +95,7 @@ def test_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         "inline",
         "text",
         *SENTENCE,
+        *("heading_open", "heading_close"),
     }
     assert set(map(str.strip, map(one_line, NAMES))) <= set(table.texts)
 
