@@ -44,8 +44,7 @@ def group_by_data(runs: list[Run]) -> list[DataGroup]:
     """
     groups: list[tuple[set[tuple[int, str]], DataGroup]] = []
     for run in sorted(runs, key=lambda run: run.predictions.empty):
-        genres = {} if run.predictions.empty else run.predictions["genre"].to_dict()
-        tracks = {(int(str(track_id)), str(genre)) for track_id, genre in genres.items()}
+        tracks = _tracks_of(run)
         for known, group in groups:
             if group.runs[0].task != run.task:
                 continue
@@ -59,6 +58,12 @@ def group_by_data(runs: list[Run]) -> list[DataGroup]:
     for _, group in groups:
         group.runs.sort(key=lambda run: position[id(run)])
     return sorted((group for _, group in groups), key=lambda group: position[id(group.runs[0])])
+
+
+def _tracks_of(run: Run) -> set[tuple[int, str]]:
+    """Return the ids of the test tracks with their genres."""
+    genres = {} if run.predictions.empty else run.predictions["genre"].to_dict()
+    return {(int(str(track_id)), str(genre)) for track_id, genre in genres.items()}
 
 
 def disambiguate_names(runs: list[Run]) -> None:

@@ -62,28 +62,34 @@ def report(runs: list[Run], folder: Path) -> None:
 
 def _report_group(group: DataGroup, folder: Path, suffix: str) -> Section:
     """Write the tables and pictures of runs on the same data."""
+    runs = group.runs
     # Each fold has curves of its own.
-    trained = [member for run in group.runs for member in (run.members or [run])]
-    curves, overfit = folder / f"curves{suffix}.png", folder / f"overfit{suffix}.png"
-    cost, reliability = folder / f"cost{suffix}.png", folder / f"reliability{suffix}.png"
-    draw_curves(trained, curves)
-    if group.runs[0].task == "multilabel":
-        pairs, table = precision_differences(group.runs), precision_table(group.runs)
-        genres, score = genre_precision_rows(group.runs), "average precision"
-        pictures, confusions = {"Curves": curves}, {}
+    trained = [member for run in runs for member in (run.members or [run])]
+    pictures = {"Curves": folder / f"curves{suffix}.png"}
+    draw_curves(trained, pictures["Curves"])
+    if runs[0].task == "multilabel":
+        pairs, table, genres = precision_differences(runs), precision_table(runs), genre_precision_rows(runs)
+        confusions: dict[str, Path] = {}
     else:
         # The folds of a cross-validation test other tracks.
-        with_papers = any(len(run.predictions) == FMA_SMALL_TEST_TRACKS and not run.members for run in group.runs)
-        pairs = differences(group.runs)
-        table = paper_table(group.runs, pairs, with_papers)
-        genres, score = genre_rows(group.runs), "accuracy"
-        draw_cost(group.runs, cost)
-        draw_reliability(group.runs, reliability)
-        draw_overfit(trained, overfit)
-        pictures = {"Accuracy and time": cost, "Reliability": reliability, "Curves": curves, "Overfitting": overfit}
-        confusions = draw_confusions(group.runs, folder / f"confusion{suffix}")
+        with_papers = any(len(run.predictions) == FMA_SMALL_TEST_TRACKS and not run.members for run in runs)
+        pairs = differences(runs)
+        table, genres = paper_table(runs, pairs, with_papers), genre_rows(runs)
+        pictures = _draw_scores(runs, trained, folder, suffix) | pictures
+        confusions = draw_confusions(runs, folder / f"confusion{suffix}")
     write_table(table, folder / f"table{suffix}")
     if pairs:
         write_differences(pairs, folder / f"differences{suffix}")
     rows = difference_rows(pairs) if pairs else []
+    score = "average precision" if runs[0].task == "multilabel" else "accuracy"
     return Section(group.title, table, rows, genres, pictures, confusions, trained, score)
+
+
+def _draw_scores(runs: list[Run], trained: list[Run], folder: Path, suffix: str) -> dict[str, Path]:
+    """Draw the pictures of the multiclass task, and return their files by their headings."""
+    names = {"Accuracy and time": "cost", "Reliability": "reliability", "Overfitting": "overfit"}
+    pictures = {heading: folder / f"{name}{suffix}.png" for heading, name in names.items()}
+    draw_cost(runs, pictures["Accuracy and time"])
+    draw_reliability(runs, pictures["Reliability"])
+    draw_overfit(trained, pictures["Overfitting"])
+    return pictures

@@ -1,10 +1,11 @@
 """Draw the scores of the models of a comparison: accuracy over training time, and reliability."""
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lit_genre.compare.intervals import accuracy_intervals
 from lit_genre.compare.tables import models
@@ -46,9 +47,7 @@ def draw_cost(runs: list[Run], path: Path) -> None:
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.grid(alpha=0.3)
-        if axes.get_legend_handles_labels()[1]:
-            drawn.legend(loc="outside right upper", frameon=False)
+        _finish(drawn, axes)
 
 
 def draw_reliability(runs: list[Run], path: Path) -> None:
@@ -64,19 +63,26 @@ def draw_reliability(runs: list[Run], path: Path) -> None:
             tables = [run.predictions for run in runs if run.model == name and not run.predictions.empty]
             if not tables:
                 continue
-            tested = pd.concat(tables)
-            right = (tested["genre"] == tested["predicted"]).to_numpy(float)
-            confidence = tested["confidence"].to_numpy()
-            bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-            count = np.bincount(bins, minlength=BINS)
-            shown = count >= _MIN_TRACKS
-            accuracy, mean = (
-                np.bincount(bins, weights, BINS) / np.maximum(count, 1) for weights in (right, confidence)
-            )
-            axes.plot(mean[shown], accuracy[shown], label=label(name), **line_style(number))
+            confidence, accuracy = _reliability(pd.concat(tables))
+            axes.plot(confidence, accuracy, label=label(name), **line_style(number))
         axes.plot((0, 1), (0, 1), color="black", linewidth=0.8)
         axes.set(xlabel="probability of the predicted genre", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02),
                  title=f"reliability, in {BINS} bins; calibrated probabilities are on the diagonal")  # fmt: skip
-        axes.grid(alpha=0.3)
-        if axes.get_legend_handles_labels()[1]:
-            drawn.legend(loc="outside right upper", frameon=False)
+        _finish(drawn, axes)
+
+
+def _reliability(tested: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean probability and the accuracy of each bin with enough tracks."""
+    right = (tested["genre"] == tested["predicted"]).to_numpy(float)
+    confidence = tested["confidence"].to_numpy()
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    count = np.bincount(bins, minlength=BINS)
+    mean, accuracy = (np.bincount(bins, weights, BINS) / np.maximum(count, 1) for weights in (confidence, right))
+    return mean[count >= _MIN_TRACKS], accuracy[count >= _MIN_TRACKS]
+
+
+def _finish(drawn: Any, axes: Any) -> None:
+    """Add the grid, and a legend if there is a line."""
+    axes.grid(alpha=0.3)
+    if axes.get_legend_handles_labels()[1]:
+        drawn.legend(loc="outside right upper", frameon=False)

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections import defaultdict
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,10 +41,7 @@ def check_space(steps: list[Step]) -> None:
         disks[_existing_part(step.folder).stat().st_dev].append(step)
     for plan in disks.values():
         # Data that is deleted in a later step needs space until then, so the maximum counts and not the sum.
-        total = maximum = 0
-        for step in plan:
-            total += step.n_bytes
-            maximum = max(maximum, total)
+        maximum = max(accumulate((step.n_bytes for step in plan), initial=0))
         free = shutil.disk_usage(_existing_part(plan[0].folder)).free
         if maximum > free:
             parts = ", ".join(f"{step.name} {decimal(step.n_bytes)}" for step in plan if step.n_bytes > 0)

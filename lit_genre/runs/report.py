@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from rich.table import Table
+from torch import Tensor
 
 from lit_genre.console import console, results
 from lit_genre.model.metrics import TrackScores, calibration_error, calibration_error_by_chance, score
@@ -68,11 +69,7 @@ def print_scores(scores: TrackScores, classes: list[str], split: str, artists: M
     """
     rated = score(scores, classes)
     if scores.several:
-        table = Table("", "mean over genres", "all genres together", title=f"{split}: {len(scores.label):,} tracks")
-        for name in ("average_precision", "roc_auc"):  # FMA has 161 genres, too many to print: see genres.csv.
-            figures = (rated.get(f"{name}_{mean}") for mean in ("macro", "micro"))
-            table.add_row(name, *("-" if figure is None else f"{figure:.3f}" for figure in figures))
-        results.print(table)
+        results.print(_multilabel_table(rated, f"{split}: {len(scores.label):,} tracks"))
         return
     counts = scores.label.bincount(minlength=len(classes))
     table = Table("genre", "F1", "tracks", title=f"{split}: {_accuracy(scores, artists)}", title_justify="left")
@@ -83,6 +80,15 @@ def print_scores(scores: TrackScores, classes: list[str], split: str, artists: M
     mean = "mean over genres" + (f" with a track ({len(classes) - absent} of {len(classes)})" if absent else "")
     table.add_row(mean, f"{rated['f1_macro']:.3f}", str(len(scores.label)))
     results.print(table)
+
+
+def _multilabel_table(rated: Mapping[str, Tensor], title: str) -> Table:
+    """Return a table of the means alone: FMA has 161 genres, which are in genres.csv."""
+    table = Table("", "mean over genres", "all genres together", title=title)
+    for name in ("average_precision", "roc_auc"):
+        figures = (rated.get(f"{name}_{mean}") for mean in ("macro", "micro"))
+        table.add_row(name, *("-" if figure is None else f"{figure:.3f}" for figure in figures))
+    return table
 
 
 def _accuracy(scores: TrackScores, artists: Mapping[int, int]) -> str:

@@ -99,6 +99,12 @@ def check_names(config: str) -> None:
                 waiting.append(value)
 
 
+def _arguments_of(model: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a class that are in `init_args` and next to it."""
+    arguments = {name: value for name, value in model.items() if name not in ("class_path", "init_args")}
+    return {**(model.get("init_args") or {}), **arguments}
+
+
 def take_model_class(configs: list[str], options: list[str]) -> tuple[str | None, list[str], list[str]]:
     """Split the class of the model, `model_class`, `model.class_path` or `--model`, from configurations and options.
 
@@ -116,8 +122,7 @@ def take_model_class(configs: list[str], options: list[str]) -> tuple[str | None
         model = content.get("model")
         if isinstance(model, dict) and "class_path" in model:
             chosen = model["class_path"]
-            arguments = {name: value for name, value in model.items() if name not in ("class_path", "init_args")}
-            config = json.dumps({**content, "model": {**(model.get("init_args") or {}), **arguments}})
+            config = json.dumps({**content, "model": _arguments_of(model)})
         flat.append(config)
     for name in ("--model_class", "--model", "--model.class_path"):
         asked, rest = take(options, name)
