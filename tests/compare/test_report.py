@@ -325,8 +325,8 @@ def test_runs_on_different_data_are_never_in_one_ranking(tmp_path: Path) -> None
             "Confusion matrices",
             "Accuracy and time",
             "Reliability",
-            "Curves",
             "Overfitting",
+            "Curves",
             "Runs",
         ]
         assert [heading for heading in headings if heading != "Significant differences"] == expected

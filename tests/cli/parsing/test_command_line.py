@@ -264,7 +264,7 @@ def test_shipped_configurations_are_found_by_name_from_any_folder(
         run("fit", "--config", name, "--config=recipes/modern", "--print_config")
     config = yaml.safe_load(capsys.readouterr().out)
     assert config["model"]["backbone"]["class_path"].endswith("CRNN")
-    assert config["model"]["label_smoothing"] == 0.1
+    assert config["model"]["clip_seconds"] == 6
 
 
 def test_a_file_of_the_user_comes_before_a_shipped_configuration(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
