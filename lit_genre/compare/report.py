@@ -11,8 +11,8 @@ from lit_genre.compare.plots import draw_confusions, draw_curves, draw_overfit
 from lit_genre.compare.pooling import pool_folds
 from lit_genre.compare.score_plots import draw_cost, draw_reliability
 from lit_genre.compare.significance import differences
-from lit_genre.compare.table_files import write_table
-from lit_genre.compare.tables import genre_rows, paper_table, write_results
+from lit_genre.compare.table_files import write_results, write_table
+from lit_genre.compare.tables import genre_rows, paper_table
 from lit_genre.console import console, results
 from lit_genre.errors import LitGenreError
 from lit_genre.runs.run import Run

@@ -1,11 +1,30 @@
-"""Write the tables of a comparison as CSV, LaTeX and Markdown."""
+"""Write the tables of a comparison as CSV, LaTeX and Markdown; `lit_genre.compare.tables` builds them."""
 
 from pathlib import Path
 
 import pandas as pd
 
-from lit_genre.compare.tables import TIMES, TRAINING_TIME
+from lit_genre.compare.tables import TIMES, TRAINING_TIME, results
+from lit_genre.runs.run import Run
 from lit_genre.text import markdown, spreadsheet_cell
+
+
+def write_results(runs: list[Run], path: Path) -> None:
+    """Write results.csv.
+
+    Args:
+        runs: The runs.
+        path: The file.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    table = results(runs)
+    # Names come from folders and configurations of other people; a spreadsheet must not compute them.
+    for column in ("model", "backbone", "chosen_by", "error"):
+        table[column] = table[column].map(spreadsheet_cell)
+    # The csv module quotes a line end within a cell only if its characters are in the line terminator.
+    table.to_csv(path, index=False, lineterminator="\r\n", errors="backslashreplace")
 
 
 def write_table(rows: list[list[str]], path: Path) -> None:

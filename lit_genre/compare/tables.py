@@ -1,6 +1,5 @@
 """Build the tables of a comparison: a row for each run, or a column for each model as in Yaacob and Goldrich (2020)."""
 
-from pathlib import Path
 from typing import Final
 
 import pandas as pd
@@ -8,7 +7,6 @@ import pandas as pd
 from lit_genre.compare.intervals import interval_rows
 from lit_genre.compare.significance import Difference
 from lit_genre.runs.run import Run
-from lit_genre.text import spreadsheet_cell
 
 PAPERS: Final = {
     "CNN2DDeep": (57.6, 40.4),
@@ -62,7 +60,7 @@ COLUMNS: Final = {
     "memory_gb": "peak_memory_gb",
     "error": "error",
 }
-"""Columns of results.csv, by the attribute of a run."""
+"""Columns of results.csv, by the attribute of `lit_genre.runs.run.Run`, which `lit_genre.runs.reader` fills in."""
 
 
 def results(runs: list[Run]) -> pd.DataFrame:
@@ -79,24 +77,6 @@ def results(runs: list[Run]) -> pd.DataFrame:
     # Int64 has missing values, which int64 has not: a baseline has no seed.
     whole = ("seed", "repeat", "fold", "parameters", "epochs", "chosen_epoch")
     return table.astype(dict.fromkeys(whole, "Int64")).round(6)
-
-
-def write_results(runs: list[Run], path: Path) -> None:
-    """Write results.csv.
-
-    Args:
-        runs: The runs.
-        path: The file.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    table = results(runs)
-    # Names come from folders and configurations of other people; a spreadsheet must not compute them.
-    for column in ("model", "backbone", "chosen_by", "error"):
-        table[column] = table[column].map(spreadsheet_cell)
-    # The csv module quotes a line end within a cell only if its characters are in the line terminator.
-    table.to_csv(path, index=False, lineterminator="\r\n", errors="backslashreplace")
 
 
 def models(runs: list[Run]) -> list[str]:

@@ -1,6 +1,8 @@
 """Compute log-mel spectrograms on the device of the model.
 
-The front-end is a part of the model, so that training, test, prediction and export use the same preprocessing.
+The front-end is a part of the model, so that training, test, prediction and export use the same preprocessing. Another
+front-end is a further class in this module, or in the module of a plugin's backbone: a torch.nn.Module that is built
+from the sample rate and maps waveforms, shape (b, n), to spectrograms, shape (b, m, f). `model.frontend` selects it.
 """
 
 from collections.abc import Iterator

@@ -98,9 +98,10 @@ def _is_backbone(candidate: Any) -> bool:
 
 
 def _is_frontend(candidate: Any) -> bool:
-    # A plugin may define the front-end of its backbone in the same module.
-    return candidate in (LogMel, nn.Identity) or (
-        isinstance(candidate, type) and issubclass(candidate, nn.Module) and candidate.__module__ in _plugin_modules()
+    # Those of this package, and those that a plugin defines in the module of its backbone.
+    modules = {LogMel.__module__, *_plugin_modules()}
+    return candidate is nn.Identity or (
+        isinstance(candidate, type) and issubclass(candidate, nn.Module) and candidate.__module__ in modules
     )
 
 

@@ -1,4 +1,4 @@
-"""Read clips of tracks as batches."""
+"""Read clips of tracks, whose starts `lit_genre.data.loading.samplers` has drawn, as batches."""
 
 from collections.abc import Sequence
 

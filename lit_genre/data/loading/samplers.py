@@ -1,4 +1,4 @@
-"""Choose which clips each process reads, and in which order."""
+"""Draw the clips that each process reads: of which tracks, from which start, and in which order."""
 
 import math
 from collections.abc import Iterator
