@@ -18,7 +18,7 @@ Axes: b batch, t samples of a track, n samples of a clip, m mel bands, f frames,
 Around the path:
 
 - commands/ has a parser for each command, and starts its work.
-- cli/ wires data, model and trainer from YAML and options (LightningCLI), and restores their settings from a checkpoint.
+- cli/ wires data, model and trainer from YAML and options (LightningCLI), and restores them from a checkpoint.
 - model/ has the LightningModule, losses and optimisation, and the contract of a backbone; backbones/ has the networks.
 - runs/ owns the folder of a run. trust/ decides what the files of a model may make the program do.
 - prepare/ fetches FMA, audit/ checks a data set, demo/ writes a synthetic one.
