@@ -1,15 +1,22 @@
 """TransformersBackbone: the audio encoders of Hugging Face's transformers, on waveforms."""
 
+import hashlib
+import inspect
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lit_genre.errors import LitGenreError
 from lit_genre.model.backbone import Backbone, InputShape
 
 _UNSAFE_KEY: Final = re.compile(
@@ -20,29 +27,33 @@ _UNSAFE_KEY: Final = re.compile(
 _PRETRAINING_NOISE: Final = ("mask_time_prob", "mask_feature_prob", "layerdrop", "encoder_layerdrop")
 """Probabilities of masking and of skipping layers, which belong to pretraining."""
 
+_OTHER_INPUTS: Final = {"input_ids": "text", "pixel_values": "images", "pixel_values_videos": "videos"}
+"""First argument of models that are no audio encoders, and what it contains."""
+
 
 class TransformersBackbone(Backbone):
-    """Any audio encoder of Hugging Face: wav2vec 2.0, HuBERT, WavLM, MERT, AST or that of Whisper.
+    """Any audio encoder of Hugging Face: wav2vec 2.0, HuBERT, WavLM, data2vec, MERT, AST, MAEST, Whisper or CLAP.
 
     Use it with `frontend: torch.nn.Identity` and the sample rate of the encoder. For an encoder on waveforms, clips are
-    normalised on the device. For an encoder on spectrograms, such as AST, the feature extractor of transformers
-    computes them on the CPU, and cuts or pads a clip to the length of the encoder's input. Masking and layer drop,
-    which belong to pretraining, are off.
+    normalised on the device. For an encoder on spectrograms, such as AST, the feature extractor of the model computes
+    them on the CPU, and cuts or pads a clip to the length of the encoder's input. Masking and layer drop, which belong
+    to pretraining, are off.
 
     Args:
         input_shape: (n_samples,).
         model: Folder with config.json, preprocessor_config.json and weights, or name on the Hugging Face hub.
         freeze: Train the head (and the weights of the layers) only.
-        layer_average: Average the outputs of all layers with learned weights, instead of using the last one.
+        layer_average: Average the layers with learned weights. If false, use the last layer, or join those of `layer`.
+        layer: Use this layer, or these layers, instead of all. 0 is the input of the first layer, 1 its output.
         trust_remote_code: Run the Python files of the model, which MERT needs. Read them first.
         restored: Configuration of the encoder in a checkpoint, which replaces folder and hub; lit-genre sets it.
 
     Shape:
         - mel: (b, n), samples of full scale 1
-        - Output: (b, d), the mean over time; for AST the mean over all tokens
+        - Output: (b, d), the mean over time; for AST and CLAP the mean over all tokens
 
     Raises:
-        ValueError: The model cannot be loaded, or is not an audio encoder.
+        LitGenreError: The model cannot be loaded, is not an audio encoder, or has no such layer.
 
     Reference:
         S. Yang et al., "SUPERB: Speech Processing Universal PERformance Benchmark", Interspeech 2021 (the learned
@@ -57,6 +68,7 @@ class TransformersBackbone(Backbone):
         model: str = "facebook/wav2vec2-base",
         freeze: bool = False,
         layer_average: bool = True,
+        layer: int | list[int] | None = None,
         trust_remote_code: bool = False,
         restored: dict[str, Any] | None = None,
     ) -> None:
@@ -66,17 +78,33 @@ class TransformersBackbone(Backbone):
             "model": model,
             "freeze": freeze,
             "layer_average": layer_average,
+            "layer": layer,
             "trust_remote_code": trust_remote_code,
         }
         self.freeze = freeze
-        self.extractor, self.encoder = _restore(restored) if restored else _load(model, trust_remote_code)
+        if restored:
+            self.extractor, network = _restore(restored, trust_remote_code)
+            self.restored = restored
+        else:
+            self.extractor, network = _load(model, trust_remote_code)
+            self.restored = _describe(self.extractor, network)
+        self.encoder = _find_encoder(network, self.extractor, model)
         # transformers returns encoders in evaluation mode.
         self.encoder.requires_grad_(not freeze).train(not freeze)
         self.sample_rate = self.extractor.sampling_rate
-        self.embedding_dim = self.encoder.config.hidden_size
-        self.takes_waveform = not hasattr(self.extractor, "num_mel_bins") and self.extractor.feature_size == 1
-        layers = self.encoder.config.num_hidden_layers + 1
-        self.layer_weights = nn.Parameter(torch.zeros(layers)) if layer_average else None
+        self.takes_waveform = type(self.extractor).__name__ == "Wav2Vec2FeatureExtractor"
+        blocks = _find_layers(self.encoder, model)
+        self.n_layers = len(blocks)
+        self.layers = _chosen_layers(layer, layer_average, self.n_layers)
+        averages = layer_average and len(self.layers) > 1
+        self.layer_weights = nn.Parameter(torch.zeros(len(self.layers))) if averages else None
+        self.embedding_dim = self.encoder.config.hidden_size * (1 if averages else len(self.layers))
+        self._states: dict[int, Tensor] = {}
+        self._collect_states(blocks)
+        # Parameters without a gradient stop training on several GPUs. The whole of an encoder of transformers is used
+        # unless a layer is named, or CLAP fuses crops of long clips, which are cut here.
+        if not freeze and (layer is not None or "code" in self.restored or self._fuses):
+            self._freeze_unused(input_shape)
 
     def forward(self, mel: Tensor) -> Tensor:
         """Compute embeddings.
@@ -86,16 +114,22 @@ class TransformersBackbone(Backbone):
 
         Returns:
             Embeddings, shape (b, embedding_dim).
+
+        Raises:
+            LitGenreError: The layers of a model with code of its own return other tensors than (b, steps, d).
         """
+        # CLAP with fusion needs to be told that no clip is longer than its input.
+        options = {"is_longer": mel.new_zeros(len(mel), 1, dtype=torch.bool)} if self._fuses else {}
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze):
-            output = self.encoder(self._features(mel), output_hidden_states=self.layer_weights is not None)
-            steps = self._steps(mel.shape[-1], output.last_hidden_state.shape[1])
-            if self.layer_weights is None:
-                return output.last_hidden_state[:, :steps].mean(1)
-            # last_hidden_state instead of hidden_states[-1]: some encoders normalise it after the last layer.
-            outputs = (*output.hidden_states[:-1], output.last_hidden_state)
-            layers = torch.stack([states[:, :steps].mean(1) for states in outputs])
-        return torch.einsum("l,lbd->bd", self.layer_weights.softmax(0), layers)
+            output = self.encoder(self._features(mel), **options)
+            # The output instead of that of the last layer: some encoders normalise it after the last layer.
+            self._states[self.n_layers] = output[0] if isinstance(output, tuple) else output.last_hidden_state
+            layers = [self._pool(self._states.get(index), mel) for index in self.layers]
+            # Not kept until the next batch: they need much memory.
+            self._states.clear()
+        if self.layer_weights is None:
+            return torch.cat(layers, -1)
+        return torch.einsum("l,lbd->bd", self.layer_weights.softmax(0), torch.stack(layers))
 
     def train(self, mode: bool = True) -> "TransformersBackbone":
         """Set the mode; a frozen encoder stays in evaluation mode."""
@@ -105,13 +139,13 @@ class TransformersBackbone(Backbone):
         return self
 
     def restore_args(self) -> dict[str, Any]:
-        """Return the configuration of the encoder, so that a checkpoint needs neither folder nor hub."""
-        config = self.encoder.config
-        if not type(config).__module__.startswith("transformers."):
-            return {}  # The model has code of its own, which must be read from the folder or the hub.
-        # Through JSON, which contains plain data only.
-        plain_config = json.loads(config.to_json_string(use_diff=False))
-        return {"restored": {"config": plain_config, "extractor": json.loads(self.extractor.to_json_string())}}
+        """Return the configuration of the encoder, and its code if that is not part of transformers.
+
+        Returns:
+            Arguments with which a checkpoint needs neither folder nor hub.
+        """
+        # Only a checkpoint with code needs `--trust`, whatever the user has set.
+        return {"restored": self.restored, "trust_remote_code": "code" in self.restored}
 
     @classmethod
     def unsafe_args(cls, init_args: Mapping[str, Any]) -> dict[str, str]:
@@ -130,6 +164,63 @@ class TransformersBackbone(Backbone):
         """Pickle arguments and weights: encoders such as wav2vec 2.0 have attributes that cannot be pickled."""
         return _rebuild, (type(self), {**self.arguments, **self.restore_args()}, self.state_dict(), self.training)
 
+    @property
+    def _fuses(self) -> bool:
+        return bool(getattr(self.encoder.config, "enable_fusion", False))
+
+    def _collect_states(self, blocks: nn.ModuleList) -> None:
+        """Register hooks that keep the states of the chosen layers.
+
+        Hooks instead of `output_hidden_states`, which code of a model may ignore, and which transformers 5 does not
+        pass on to code that was written for transformers 4.
+        """
+        if 0 in self.layers:
+            blocks[0].register_forward_pre_hook(self._keep_input, with_kwargs=True)
+        for index, block in enumerate(blocks, start=1):
+            if index in self.layers:
+                block.register_forward_hook(partial(self._keep_output, index))
+
+    def _keep_input(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._states[0] = args[0] if args else kwargs["hidden_states"]
+
+    def _keep_output(self, index: int, _: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        self._states[index] = output[0] if isinstance(output, tuple) else output
+
+    def _pool(self, states: Tensor | None, waveform: Tensor) -> Tensor:
+        """Return the mean over the steps of the clip.
+
+        Args:
+            states: Output of a layer, shape (b, steps, d), or that of CLAP, (b, d, bands, steps).
+            waveform: Waveforms, shape (b, n).
+
+        Returns:
+            Means, shape (b, d).
+        """
+        if states is not None and states.ndim == 4:
+            states = states.flatten(2).transpose(1, 2)
+        size = self.encoder.config.hidden_size
+        if states is None or states.ndim != 3 or (states.shape[0], states.shape[2]) != (len(waveform), size):
+            shape = None if states is None else tuple(states.shape)
+            raise LitGenreError(
+                f"A layer of {self.arguments['model']} returned {shape} for {len(waveform)} clips, but must return "
+                f"({len(waveform)}, steps, {size}). Set layer_average: false, which uses the last layer."
+            )
+        return states[:, : self._steps(waveform.shape[-1], states.shape[1])].mean(1)
+
+    def _freeze_unused(self, input_shape: InputShape) -> None:
+        """Freeze the parameters that the embedding does not depend on, such as those after a named layer."""
+        if torch.get_default_device().type == "meta":
+            return
+        # In evaluation mode, so that no running statistics change.
+        self.encoder.eval()
+        with torch.enable_grad():
+            embedding = self(torch.zeros(1, *input_shape))
+            trained = [parameter for parameter in self.encoder.parameters() if parameter.requires_grad]
+            gradients = torch.autograd.grad(embedding.sum(), trained, allow_unused=True)
+        for parameter, gradient in zip(trained, gradients, strict=True):
+            parameter.requires_grad_(gradient is not None)
+        self.encoder.train()
+
     def _features(self, waveform: Tensor) -> Tensor:
         if not self.takes_waveform:
             # Not a decorator: torch.compiler takes a second to import, and this module is loaded for every backbone.
@@ -146,19 +237,106 @@ class TransformersBackbone(Backbone):
         return math.ceil(steps * min(1, n_samples / padded))
 
     def _spectrogram(self, waveform: Tensor) -> Tensor:
-        clips = [clip.float().numpy(force=True) for clip in waveform]
+        # Cut here: CLAP's feature extractor draws a random crop of a longer clip.
+        longest = getattr(self.extractor, "nb_max_samples", None)
+        clips = [clip[:longest].float().numpy(force=True) for clip in waveform]
         with torch.autocast("cpu", enabled=False):
             features = self.extractor(clips, sampling_rate=self.sample_rate, return_tensors="pt")
-        return features[self.encoder.main_input_name].to(waveform.device)
+        return torch.as_tensor(features[self.extractor.model_input_names[0]]).to(waveform.device, torch.float32)
 
 
-def _load(model: str, trust_remote_code: bool) -> tuple[Any, nn.Module]:
-    """Load an encoder and its feature extractor from a folder or the hub."""
+class MAESTSpectrogram:
+    """The log-mel spectrogram of MAEST, from the settings in a checkpoint instead of the model's own code.
+
+    It stands in for the feature extractor of the models `mtg-upf/discogs-maest-*`. It is used if its output equals
+    that of the model's code.
+
+    Args:
+        settings: Settings of the model's feature extractor, those of `DEFAULTS`; others are ignored.
+
+    Reference:
+        P. Alonso-Jimenez, X. Serra and D. Bogdanov, "Efficient supervised training of audio transformers for music
+        representation learning", ISMIR 2023.
+    """
+
+    DEFAULTS: Final[Mapping[str, Any]] = {
+        "sampling_rate": 16000,
+        "n_fft": 512,
+        "hop_length": 256,
+        "num_mel_bins": 96,
+        "max_length": 1876,
+        "do_normalize": True,
+        "mean": 2.06755686098554,
+        "std": 1.268292820667291,
+    }
+    model_input_names = ("input_values",)
+
+    def __init__(self, **settings: Any) -> None:
+        from transformers.audio_utils import mel_filter_bank, window_function
+
+        self.settings = {name: settings.get(name, default) for name, default in self.DEFAULTS.items()}
+        self.sampling_rate: int = self.settings["sampling_rate"]
+        self.window = window_function(self.settings["n_fft"], "hann")
+        self.filters = mel_filter_bank(
+            num_frequency_bins=self.settings["n_fft"] // 2 + 1,
+            num_mel_filters=self.settings["num_mel_bins"],
+            min_frequency=0,
+            max_frequency=self.sampling_rate / 2,
+            sampling_rate=self.sampling_rate,
+            norm="slaney",
+            mel_scale="slaney",
+        )
+
+    def to_json_string(self) -> str:
+        """Return the settings as JSON, as feature extractors of transformers do."""
+        return json.dumps({**self.settings, "feature_extractor_type": type(self).__name__})
+
+    def __call__(
+        self, clips: Sequence[NDArray[np.floating]], sampling_rate: int, return_tensors: str
+    ) -> dict[str, Tensor]:
+        """Compute spectrograms.
+
+        Args:
+            clips: Waveforms, shape (n,), full scale 1.
+            sampling_rate: Ignored: it is that of the settings.
+            return_tensors: Ignored: tensors are returned.
+
+        Returns:
+            `input_values`: spectrograms, shape (b, max_length, num_mel_bins), float32.
+        """
+        return {"input_values": torch.from_numpy(np.stack([self._spectrogram(clip) for clip in clips]))}
+
+    def _spectrogram(self, clip: NDArray[np.floating]) -> NDArray[np.float32]:
+        from transformers.audio_utils import spectrogram
+
+        mel = spectrogram(
+            clip,
+            self.window,
+            frame_length=self.settings["n_fft"],
+            hop_length=self.settings["hop_length"],
+            power=2,
+            pad_mode="constant",
+            mel_filters=self.filters,
+            mel_floor=1e-30,
+        )
+        frames = np.log10(1 + 10000 * mel.T)[: self.settings["max_length"]]
+        # Padded before the normalisation, as in the model's code.
+        frames = np.pad(frames, ((0, self.settings["max_length"] - len(frames)), (0, 0)))
+        if self.settings["do_normalize"]:
+            frames = (frames - self.settings["mean"]) / (2 * self.settings["std"])
+        return frames.astype(np.float32)
+
+
+def _load(model: str, trust_remote_code: bool) -> tuple[Any, Any]:
+    """Load a feature extractor and a network from a folder or the hub."""
     # Imported here: the import takes seconds, and all installed plugins are loaded for every backbone.
     from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
     if (Path(model).is_absolute() or model.startswith(".")) and not Path(model).is_dir():
-        raise ValueError(f"there is no folder {model}: use a folder with a model, or a name on the Hugging Face hub")
+        raise LitGenreError(
+            f"There is no folder {model}. Use a folder with a model, or a name on the Hugging Face hub."
+        )
+    on_meta = torch.get_default_device().type == "meta"
     try:
         extractor = AutoFeatureExtractor.from_pretrained(model, trust_remote_code=trust_remote_code)
         config = AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
@@ -166,35 +344,142 @@ def _load(model: str, trust_remote_code: bool) -> tuple[Any, nn.Module]:
         for name in _PRETRAINING_NOISE:
             if hasattr(config, name):
                 setattr(config, name, 0.0)
-        if torch.get_default_device().type == "meta":
+        if on_meta:
             # On the meta device only the size of the network is computed.
-            encoder = AutoModel.from_config(config, trust_remote_code=trust_remote_code)
+            network = AutoModel.from_config(config, trust_remote_code=trust_remote_code)
         else:
             # float32 also if the weights are stored in half precision, in which training would diverge.
-            encoder = AutoModel.from_pretrained(
+            network = AutoModel.from_pretrained(
                 model, config=config, dtype=torch.float32, trust_remote_code=trust_remote_code
             )
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"the model {model} cannot be loaded: {str(error).splitlines()[0]} Use a folder with the model, or run "
-            "once with a network connection: the model is then in the Hugging Face cache."
-        ) from error
-    return extractor, _find_encoder(encoder, model)
+    # ImportError: code of a model may need a package that is not installed.
+    except (ImportError, OSError, ValueError) as error:
+        hint = (
+            "Set trust_remote_code: true to run the Python files of the model, after reading them."
+            if "trust_remote_code" in str(error)
+            else "Use a folder with the model, or run once with a network connection: the model is then in the Hugging "
+            "Face cache."
+        )
+        reason = str(error).strip().splitlines()[0]
+        raise LitGenreError(f"The model {model} cannot be loaded: {reason} {hint}") from error
+    # The text half of CLAP is not needed. Its audio half cannot be loaded on its own: its weights have other names.
+    network = network.audio_model if type(network).__name__ == "ClapModel" else network
+    return extractor if on_meta else _plain_extractor(extractor), network
 
 
-def _restore(restored: dict[str, Any]) -> tuple[Any, nn.Module]:
-    """Build an encoder with random weights, and its feature extractor, from the configuration in a checkpoint."""
+def _plain_extractor(extractor: Any) -> Any:
+    """Return a feature extractor without code of its own that has the same output, or the same one if there is none.
+
+    With it, a checkpoint of AST with a feature extractor of its own, such as MAEST, needs the settings only.
+    """
     import transformers
 
+    if not _is_own(type(extractor)):
+        return extractor
+    settings = {
+        name: value
+        for name, value in extractor.to_dict().items()
+        if isinstance(value, bool | int | float | str) and name != "feature_extractor_type"
+    }
+    # A short clip, which is padded, and a long one, which is cut.
+    noise = np.random.default_rng(0).normal(0, 0.1, 40 * extractor.sampling_rate).astype(np.float32)
+    clips = [noise[: extractor.sampling_rate], noise]
+    expected = [_extract(extractor, clip) for clip in clips]
+    for plain_class in (transformers.ASTFeatureExtractor, MAESTSpectrogram):
+        try:
+            plain = plain_class(**settings)
+            outputs = [_extract(plain, clip) for clip in clips]
+        except Exception:  # The settings are those of another spectrogram, so any error may follow.
+            continue
+        pairs = zip(outputs, expected, strict=True)
+        if all(own.shape == other.shape and np.allclose(own, other, atol=1e-4) for own, other in pairs):
+            return plain
+    return extractor
+
+
+def _extract(extractor: Any, clip: NDArray[np.floating]) -> NDArray[np.floating]:
+    features = extractor([clip], sampling_rate=extractor.sampling_rate, return_tensors="pt")
+    return np.asarray(features[extractor.model_input_names[0]])
+
+
+def _is_own(some_class: type) -> bool:
+    return not some_class.__module__.startswith(("transformers.", __name__))
+
+
+def _describe(extractor: Any, network: Any) -> dict[str, Any]:
+    """Return a feature extractor and a network as plain data: their settings, and their code if it is their own."""
+    # Through JSON, which contains plain data only.
+    config = json.loads(network.config.to_json_string(use_diff=False))
+    settings = json.loads(extractor.to_json_string())
+    config.pop("auto_map", None)
+    settings.pop("auto_map", None)
+    restored = {"config": config, "extractor": settings}
+    for auto_class, part, own_class in (
+        ("AutoConfig", config, type(network.config)),
+        ("AutoModel", config, type(network)),
+        ("AutoFeatureExtractor", settings, type(extractor)),
+    ):
+        if _is_own(own_class):
+            from transformers.dynamic_module_utils import get_relative_import_files
+
+            path = Path(inspect.getfile(own_class))
+            part.setdefault("auto_map", {})[auto_class] = f"{path.stem}.{own_class.__name__}"
+            files = [path, *map(Path, get_relative_import_files(path))]
+            restored.setdefault("code", {}).update({file.name: file.read_text(encoding="utf-8") for file in files})
+    return restored
+
+
+def _restore(restored: dict[str, Any], trust_remote_code: bool) -> tuple[Any, Any]:
+    """Build a feature extractor, and a network with random weights, from their description in a checkpoint."""
+    import transformers
+
+    if "code" in restored:
+        if not trust_remote_code:
+            raise LitGenreError(
+                "The checkpoint contains the Python code of its encoder, which is not part of transformers. Add "
+                "--trust (in Python: trust=True) to run it, if you trust the author of the file."
+            )
+        return _restore_code(restored)
     safe = {name: value for name, value in restored["config"].items() if not _UNSAFE_KEY.search(name)}
-    config = transformers.AutoConfig.for_model(**safe)
-    name = restored["extractor"]["feature_extractor_type"]
+    # AutoModel does not know CLAP's audio half.
+    if safe.get("model_type") == transformers.ClapAudioConfig.model_type:
+        network: Any = transformers.ClapAudioModel(transformers.ClapAudioConfig(**safe))
+    else:
+        network = transformers.AutoModel.from_config(transformers.AutoConfig.for_model(**safe))
+    return _restore_extractor(restored["extractor"]), network
+
+
+def _restore_extractor(settings: Mapping[str, Any]) -> Any:
+    import transformers
+
+    name = str(settings["feature_extractor_type"])
+    if name == MAESTSpectrogram.__name__:
+        return MAESTSpectrogram(**settings)
     # A name in a checkpoint must not choose another attribute of transformers.
-    extractor_class = getattr(transformers, str(name), None)
+    extractor_class = getattr(transformers, name, None)
     if not (isinstance(extractor_class, type) and issubclass(extractor_class, transformers.FeatureExtractionMixin)):
-        raise ValueError(f"the checkpoint names the feature extractor {name}, which transformers does not have")
-    extractor = extractor_class.from_dict(restored["extractor"])
-    return extractor, _find_encoder(transformers.AutoModel.from_config(config), name)
+        raise LitGenreError(f"The checkpoint names the feature extractor {name}, which transformers does not have.")
+    return extractor_class.from_dict(dict(settings))
+
+
+def _restore_code(restored: dict[str, Any]) -> tuple[Any, Any]:
+    from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+
+    # transformers runs code of a folder only, and keeps a copy by the folder's name: the same code has the same name.
+    key = hashlib.sha256(json.dumps(restored["code"], sort_keys=True).encode()).hexdigest()[:16]
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary) / f"lit_genre_{key}"
+        folder.mkdir()
+        for name, text in restored["code"].items():
+            # The name only: a path would lead out of the folder.
+            (folder / Path(name).name).write_text(text, encoding="utf-8")
+        (folder / "config.json").write_text(json.dumps(restored["config"]))
+        (folder / "preprocessor_config.json").write_text(json.dumps(restored["extractor"]))
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=True)
+        network = AutoModel.from_config(config, trust_remote_code=True)
+        if "auto_map" not in restored["extractor"]:
+            return _restore_extractor(restored["extractor"]), network
+        return AutoFeatureExtractor.from_pretrained(folder, trust_remote_code=True), network
 
 
 def _rebuild(
@@ -205,9 +490,82 @@ def _rebuild(
     return backbone.train(training)
 
 
-def _find_encoder(model: Any, name: str) -> nn.Module:
-    """Return the encoder of a model; raise a ValueError if it is not an audio encoder."""
-    encoder: nn.Module = model.get_encoder() if getattr(model.config, "is_encoder_decoder", False) else model
-    if not hasattr(encoder.config, "num_hidden_layers") or not hasattr(encoder.config, "hidden_size"):
-        raise ValueError(f"the model {name} is a {type(model).__name__}, not an audio encoder")
+def _find_encoder(network: Any, extractor: Any, name: str) -> Any:
+    """Return the encoder of a network.
+
+    Args:
+        network: A model of transformers, or one with code of its own.
+        extractor: Its feature extractor.
+        name: Name of the model, for the message.
+
+    Returns:
+        The network, or the encoder of an encoder-decoder network such as Whisper.
+
+    Raises:
+        LitGenreError: It cannot be an audio encoder.
+    """
+    encoder = network.get_encoder() if getattr(network.config, "is_encoder_decoder", False) else network
+    parameter = next(iter(inspect.signature(encoder.forward).parameters), "nothing")
+    reason = None
+    if parameter in _OTHER_INPUTS:
+        reason = f"its input is {_OTHER_INPUTS[parameter]}"
+    elif not hasattr(extractor, "sampling_rate"):
+        reason = f"its {type(extractor).__name__} has no sample rate"
+    elif not hasattr(encoder.config, "hidden_size"):
+        reason = f"its {type(encoder.config).__name__} has no hidden_size"
+    if reason:
+        raise LitGenreError(f"The model {name} is a {type(network).__name__}, not an audio encoder: {reason}.")
     return encoder
+
+
+def _find_layers(encoder: Any, name: str) -> nn.ModuleList:
+    """Return the layers of an encoder: its longest list of equal blocks.
+
+    Blocks are equal if they have the same class, and parameters of the same shapes where the names are the same. The
+    list must work on states of the encoder's output size. So the convolutions before the layers are not meant. Of CLAP,
+    whose stages have different sizes, the layers are the blocks of the last stage. A list of
+    `config.num_hidden_layers` blocks is preferred, and of equally long lists the last.
+
+    Args:
+        encoder: The encoder.
+        name: Name of the model, for the message.
+
+    Returns:
+        The layers.
+
+    Raises:
+        LitGenreError: There is no such list.
+    """
+    size = encoder.config.hidden_size
+    lists = [module for module in encoder.modules() if isinstance(module, nn.ModuleList) and _are_layers(module, size)]
+    if not lists:
+        raise LitGenreError(
+            f"No layers were found in {name}: {type(encoder).__name__} has no nn.ModuleList of equal blocks with "
+            f"states of size {size} (its hidden_size). It cannot be used as an encoder."
+        )
+    expected = getattr(encoder.config, "num_hidden_layers", None)
+    lengths = [(len(module) == expected, len(module), position) for position, module in enumerate(lists)]
+    return lists[max(lengths)[2]]
+
+
+def _are_layers(blocks: nn.ModuleList, size: int) -> bool:
+    if len({type(block) for block in blocks}) != 1:
+        return False
+    shapes: dict[str, torch.Size] = {}
+    for block in blocks:
+        for name, parameter in block.named_parameters():
+            # The first layer of WavLM has a parameter that the others share.
+            if shapes.setdefault(name, parameter.shape) != parameter.shape:
+                return False
+    # A norm or a bias.
+    return (size,) in map(tuple, shapes.values())
+
+
+def _chosen_layers(layer: int | list[int] | None, layer_average: bool, n_layers: int) -> list[int]:
+    """Return the layers whose states are used, 0 (the input of the first layer) to n_layers."""
+    if layer is None:
+        return list(range(n_layers + 1)) if layer_average else [n_layers]
+    layers = [layer] if isinstance(layer, int) else layer
+    if not layers or not all(0 <= index <= n_layers for index in layers):
+        raise LitGenreError(f"layer is {layer}, but must be 0 to {n_layers}, or a list of such numbers.")
+    return layers
