@@ -117,7 +117,7 @@ def score_baseline(tracks: TrackFeatures, split: TrackSplit, n_classes: int) -> 
 def score_probe(clips: ClipEmbeddings, split: TrackSplit, n_classes: int) -> TrackScores:
     """Train and test the head; return its probabilities of the test tracks."""
     train, val, test = (select_tracks(clips, track_ids) for track_ids in split)
-    fitted = fit_head("linear", 0, train, val, seed=0)
+    fitted = fit_head("logistic", 0, train, val, seed=0)
     probs = np.zeros((len(test.label), n_classes))
     probs[:, fitted.classifier.classes_] = fitted.classifier.predict_proba(fitted.scaler.transform(test.embedding))
     return track_scores(torch.from_numpy(probs), test)

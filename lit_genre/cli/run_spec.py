@@ -55,13 +55,19 @@ class RunSpec(GenreCLI):
             **described["init_args"],
             **described.get("dict_kwargs", {}),
         }
-        return _opened(instantiate_module(LightningDataModule, arguments))
+        data = instantiate_module(LightningDataModule, arguments)
+        # Asked before the data is opened, which may decode for hours.
+        if getattr(data, "task", None) == "multilabel":
+            raise LitGenreError(
+                "data.task is multilabel, but this command is for one genre per track. Set --data.task=multiclass."
+            )
+        return _opened(data)
 
     def build(self) -> tuple[TrackDataModule, GenreClassifier]:
         """Build the data, open it, and build the model with its classes.
 
         Raises:
-            LitGenreError: The data is not a multiclass data set of tracks with splits.
+            LitGenreError: The data is not a data set of tracks with splits.
         """
         parts = self.config.clone()
         # Trainer and optimiser of a fit are not built: these commands train in another way.
@@ -106,10 +112,6 @@ def _opened(data: LightningDataModule) -> TrackDataModule:
     if not isinstance(data, TrackDataModule):
         raise LitGenreError(
             f"{type(data).__name__} has no tracks with genres and splits. Use a data module that is a TrackDataModule."
-        )
-    if data.task == "multilabel":
-        raise LitGenreError(
-            "data.task is multilabel, but this command is for one genre per track. Set --data.task=multiclass."
         )
     splits = {track.split for track in data.tracks}
     for split in ("train", "test"):

@@ -14,22 +14,29 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
     parser = new_parser(
         "probe",
-        "Train a head on the embeddings of a frozen backbone, test it, and write a run with its checkpoint. Options of "
-        "fit name data and backbone; those of training and of the trainer are ignored. --ckpt_path loads the backbone "
-        "of a trained run, for the data of that run or for other data.",
+        "Train a head on the embeddings of a frozen backbone, test it, and write a run with its checkpoint; a knn head "
+        "has no checkpoint. Options of fit name data and backbone; those of training and of the trainer are ignored. "
+        "--ckpt_path loads the backbone of a trained run, for the data of that run or for other data. With "
+        "--data.task=multilabel a track may have several genres. --data.fold tests one fold of a cross-validation; all "
+        "folds, splits and heads use the same cached embeddings.",
         (
             "probe --config plugins/musicnn/musicnn.yaml --data FolderDataModule --data.path Music/genres",
             "probe --ckpt_path best --head mlp",
+            "probe --ckpt_path best --head knn --data.folds 5 --data.fold 0",
         ),
         usage="%(prog)s [OPTIONS] [OPTIONS OF lit-genre fit ...]",
     )
     parser.add_argument(
         "--head",
         choices=get_args(Kind),
-        default="linear",
-        help="logistic regression, or one hidden layer (default: %(default)s)",
+        default="logistic",
+        help="logistic: logistic regression, in the multilabel task one for each genre. knn: the genres of the nearest "
+        "training tracks, by cosine distance; without a checkpoint, so that the run has a test, but classify cannot "
+        "use it. mlp: a perceptron with one hidden layer (default: %(default)s)",
     )
-    parser.add_argument("--head_dim", type=int, default=128, help="size of the hidden layer (default: %(default)s)")
+    parser.add_argument(
+        "--head_dim", type=int, default=128, help="size of the hidden layer of mlp (default: %(default)s)"
+    )
     add_run_folder(parser)
     parser.add_argument(
         "--embeddings", type=Path, help="folder of the embeddings (default: embeddings/ next to the decoded audio)"

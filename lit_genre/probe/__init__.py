@@ -2,5 +2,5 @@
 
 from typing import Literal
 
-Kind = Literal["linear", "mlp"]
-"""Kind of the head: logistic regression, or a perceptron with one hidden layer."""
+Kind = Literal["logistic", "knn", "mlp"]
+"""Kind of the head: logistic regression, the nearest training tracks, or a perceptron with one hidden layer."""

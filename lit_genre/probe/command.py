@@ -1,10 +1,10 @@
-"""Train a head on the embeddings of a frozen backbone, and write a run with its checkpoint."""
+"""Train a head on the embeddings of a frozen backbone, test it, and write a run."""
 
 import argparse
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from lightning.pytorch import Trainer
@@ -23,14 +23,18 @@ from lit_genre.probe import Kind
 from lit_genre.probe.embeddings import ClipEmbeddings, EmbeddingCache
 from lit_genre.probe.head import fit_head, track_scores
 from lit_genre.probe.layers import write_head
+from lit_genre.probe.neighbors import fit_neighbors
 from lit_genre.runs.checkpoint import read_checkpoint
 from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.writer import timed, write_run
 from lit_genre.trust.hyperparameters import check_weights
 
+_SELECTED: Final[dict[Kind, str]] = {"logistic": "C", "knn": "The number of neighbours", "mlp": "alpha"}
+"""What is selected on the validation split, for messages."""
+
 
 def train_probe(options: argparse.Namespace, run_args: Sequence[str]) -> None:
-    """Compute the embeddings, train and test the head, and write a run with its checkpoint.
+    """Compute the embeddings, train and test the head, and write a run; with a checkpoint if the head has weights.
 
     Args:
         options: Parsed arguments of the command.
@@ -54,19 +58,32 @@ def train_probe(options: argparse.Namespace, run_args: Sequence[str]) -> None:
     timed_clips = {split: timed(partial(cache.embed, split)) for split in splits}
     clips = {split: split_clips for split, (split_clips, _) in timed_clips.items()}
     _print_summary(backbone, kind, clips, cache)
-    # The head is trained and written on the CPU.
-    model.cpu()
-    seed = int(run_spec.asked.seed_everything)
-    fitted, seconds = timed(partial(fit_head, kind, options.head_dim, clips["train"], clips.get("val"), seed))
-    write_head(fitted, model.head)
-    scores: dict[str, TrackScores] = {split: _score(model, split_clips) for split, split_clips in clips.items()}
-    _write_checkpoint(model, data, folder.best)
+    train, val = clips["train"], clips.get("val")
+    scores: dict[str, TrackScores]
+    value: float
+    if kind == "knn":
+        neighbors, seconds = timed(partial(fit_neighbors, train, val, len(data.classes)))
+        scores = {split: neighbors.score(split_clips, split) for split, split_clips in clips.items()}
+        key, value = "n_neighbors", neighbors.n_neighbors
+    else:
+        # The head is trained and written on the CPU.
+        model.cpu()
+        seed = int(run_spec.asked.seed_everything)
+        fitted, seconds = timed(partial(fit_head, kind, options.head_dim, train, val, seed))
+        write_head(fitted, model.head)
+        scores = {split: _score(model, split_clips) for split, split_clips in clips.items()}
+        _write_checkpoint(model, data, folder.best)
+        key, value = "regularization", fitted.regularization
+    selection = "selected on the val split" if val else "fixed, because the val split has no tracks"
+    console.print(f"{_SELECTED[kind]} is {value:g}, {selection}.")
+    if kind == "knn":
+        console.print("No checkpoint is written: a knn head has no weights.")
     config = {name: part for name, part in run_spec.plain().items() if name in ("seed_everything", "model", "data")}
     summary = {
         "parameters": sum(parameter.numel() for parameter in model.backbone.parameters()),
         "name": f"{backbone} {kind} probe",
-        "regularization": fitted.regularization,
         "backbone_data": backbone_data,
+        key: value,
     }
     feature_seconds = _feature_seconds({split: seconds for split, (_, seconds) in timed_clips.items()}, cache)
     write_run(folder, data.classes, scores, seconds, feature_seconds, config, summary, data.artist_ids)
@@ -115,8 +132,6 @@ def _print_summary(backbone: str, kind: Kind, clips: dict[Split, ClipEmbeddings]
         f"Training a {kind} head on the frozen {backbone}: {n_clips:,} training clips, embeddings of size {dim}, "
         f"{origin} {cache.folder}."
     )
-    if "val" not in clips:
-        console.print("The val split has no tracks, so the regularization of the head is fixed.")
 
 
 def _feature_seconds(seconds: dict[Split, float], cache: EmbeddingCache) -> float | None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Container, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 from zipfile import BadZipFile
@@ -16,6 +17,7 @@ from lit_genre.console import console, progress
 from lit_genre.data.datamodules.base import TrackDataModule
 from lit_genre.data.loading.dataset import ClipDataset
 from lit_genre.data.metadata.track import Split
+from lit_genre.data.store.lock import locked
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.source_code import source_digest
@@ -29,7 +31,8 @@ class ClipEmbeddings(NamedTuple):
 
     Attributes:
         embedding: Shape (n, d).
-        label: Position of the genre of each clip's track in the class names, shape (n,).
+        label: Position of the genre of each clip's track in the class names, shape (n,); in the multilabel task 0 or 1
+            for each class, shape (n, c).
         track_id: Id of each clip's track, shape (n,).
     """
 
@@ -41,9 +44,10 @@ class ClipEmbeddings(NamedTuple):
 class EmbeddingCache:
     """Embeds tracks by a frozen model, each once, and caches the embeddings on disk.
 
-    A file has the embeddings of some dozens of tracks. After an interruption, for another split, or for added tracks,
-    only missing tracks are embedded. The name of the folder depends on all else that determines the embeddings: the
-    weights, the code and arguments of front-end and backbone, and the length of a clip.
+    A file has the embeddings of some dozens of tracks. After an interruption, for another split or fold, or for added
+    tracks, only missing tracks are embedded. Of several processes, one at a time embeds. The name of the folder depends
+    on all else that determines the embeddings: the weights, the code and arguments of front-end and backbone, and the
+    length of a clip.
 
     Args:
         model: The model in evaluation mode, on its device.
@@ -77,30 +81,45 @@ class EmbeddingCache:
         dataset = self.data.whole_tracks(split).dataset
         assert isinstance(dataset, ClipDataset)
         files = _EmbeddingFiles(self.folder / f"{type(self.model.backbone).__name__}-{self._digest(dataset)}", dataset)
+        track_ids = set(dataset.track_ids.tolist())
         embeddings = files.read()
-        if missing := set(dataset.track_ids.tolist()) - embeddings.keys():
-            self.computed.append(split)
-            if embeddings.keys() & set(dataset.track_ids.tolist()):
-                self.partial.append(split)
-            unwritten: dict[int, NDArray[np.float32]] = {}
-            try:
-                for track_id, rows in self._compute(split, missing):
-                    embeddings[track_id] = unwritten[track_id] = rows
-                    if len(unwritten) == _TRACKS_PER_FILE:
-                        files.write(unwritten)
-                        unwritten = {}
-            finally:
-                # After an interruption too: embedding may take hours.
-                files.write(unwritten)
+        if track_ids - embeddings.keys():
+            with files.locked():
+                # Read again: another fold, which held the lock before, may have embedded the tracks.
+                embeddings = files.read()
+                if missing := track_ids - embeddings.keys():
+                    self.computed.append(split)
+                    if missing != track_ids:
+                        self.partial.append(split)
+                    embeddings |= self._compute_and_write(split, missing, files)
         rows_by_track = [embeddings[track_id] for track_id in dataset.track_ids.tolist()]
         counts = [len(rows) for rows in rows_by_track]
         return ClipEmbeddings(
-            np.concatenate(rows_by_track), np.repeat(dataset.labels, counts), np.repeat(dataset.track_ids, counts)
+            np.concatenate(rows_by_track),
+            np.repeat(dataset.labels, counts, axis=0),
+            np.repeat(dataset.track_ids, counts),
         )
 
     def _digest(self, dataset: ClipDataset) -> str:
         determining = [self._model_digest, dataset.clip_samples, self.data.store_folder.name]
         return hashlib.sha256(json.dumps(determining).encode()).hexdigest()[:12]
+
+    def _compute_and_write(
+        self, split: Split, track_ids: Container[int], files: "_EmbeddingFiles"
+    ) -> dict[int, NDArray[np.float32]]:
+        """Embed some tracks of a split, write the embeddings, and return them by track id."""
+        embeddings: dict[int, NDArray[np.float32]] = {}
+        unwritten: dict[int, NDArray[np.float32]] = {}
+        try:
+            for track_id, rows in self._compute(split, track_ids):
+                embeddings[track_id] = unwritten[track_id] = rows
+                if len(unwritten) == _TRACKS_PER_FILE:
+                    files.write(unwritten)
+                    unwritten = {}
+        finally:
+            # After an interruption too: embedding may take hours.
+            files.write(unwritten)
+        return embeddings
 
     def _compute(self, split: Split, track_ids: Container[int]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Embed some tracks of a split; yield the id of each and its embeddings, shape (n, d)."""
@@ -138,6 +157,16 @@ class _EmbeddingFiles:
         keys = np.column_stack([dataset.track_ids, dataset.n_samples, dataset.sources]).tolist()
         self._keys_by_id = {key[0]: key for key in keys}
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock of the folder; without one if the folder cannot be written, where nothing is cached either."""
+        with ExitStack() as stack:
+            # Some network disks have no locks, for which filelock raises NotImplementedError.
+            with suppress(OSError, NotImplementedError):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(self._folder))
+            yield
+
     def read(self) -> dict[int, NDArray[np.float32]]:
         """Read the embeddings of the tracks of the data set, by track id; each of shape (n, d)."""
         embeddings: dict[int, NDArray[np.float32]] = {}
@@ -160,7 +189,7 @@ class _EmbeddingFiles:
         key = np.array([self._keys_by_id[track_id] for track_id in embeddings])
         count = np.array([len(rows) for rows in embeddings.values()])
         path = self._folder / f"{hashlib.sha256(key.tobytes()).hexdigest()[:12]}.npz"
-        # Not atomic_write, which allows one process at a time: two runs may write the same tracks.
+        # Not atomic_write, which allows one process at a time: without a lock, two runs may write the same tracks.
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -170,7 +199,9 @@ class _EmbeddingFiles:
                 os.fsync(file.fileno())
             part.replace(path)
         except OSError as error:
-            part.unlink(missing_ok=True)
+            # Where the folder could not be made, there is no file to delete.
+            with suppress(OSError):
+                part.unlink()
             console.print(f"The embeddings cannot be cached in {self._folder}: {error.strerror}.")
 
 

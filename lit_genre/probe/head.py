@@ -1,8 +1,8 @@
-"""Train the head of a probe on the embeddings of clips; select it by the log-likelihood of the validation tracks."""
+"""Train the head of a probe on the embeddings of clips, and select it on the validation tracks."""
 
 import copy
 import warnings
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -10,22 +10,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lit_genre.errors import LitGenreError
-from lit_genre.model.metrics import TrackAverage, TrackScores
+from lit_genre.model.metrics import TrackAverage, TrackScores, average_precision_of
 from lit_genre.parallel import map_threads
-from lit_genre.probe import Kind
 from lit_genre.probe.embeddings import ClipEmbeddings
+from lit_genre.probe.one_vs_rest import MAX_ITER, fit_one_vs_rest
 
-_REGULARIZATIONS: Final[dict[Kind, tuple[float, ...]]] = {
-    "linear": (0.001, 0.01, 0.1, 1.0, 10.0),
+TrainedKind = Literal["logistic", "mlp"]
+"""Kinds of heads that have weights."""
+
+_REGULARIZATIONS: Final[dict[TrainedKind, tuple[float, ...]]] = {
+    "logistic": (0.001, 0.01, 0.1, 1.0, 10.0),
     "mlp": (0.01, 0.1, 1.0, 10.0),
 }
 """Values to select from: C of the logistic regression (less regularises more), alpha of the MLP (more does)."""
 
-_DEFAULT_REGULARIZATION: Final[dict[Kind, float]] = {"linear": 0.01, "mlp": 1.0}
+_DEFAULT_REGULARIZATION: Final[dict[TrainedKind, float]] = {"logistic": 0.01, "mlp": 1.0}
 """Regularization without a validation split; C then applies to the sum over tracks, not over clips."""
 
 _EPOCHS: Final = 60
-"""Epochs of the MLP; the one with the greatest likelihood of the validation tracks is kept."""
+"""Epochs of the MLP; the one with the best score of the validation tracks is kept."""
 
 _DEFAULT_EPOCHS: Final = 20
 """Epochs of the MLP without a validation split."""
@@ -36,7 +39,7 @@ class FittedHead(NamedTuple):
 
     Attributes:
         scaler: StandardScaler of the embeddings.
-        classifier: LogisticRegression or MLPClassifier on the scaled embeddings.
+        classifier: LogisticRegression, OneVsRest or MLPClassifier on the scaled embeddings.
         regularization: C of the logistic regression, or alpha of the MLP.
     """
 
@@ -45,19 +48,22 @@ class FittedHead(NamedTuple):
     regularization: float
 
 
-def fit_head(kind: Kind, head_dim: int, train: ClipEmbeddings, val: ClipEmbeddings | None, seed: int) -> FittedHead:
-    """Train heads of several regularizations, and keep the one with the greatest likelihood of the validation tracks.
+def fit_head(
+    kind: TrainedKind, head_dim: int, train: ClipEmbeddings, val: ClipEmbeddings | None, seed: int
+) -> FittedHead:
+    """Train heads of several regularizations, and keep the one with the best score of the validation tracks.
 
-    The likelihood is finer than the accuracy of a few dozen tracks, and it also rates the calibration of the
-    probabilities. Of an MLP, the epoch with the greatest likelihood is kept. All tracks have the same weight, however
-    many clips they have, so genres of long tracks do not become more probable.
+    In the multiclass task the score is the log-likelihood. It is finer than the accuracy of a few dozen tracks, and it
+    also rates the calibration of the probabilities. In the multilabel task the score is the mean average precision. Of
+    an MLP, the epoch with the best score is kept. All tracks have the same weight, however many clips they have, so
+    genres of long tracks do not become more probable.
 
     Without a validation split, regularization and number of epochs are fixed. C of the logistic regression then applies
     to the sum of the losses of tracks, so that it does not depend on the number of clips per track. With that split,
     C is selected, and applies to the sum over clips.
 
     Args:
-        kind: "linear" for logistic regression, "mlp" for one hidden layer.
+        kind: "logistic" for logistic regression, "mlp" for one hidden layer.
         head_dim: Size of the hidden layer.
         train: Clips of the training tracks.
         val: Clips of the validation tracks; None if there are none.
@@ -67,31 +73,47 @@ def fit_head(kind: Kind, head_dim: int, train: ClipEmbeddings, val: ClipEmbeddin
         The selected head.
 
     Raises:
-        LitGenreError: All training tracks have the same genre.
+        LitGenreError: All training tracks have the same genres.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.preprocessing import StandardScaler
 
-    if len(np.unique(train.label)) < 2:
-        raise LitGenreError(
-            "All training tracks have the same genre, but a head needs at least two genres. Check the splits."
-        )
+    check_genres(train.label)
     scaler = StandardScaler().fit(train.embedding)
     scaled = train._replace(embedding=scaler.transform(train.embedding))
     held_out = val and val._replace(embedding=scaler.transform(val.embedding))
 
     def fit(regularization: float) -> tuple[Any, float]:
-        if kind == "linear":
-            return _fit_linear(regularization, scaled, held_out)
+        if kind == "logistic":
+            return _fit_logistic(regularization, scaled, held_out)
         return _fit_mlp(regularization, head_dim, scaled, held_out, seed)
 
     regularizations = _REGULARIZATIONS[kind] if val else (_DEFAULT_REGULARIZATION[kind],)
     with warnings.catch_warnings():
         # A head with little regularisation converges slowly, and more steps hardly change its probabilities.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        heads = map_threads(fit, regularizations, "Training", "heads")
-    best = int(np.argmax([likelihood for _, likelihood in heads]))
+        if kind == "logistic" and train.label.ndim == 2:
+            classifiers = fit_one_vs_rest(regularizations, scaled, _logistic_weights(scaled, val))
+            heads = [(classifier, _rate(classifier, held_out)) for classifier in classifiers]
+        else:
+            heads = map_threads(fit, regularizations, "Training", "heads")
+    best = int(np.argmax([score for _, score in heads]))
     return FittedHead(scaler, heads[best][0], regularizations[best])
+
+
+def check_genres(label: NDArray[np.int64]) -> None:
+    """Raise an error if all training tracks have the same genres.
+
+    Args:
+        label: Labels of the clips, shape (n,) or (n, c).
+
+    Raises:
+        LitGenreError: All labels are equal.
+    """
+    if (label == label[0]).all():
+        raise LitGenreError(
+            "All training tracks have the same genre, but a head needs at least two genres. Check the splits."
+        )
 
 
 def track_weights(clips: ClipEmbeddings) -> NDArray[np.float64]:
@@ -123,16 +145,36 @@ def track_scores(probs: Tensor, clips: ClipEmbeddings) -> TrackScores:
     return average.scores()
 
 
-def _fit_linear(regularization: float, train: ClipEmbeddings, val: ClipEmbeddings | None) -> tuple[Any, float]:
+def primary_score(scores: TrackScores) -> float:
+    """Return the accuracy, or the mean average precision in the multilabel task.
+
+    Args:
+        scores: Probabilities and labels of the validation tracks.
+
+    Returns:
+        The score, 0 to 1; 0 in the multilabel task if each genre has all tracks or none.
+    """
+    if scores.several:
+        # In float32, as average_precision_of is for the float32 probabilities of a network.
+        in_float32 = scores._replace(probs=scores.probs.float())
+        return float(average_precision_of(in_float32).nanmean().nan_to_num())
+    return float((scores.probs.argmax(1) == scores.label).float().mean())
+
+
+def _fit_logistic(regularization: float, train: ClipEmbeddings, val: ClipEmbeddings | None) -> tuple[Any, float]:
     from sklearn.linear_model import LogisticRegression
 
+    classifier = LogisticRegression(C=regularization, max_iter=MAX_ITER)
+    classifier.fit(train.embedding, train.label, sample_weight=_logistic_weights(train, val))
+    return classifier, _rate(classifier, val)
+
+
+def _logistic_weights(train: ClipEmbeddings, val: ClipEmbeddings | None) -> NDArray[np.float64]:
     weight = track_weights(train)
     if val is None:
         # The weights of a track's clips then sum to 1. Scikit-learn's C applies to the sum of the losses, not the mean.
         weight *= len(np.unique(train.track_id)) / len(weight)
-    classifier = LogisticRegression(C=regularization, max_iter=300)
-    classifier.fit(train.embedding, train.label, sample_weight=weight)
-    return classifier, _likelihood(classifier, val)
+    return weight
 
 
 def _fit_mlp(
@@ -143,20 +185,23 @@ def _fit_mlp(
     # A generator, not a number: with a number, each call of partial_fit would use the same order of the clips.
     random = np.random.RandomState(seed)
     classifier = MLPClassifier((head_dim,), alpha=regularization, random_state=random)
-    best, likelihood = classifier, -np.inf
-    weight, classes = track_weights(train), np.unique(train.label)
+    best, best_score = classifier, -np.inf
+    weight = track_weights(train)
+    classes = np.arange(train.label.shape[1]) if train.label.ndim == 2 else np.unique(train.label)
     for _ in range(_EPOCHS if val else _DEFAULT_EPOCHS):
         classifier.partial_fit(train.embedding, train.label, classes=classes, sample_weight=weight)
-        if (epoch_likelihood := _likelihood(classifier, val)) > likelihood or not val:
-            best, likelihood = copy.deepcopy(classifier) if val else classifier, epoch_likelihood
-    return best, likelihood
+        if (score := _rate(classifier, val)) > best_score or not val:
+            best, best_score = copy.deepcopy(classifier) if val else classifier, score
+    return best, best_score
 
 
-def _likelihood(classifier: Any, clips: ClipEmbeddings | None) -> float:
-    """Return the mean log-probability of the genre of each track; 0 without clips."""
+def _rate(classifier: Any, clips: ClipEmbeddings | None) -> float:
+    """Return the mean log-probability of the genre of each track, or the mean average precision; 0 without clips."""
     if clips is None:
         return 0.0
     scores = track_scores(torch.from_numpy(classifier.predict_proba(clips.embedding)), clips)
+    if scores.several:
+        return primary_score(scores)
     columns = {label: column for column, label in enumerate(classifier.classes_.tolist())}
     # A genre without training tracks has no column.
     label_probs = [

@@ -1,14 +1,12 @@
 """Convert a head of scikit-learn to layers of torch."""
 
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lit_genre.probe.head import FittedHead
-
-_UNTRAINED_LOGIT: Final = -1e4
-"""Logit of a class without training tracks; finite in half precision, and the softmax of it is 0."""
+from lit_genre.probe.one_vs_rest import CERTAIN_LOGIT
 
 
 def write_head(fitted: FittedHead, head: nn.Module) -> None:
@@ -28,9 +26,9 @@ def write_head(fitted: FittedHead, head: nn.Module) -> None:
         for layer, weight, bias in zip(hidden, weights[:-1], biases[:-1], strict=True):
             layer.weight.copy_(weight)
             layer.bias.copy_(bias)
-        # Scikit-learn's head has only the classes with training tracks.
+        # Scikit-learn's head has only the classes with training tracks. The probability of the others becomes 0.
         last.weight.zero_()
-        last.bias.fill_(_UNTRAINED_LOGIT)
+        last.bias.fill_(-CERTAIN_LOGIT)
         last.weight[fitted.classifier.classes_] = weights[-1].float()
         last.bias[fitted.classifier.classes_] = biases[-1].float()
 
@@ -43,8 +41,9 @@ def _layers(classifier: Any) -> tuple[list[Tensor], list[Tensor]]:
     else:
         weights = [torch.from_numpy(classifier.coef_).double()]
         biases = [torch.from_numpy(classifier.intercept_).double()]
-    if len(classifier.classes_) == 2:
-        # For two classes scikit-learn has only the logit of the second one; that of the first is 0.
+    if len(weights[-1]) == 1:
+        # For two classes scikit-learn has only the logit of the second one; that of the first is 0. In the multilabel
+        # task it has one for each genre.
         weights[-1] = torch.cat([torch.zeros_like(weights[-1]), weights[-1]])
         biases[-1] = torch.cat([torch.zeros_like(biases[-1]), biases[-1]])
     return weights, biases

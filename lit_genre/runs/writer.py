@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 import yaml
 
-from lit_genre.model.metrics import TrackScores, score
+from lit_genre.model.metrics import PRIMARY_METRIC, TrackScores, score
 from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.report import report_test
 
@@ -76,8 +76,10 @@ def write_run(
         OSError: A file cannot be written.
     """
     folder.write_config(yaml.safe_dump(config, sort_keys=False))
-    rated = {f"{split}/accuracy": float(score(its, classes)["accuracy"]) for split, its in scores.items()}
-    del rated["test/accuracy"]
+    metric = PRIMARY_METRIC["multilabel" if scores["test"].several else "multiclass"]
+    split_scores = {split: score(tracks, classes) for split, tracks in scores.items() if split != "test"}
+    # Without a genre that some tracks have and others lack, a split has no average precision.
+    rated = {f"{split}/{metric}": float(its[metric]) for split, its in split_scores.items() if metric in its}
     # One row, as of a run with one epoch, so that reports need not distinguish them.
     folder.write_metrics([{"epoch": 0, "seconds": round(seconds, 3), **peak_memory(), **rated}])
     report_test(scores["test"], classes, folder, artists)

@@ -1,6 +1,7 @@
 """`lit-genre probe`: its embeddings are the model's, and its checkpoint is a model that other commands load."""
 
 from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -8,15 +9,22 @@ import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from lit_genre.data.datamodules.fma import FMADataModule
 from lit_genre.data.metadata.track import Split
+from lit_genre.errors import LitGenreError
 from lit_genre.inference.load import load_model
+from lit_genre.model.classifier import GenreClassifier
 from lit_genre.probe import embeddings as module
 from lit_genre.probe.embeddings import ClipEmbeddings, EmbeddingCache
-from lit_genre.probe.head import Kind, fit_head, track_scores, track_weights
+from lit_genre.probe.head import TrainedKind, fit_head, primary_score, track_scores, track_weights
 from lit_genre.probe.layers import write_head
+from lit_genre.probe.neighbors import fit_neighbors
 from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.reader import read_run
 from tests.helpers.audio import tone
@@ -124,7 +132,61 @@ def test_no_track_is_embedded_twice(trained: Path, fma: Path, tmp_path: Path, mo
     assert np.array_equal(with_it.track_id, whole.track_id)
 
 
-@pytest.mark.parametrize("head", ["linear", "mlp"])
+def test_a_process_does_not_embed_what_another_did_while_it_waited(
+    trained: Path, fma: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_model(trained)
+    data = FMADataModule(fma, clip_seconds=1)
+    data.prepare_data()
+    data.setup()
+    first, second = EmbeddingCache(model, data, tmp_path / "kept"), EmbeddingCache(model, data, tmp_path / "kept")
+    waiting = [first]
+
+    @contextmanager
+    def wait(folder: Path) -> Iterator[None]:
+        assert folder.parent == tmp_path / "kept"
+        if waiting:
+            waiting.pop().embed("val")
+        yield
+
+    monkeypatch.setattr(module, "locked", wait)
+    found = second.embed("val")
+    assert (first.computed, second.computed) == (["val"], [])
+    # A file in the place of the folder: there is no lock, and nothing can be written.
+    (tmp_path / "file").touch()
+    without = EmbeddingCache(model, data, tmp_path / "file")
+    assert np.array_equal(without.embed("val").embedding, found.embedding)
+    assert without.computed == ["val"]
+
+
+def test_folds_share_the_embeddings(
+    run: Run, write_fma: WriteFMA, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sounds = {number: tone((110, 3520)[number % 2] * (1 + number / 400), 2.0) for number in range(1, 11)}
+    splits = ("training", "training", "training", "validation", "test")
+    names = {number: ("Low", "High")[number % 2] for number in sounds}
+    root = write_fma({number: (splits[(number - 1) // 2], names[number], sounds[number]) for number in sounds})
+    n_embedded: list[int] = []
+
+    def spy(self: GenreClassifier, waveform: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        n_embedded.append(len(waveform))
+        return real(self, waveform)
+
+    real = GenreClassifier.predict_with_embedding
+    monkeypatch.setattr(GenreClassifier, "predict_with_embedding", spy)
+    words = ("probe", f"--ckpt_path={trained}", f"--data.root={root}", "--device=cpu", "--embeddings=kept")
+    tested = []
+    for fold in range(5):
+        run(*words, f"--data.fold={fold}", f"--output=fold{fold}")
+        tested += read_test(Path(f"fold{fold}")).index.tolist()
+    # Two clips of 1 s cover a track of 2 s.
+    assert sum(n_embedded) == 2 * len(sounds)
+    assert sorted(tested) == sorted(sounds)
+    run(*words, "--output=own", "--head=knn")
+    assert sum(n_embedded) == 2 * len(sounds)
+
+
+@pytest.mark.parametrize("head", ["logistic", "mlp"])
 def test_a_probe_is_a_run_whose_checkpoint_predicts_as_its_test_did(
     run: Run, fma: Path, computed: list[str], head: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,6 +221,33 @@ def test_a_probe_is_a_run_whose_checkpoint_predicts_as_its_test_did(
         run(*words, "--output=again")
 
 
+def test_a_knn_probe_is_a_run_without_a_checkpoint(run: Run, fma: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(*PROBE, f"--data.root={fma}", "--head=knn", "--output=out")
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert "No checkpoint is written" in said
+    found, summary = read_run(Path("out")), RunFolder(Path("out")).read_summary()
+    assert (found.model, found.best_val is None, found.error) == ("CRNN knn probe", False, "")
+    assert f"The number of neighbours is {summary['n_neighbors']}, selected on the val split." in said
+    assert len(read_test(Path("out"))) == 8
+    assert not list(Path("out").rglob("*.ckpt"))
+
+
+@pytest.mark.parametrize("head", ["logistic", "knn", "mlp"])
+def test_a_track_may_have_several_genres(run: Run, fma: Path, head: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (*PROBE, f"--data.root={fma}", "--data.task=multilabel", f"--head={head}", "--head_dim=8")
+    run(*words, "--output=out")
+    before, found = read_test(Path("out")), read_run(Path("out"))
+    assert (found.task, found.best_val is None, found.average_precision is None) == ("multilabel", False, False)
+    assert (Path("out") / "genres.csv").exists()
+    if head != "knn":
+        run("test", "--ckpt_path=out/checkpoints/best.ckpt", QUIET, "--trainer.accelerator=cpu")
+        after = read_test(Path("out"))
+        assert after["predicted"].dropna().to_dict() == before["predicted"].dropna().to_dict()
+        # Without any predicted genre, pandas reads that column as NaN.
+        numbers = before.select_dtypes("number").columns
+        assert after[numbers].to_numpy() == pytest.approx(before[numbers].to_numpy(), abs=SAME, nan_ok=True)
+
+
 def test_a_backbone_of_a_run_is_probed_on_other_genres(run: Run, trained: Path, write_fma: WriteFMA) -> None:
     splits = ("training", "training", "validation", "test")
     names = {number: ("Low", "High")[number % 2] for number in range(1, 9)}
@@ -174,9 +263,9 @@ def test_a_backbone_of_a_run_is_probed_on_other_genres(run: Run, trained: Path, 
     assert all(map(torch.equal, probe.backbone.state_dict().values(), origin.backbone.state_dict().values()))
 
 
-@pytest.mark.parametrize("kind", ["linear", "mlp"])
+@pytest.mark.parametrize("kind", ["logistic", "mlp"])
 @pytest.mark.parametrize("trained", [[0, 2], [0, 1, 3]])
-def test_a_head_in_torch_predicts_what_scikit_learn_predicts(kind: Kind, trained: list[int]) -> None:
+def test_a_head_in_torch_predicts_what_scikit_learn_predicts(kind: TrainedKind, trained: list[int]) -> None:
     random = np.random.default_rng(0)
     label = np.array(trained * 10)
     embedding = (random.normal(3, 5, size=(len(label), 6)) + 4 * label[:, None]).astype(np.float32)
@@ -184,12 +273,101 @@ def test_a_head_in_torch_predicts_what_scikit_learn_predicts(kind: Kind, trained
     embedding[:, 2] = 7
     clips = ClipEmbeddings(embedding, label, np.arange(len(label)) // 2)
     fitted = fit_head(kind, 5, clips, clips, seed=0)
-    head = nn.Linear(6, 4) if kind == "linear" else nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
+    head = nn.Linear(6, 4) if kind == "logistic" else nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
     write_head(fitted, head)
     probs = head(torch.from_numpy(embedding)).softmax(1).detach().numpy()
     expected = fitted.classifier.predict_proba(fitted.scaler.transform(embedding))
     assert probs[:, trained] == pytest.approx(expected, abs=SAME)
     assert (np.delete(probs, trained, axis=1) == 0).all()
+
+
+def test_the_head_of_each_genre_is_a_logistic_regression_of_its_own() -> None:
+    random = np.random.default_rng(0)
+    label = (random.random((60, 5)) < 0.4).astype(np.int64)
+    label[:, 1], label[:, 3] = 0, 1
+    embedding = (random.normal(3, 5, size=(60, 6)) + 3 * label @ random.normal(size=(5, 6))).astype(np.float32)
+    train, val = (
+        ClipEmbeddings(embedding[part], label[part], np.arange(60)[part]) for part in (slice(40), slice(40, 60))
+    )
+    fitted = fit_head("logistic", 0, train, val, seed=0)
+    scaled = fitted.scaler.transform(embedding)
+    probs = {}
+    for c in (0.001, 0.01, 0.1, 1.0, 10.0):
+        probs[c] = np.zeros((60, 5))
+        probs[c][:, 3] = 1
+        for genre in (0, 2, 4):
+            own = LogisticRegression(C=c, max_iter=300).fit(scaled[:40], label[:40, genre])
+            probs[c][:, genre] = own.predict_proba(scaled)[:, 1]
+    precision = {
+        c: np.mean([average_precision_score(label[40:, genre], probs[c][40:, genre]) for genre in (0, 2, 4)])
+        for c in probs
+    }
+    assert precision[fitted.regularization] == pytest.approx(max(precision.values()))
+    head = nn.Linear(6, 5)
+    write_head(fitted, head)
+    found = head(torch.from_numpy(embedding)).sigmoid().detach().numpy()
+    assert found == pytest.approx(probs[fitted.regularization], abs=OPTIMISED)
+    assert len({round(value, 6) for value in precision.values()}) > 1
+
+
+def test_the_perceptron_of_several_genres_is_the_one_of_scikit_learn() -> None:
+    random = np.random.default_rng(0)
+    # Two genres, of which a track has none, one or both.
+    label = random.integers(2, size=(1000, 2))
+    embedding = (random.normal(size=(1000, 6)) + 3 * label @ random.normal(size=(2, 6))).astype(np.float32)
+    clips = ClipEmbeddings(embedding, label, np.arange(1000))
+    fitted = fit_head("mlp", 32, clips, clips, seed=0)
+    head = nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 2))
+    write_head(fitted, head)
+    expected = fitted.classifier.predict_proba(fitted.scaler.transform(embedding))
+    assert head(torch.from_numpy(embedding)).sigmoid().detach().numpy() == pytest.approx(expected, abs=SAME)
+    assert primary_score(track_scores(torch.from_numpy(expected), clips)) > 0.9
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("has_val", [False, True])
+def test_neighbours_are_tracks_and_vote_as_in_scikit_learn(several: bool, has_val: bool) -> None:
+    random = np.random.default_rng(0)
+    # No training track has the genre 2.
+    label = random.choice([0, 1, 3], size=120)
+    embedding = (random.normal(size=(120, 6)) + 1.5 * np.eye(4, 6)[label]).astype(np.float32)
+    labels = np.eye(4, dtype=np.int64)[label] if several else label
+    train, val = slice(0, 80), slice(80, 120)
+    # Each track has three clips, whose mean is its embedding; those of the validation are not in order.
+    clips = [
+        ClipEmbeddings(
+            np.concatenate([embedding[part] - 1, embedding[part], embedding[part] + 1]),
+            np.concatenate([labels[part]] * 3),
+            np.concatenate([np.arange(120)[part]] * 3),
+        )
+        for part in (train, val)
+    ]
+    fitted = fit_neighbors(clips[0], clips[1] if has_val else None, 4)
+    scaler = StandardScaler().fit(embedding[train])
+    scaled = scaler.transform(embedding)
+    probs, accuracy = {}, {}
+    for number in (1, 3, 5, 10, 20, 50):
+        classifier = KNeighborsClassifier(number, metric="cosine").fit(scaled[train], label[train])
+        probs[number] = classifier.predict_proba(scaled[val])
+        accuracy[number] = classifier.score(scaled[val], label[val])
+    scores = fitted.score(clips[1], "val")
+    assert scores.probs[:, [0, 1, 3]].numpy() == pytest.approx(probs[fitted.n_neighbors], abs=SAME)
+    assert (scores.probs[:, 2] == 0).all()
+    assert scores.track_id.tolist() == list(range(80, 120))
+    assert np.array_equal(scores.label, labels[val])
+    if not has_val:
+        assert fitted.n_neighbors == 10
+    elif not several:
+        assert fitted.n_neighbors == max(number for number in accuracy if accuracy[number] == max(accuracy.values()))
+
+
+def test_training_tracks_with_the_same_genres_are_refused() -> None:
+    for label in (np.full(4, 1), np.tile([1, 0, 1], (4, 1))):
+        clips = ClipEmbeddings(np.eye(4, dtype=np.float32), label, np.arange(4))
+        with pytest.raises(LitGenreError, match="All training tracks have the same genre"):
+            fit_head("logistic", 0, clips, None, seed=0)
+        with pytest.raises(LitGenreError, match="All training tracks have the same genre"):
+            fit_neighbors(clips, None, 3)
 
 
 @pytest.mark.parametrize("has_val", [True, False])
@@ -202,20 +380,24 @@ def test_a_track_counts_once_however_many_clips_it_has(has_val: bool) -> None:
         ClipEmbeddings(*(column[np.repeat(np.arange(40), counts)] for column in tracks))
         for counts in (np.full(40, 5), np.where(label == 1, 8, 2))
     )
-    fitted = [fit_head("linear", 0, clips, tracks if has_val else None, seed=0) for clips in (even, long)]
+    fitted = [fit_head("logistic", 0, clips, tracks if has_val else None, seed=0) for clips in (even, long)]
     probs = [head.classifier.predict_proba(head.scaler.transform(tracks.embedding)) for head in fitted]
     # Not exactly: the scaling of the embeddings is computed from clips.
     assert probs[0] == pytest.approx(probs[1], abs=0.05)
     assert track_weights(long).mean() == pytest.approx(1)
 
 
-def test_without_a_val_split_a_head_is_regularised_by_tracks_not_by_clips() -> None:
+@pytest.mark.parametrize("several", [False, True])
+def test_without_a_val_split_a_head_is_regularised_by_tracks_not_by_clips(several: bool) -> None:
     random = np.random.default_rng(1)
     label = np.array([0, 1] * 20)
-    tracks = ClipEmbeddings((random.normal(size=(40, 5)) + label[:, None]).astype(np.float32), label, np.arange(40))
+    label = np.column_stack([label, 1 - label]) if several else label
+    tracks = ClipEmbeddings(
+        (random.normal(size=(40, 5)) + label.reshape(40, -1)[:, -1:]).astype(np.float32), label, np.arange(40)
+    )
     heads = [
         fit_head(
-            "linear", 0, ClipEmbeddings(*(column.repeat(count, axis=0) for column in tracks)), None, seed=0
+            "logistic", 0, ClipEmbeddings(*(column.repeat(count, axis=0) for column in tracks)), None, seed=0
         ).classifier
         for count in (1, 2, 16)
     ]
@@ -232,11 +414,7 @@ def test_clips_of_a_track_are_averaged() -> None:
     assert scores.label.tolist() == [0, 1]
 
 
-def test_data_and_checkpoints_that_do_not_fit_are_refused(
-    run: Run, fma: Path, trained: Path, write_fma: WriteFMA
-) -> None:
-    with pytest.raises(SystemExit, match="data.task is multilabel"):
-        run(*PROBE, f"--data.root={fma}", "--data.task=multilabel")
+def test_data_and_checkpoints_that_do_not_fit_are_refused(run: Run, trained: Path, write_fma: WriteFMA) -> None:
     with pytest.raises(SystemExit, match="has the backbone CRNN, but the configuration has RNN"):
         run("probe", f"--ckpt_path={trained}", "--model.backbone=RNN")
     root = write_fma(
