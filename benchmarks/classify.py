@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import soxr
 import torch
 
 from lit_genre.data.decoding.track_audio import decode_track
@@ -37,9 +38,10 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 def write_song(path: Path, seconds: float, seed: int) -> None:
     """Write a demo song, repeated to a length."""
     piece = synthesise(GENRES[seed % len(GENRES)], seed, seed, 20, seed=0)
-    with soundfile.SoundFile(path, "w", SAMPLE_RATE, 2) as file:
+    stereo = soxr.resample(np.stack([piece, piece], axis=1), SAMPLE_RATE, 44_100)
+    with soundfile.SoundFile(path, "w", 44_100, 2) as file:
         for _ in range(round(seconds / 20)):
-            file.write(piece)
+            file.write(stereo)
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
     python benchmarks/demo.py [--root data/demo] [--seeds 0 1] [--configs configs/*.yaml] [OPTION OF FIT ...]
 
-Each is trained by `lit-genre fit` on top of configs/data/demo.yaml (24 epochs, 5 s clips, batches of 16), and the
+Each is trained by `lit-genre fit` on top of configs/data/demo.yaml (70 epochs, 4 s clips, batches of 16), and the
 checkpoint of its best validation accuracy is tested. Any other option, such as --trainer.precision=bf16-mixed, goes to
 both commands. The linear classifier is a logistic regression on the mean log-mel spectrum of each track, which has the
 timbre but not the rhythm. The demo is synthetic, so these figures do not apply to FMA.

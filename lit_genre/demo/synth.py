@@ -1,6 +1,6 @@
-"""Synthesise a track in one of eight simplified genres, which differ in rhythm, harmony and texture.
+"""Synthesise a track in one of eight simplified genres, which differ in instruments and in the order of sounds.
 
-The genre determines tempo, drums, chords and figures; the track its key and patterns; the artist the production. All
+The genre determines instruments, chords and rhythm; the track its key, tempo and sounds; the artist the production. All
 tracks are equalised towards one spectrum. The long-term spectrum then shows little of the genre, and a classifier must
 use how the spectrum changes over time.
 """
@@ -11,14 +11,17 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_genre.demo.instruments import BANDS, DRUMS, RATE, TIMBRES, Audio, hit, master, note
-from lit_genre.demo.styles import FIGURES, SCALES, STYLES, Part, Style
+from lit_genre.demo.instruments import BANDS, DRUMS, SAMPLE_RATE, TIMBRES, Audio, equalise, hit, note
+from lit_genre.demo.styles import BPM, CHORDS, SCALES, STYLES, Part, Style
 
 GENRES = tuple(sorted(STYLES))
 """Names of the eight genres, which are those of FMA small."""
 
 ODD_TRACKS = 0.08
 """Part of the tracks that have one property of another genre, so that no classifier reaches 100 %."""
+
+BAR = 16
+"""Steps of a bar. A pattern of 8 steps is played twice in it."""
 
 EQ_SPREAD = 1.2
 """Standard deviation of the level of a band between artists, and again between tracks, dB."""
@@ -30,7 +33,7 @@ class _Score:
 
     Attributes:
         step: Length of a sixteenth, s.
-        grid: Number and onset, samples, of each step; a bar begins at a multiple of its length.
+        grid: Number and onset, samples, of each step; a bar begins at a multiple of `BAR`.
         scale: Semitones of the degrees of the scale above the tonic.
         progression: Degree of the root of each bar's chord.
         tonic: Frequency of the tonic in octave 0, Hz.
@@ -59,15 +62,15 @@ def synthesise(genre: str, artist: int, track: int, seconds: float, seed: int) -
         seed: Seed of the whole data set.
 
     Returns:
-        Stereo samples at 44.1 kHz, shape (n, 2), float32, between -1 and 1.
+        Mono samples at `SAMPLE_RATE`, shape (n,), float32, between -1 and 1.
     """
     # Separate generators: the production depends on the artist alone, and everything else on the track.
     rng = np.random.default_rng([seed, 1, track])
     studio = np.random.default_rng([seed, 2, artist])
     style = _odd(STYLES[genre], rng) if rng.random() < ODD_TRACKS else STYLES[genre]
     score = _compose(style, seconds, 2 ** (studio.normal(scale=0.4) / 12), rng)
-    recording = _perform(style, score, round(seconds * RATE), rng)
-    return np.ascontiguousarray(_produce(recording, studio, rng).T)
+    recording = _perform(style, score, round(seconds * SAMPLE_RATE), rng)
+    return _produce(recording, studio, rng)
 
 
 def _odd(style: Style, rng: np.random.Generator) -> Style:
@@ -78,13 +81,13 @@ def _odd(style: Style, rng: np.random.Generator) -> Style:
 
 
 def _compose(style: Style, seconds: float, tuning: float, rng: np.random.Generator) -> _Score:
-    step = 15 / rng.uniform(*style.bpm)
+    step = 15 / rng.uniform(*BPM)
     # The recording begins at any step of a bar. Notes begin 16 steps earlier, because they may last into the recording.
     order = np.arange(int(seconds / step) + 32) - rng.integers(32)
-    onsets = (np.arange(len(order)) - 16 + style.swing * (order % 2)) * step
+    onsets = (np.arange(len(order)) - 16) * step
     # A standard deviation of 6 ms, as in the timing of a human player.
     onsets += rng.normal(scale=0.006, size=len(order))
-    grid = list(zip(order.tolist(), (onsets * RATE).astype(int).tolist(), strict=True))
+    grid = list(zip(order.tolist(), (onsets * SAMPLE_RATE).astype(int).tolist(), strict=True))
     # C0 is 57 semitones below A4, 440 Hz. The key is at most 6 semitones from C.
     tonic = tuning * 440 * 2 ** ((rng.integers(-5, 7) - 57) / 12)
     scale = SCALES[str(rng.choice(style.scales))]
@@ -92,39 +95,26 @@ def _compose(style: Style, seconds: float, tuning: float, rng: np.random.Generat
 
 
 def _perform(style: Style, score: _Score, n_samples: int, rng: np.random.Generator) -> Audio:
-    """Mix the players, each with a level and a stereo position that the track draws; shape (2, n)."""
-    mix = np.zeros((2, n_samples), dtype=np.float32)
-    for part in (style.bass, style.harmony, style.lead):
-        if part:
-            player = _play(part, score, n_samples, rng)
-            _add(mix, player, loudness=rng.normal(-3, 2), pan=rng.uniform(0.3, 0.7))
-    if style.pump:
-        # All players but the drums get softer at each beat, as by a sidechain compressor.
-        first_beat = next(onset for order, onset in score.grid if order % 4 == 0)
-        beats = (np.arange(n_samples) - first_beat) / (4 * score.step * RATE)
-        mix *= (1 - style.pump * np.exp(-4 * (beats % 1))).astype(np.float32)
-    drums = _drum(style.drums[rng.integers(len(style.drums))], score, n_samples, rng)
-    _add(mix, drums, loudness=rng.normal(5, 1), pan=rng.uniform(0.45, 0.55))
+    """Mix the players, each with a level that the track draws; shape (n,)."""
+    mix = np.zeros(n_samples, dtype=np.float32)
+    for part in style.parts:
+        _add(mix, _play(part, score, n_samples, rng), rng.normal(part.level, 2))
+    _add(mix, _drum(style.drums, score, n_samples, rng), rng.normal(5, 1))
     return mix
 
 
 def _play(part: Part, score: _Score, n_samples: int, rng: np.random.Generator) -> Audio:
     timbre = TIMBRES[str(rng.choice(part.timbres))]
-    pattern = str(rng.choice(part.patterns))
-    # Mostly small steps, within nine degrees of the scale.
-    motif = np.cumsum(rng.choice((-2, -1, -1, 0, 1, 1, 2), size=32)) % 9
-    figure = FIGURES[part.figure] or tuple((int(degree),) for degree in motif)
     player = np.zeros(n_samples, dtype=np.float32)
-    rendered: dict[tuple[int, ...], Audio] = {}
-    for count, (order, onset, velocity) in enumerate(_strikes(pattern, score, rng)):
-        root = score.progression[order // len(pattern) % len(score.progression)]
-        chord = tuple(root + degree for degree in figure[count % len(figure)])
-        # Notes recur often, so each is rendered once.
-        if chord not in rendered:
-            notes = [note(timbre, score.frequency(degree, part.octave), part.hold * score.step) for degree in chord]
-            sound = np.sum(notes, axis=0)
-            rendered[chord] = np.tanh(timbre.drive * sound) if timbre.drive else sound
-        _mix_in(player, rendered[chord], onset, velocity)
+    rendered: dict[int, Audio] = {}
+    for order, onset, velocity in _strikes(part.pattern, score, rng):
+        root = score.progression[order // BAR % len(score.progression)]
+        # Chords recur often, so each is rendered once.
+        if root not in rendered:
+            frequencies = [score.frequency(root + degree, part.octave) for degree in CHORDS[part.chord]]
+            sound = np.sum([note(timbre, frequency, part.hold * score.step) for frequency in frequencies], axis=0)
+            rendered[root] = np.tanh(timbre.drive * sound) if timbre.drive else sound
+        _mix_in(player, rendered[root], onset, velocity)
     return player
 
 
@@ -141,7 +131,7 @@ def _strikes(pattern: str, score: _Score, rng: np.random.Generator) -> Iterator[
     """Yield step, onset (samples) and velocity of each note of a pattern."""
     for order, onset in score.grid:
         symbol = pattern[order % len(pattern)]
-        if symbol in "xo" or (symbol == "?" and rng.random() < 0.5):
+        if symbol != ".":
             yield order, onset, (0.5 if symbol == "o" else 1.0) * rng.uniform(0.75, 1.0)
 
 
@@ -151,22 +141,22 @@ def _mix_in(player: Audio, sound: Audio, onset: int, velocity: float) -> None:
         player[begin:end] += velocity * sound[begin - onset : end - onset]
 
 
-def _add(mix: Audio, player: Audio, loudness: float, pan: float) -> None:
+def _add(mix: Audio, player: Audio, level: float) -> None:
     rms = np.sqrt(np.mean(player**2))
-    # A pattern with only rests gives silence: its level is 0, by which the sound cannot be divided.
+    # A player without notes has the level 0, by which the sound cannot be divided.
     if rms > 0:
-        for channel, share in zip(mix, (1 - pan, pan), strict=True):
-            channel += float(10 ** (loudness / 20) / rms * np.sqrt(share)) * player
+        mix += np.float32(10 ** (level / 20) / rms) * player
 
 
 def _produce(recording: Audio, studio: np.random.Generator, rng: np.random.Generator) -> Audio:
-    """Apply the production of the artist: noise, equaliser, echo, saturation and level; shape (2, 2n)."""
+    """Apply the production of the artist: noise, equaliser, saturation and level; shape (n,)."""
     octaves = np.log2(BANDS / 1000)
     spectrum_db = studio.normal(scale=EQ_SPREAD, size=len(BANDS)) + studio.normal(-3, 1) * octaves
     spectrum_db += rng.normal(scale=EQ_SPREAD, size=len(BANDS))
-    hiss = 10 ** (studio.uniform(-65, -45) / 20)
+    # Loud enough to mask the end of each sound, so that a frame shows little of the sound before.
+    hiss = 10 ** (studio.uniform(-42, -30) / 20)
     sound = recording + hiss * rng.standard_normal(recording.shape, dtype=np.float32)
-    sound = master(sound, spectrum_db, studio.uniform(7, 16), studio.uniform(0.05, 0.2), studio)
+    sound = equalise(sound, spectrum_db)
     # A soft limiter, as in mastering.
     loud = np.tanh(studio.uniform(0.1, 0.4) / sound.std() * sound)
     return np.asarray(studio.uniform(0.4, 0.95) / np.abs(loud).max() * loud, dtype=np.float32)

@@ -9,15 +9,15 @@ def write_demo(
     root: Path = Path("data/demo"),
     artists: int = 12,
     tracks_per_artist: int = 5,
-    seconds: float = 10.0,
+    seconds: float = 6.0,
     seed: int = 0,
     workers: int | None = None,
 ) -> None:
     """Write a small synthetic data set in the format of FMA, to try the software without a download.
 
-    The eight genres differ in rhythm, harmony and texture, and each artist is in one split only, as in FMA. An
-    interrupted call is resumed by the next one; if the data set is complete, the call returns at once. Results on this
-    music do not apply to FMA.
+    The eight genres are four pairs. The two genres of a pair have the same instruments, and differ in the order of the
+    sounds. Each artist is in one split only, as in FMA. An interrupted call is resumed by the next one; if the data set
+    is complete, the call returns at once. Results on this music do not apply to FMA.
 
     Args:
         root: Folder for `fma_metadata` and `fma_small`.

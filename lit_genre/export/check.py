@@ -72,7 +72,7 @@ def _waveforms(model: GenreClassifier, songs: list[Path]) -> Iterator[tuple[str,
     for n_clips, length in _NOISE:
         yield "noise", random.uniform(-0.5, 0.5, (n_clips, round(length * model.clip_samples))).astype(np.float32)
     yield "silence", np.zeros((1, model.clip_samples), dtype=np.float32)
-    song = synthesise("Rock", artist=0, track=0, seconds=10, seed=0).mean(1)
+    song = synthesise("Rock", artist=0, track=0, seconds=10, seed=0)
     yield "a synthetic song", _as_batch(soxr.resample(song, SAMPLE_RATE, model.sample_rate), model)
     for path in songs:
         try:
