@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PLUGINS := $(wildcard plugins/*)
-DEMO := --config crnn --config data/demo
+DEMO := --config cnn1d_shallow --config data/demo
 
 .PHONY: install demo test check lint docs clean test-oldest test-newest
 
@@ -15,7 +15,7 @@ demo: .venv/installed
 	@echo
 	@echo "Two commands to try next:"
 	@echo "  $(BIN)/lit-genre predict --ckpt_path best"
-	@echo "  $(BIN)/lit-genre fit $(DEMO) --model.backbone.lstm_dim=64 --seed_everything=1"
+	@echo "  $(BIN)/lit-genre fit $(DEMO) --seed_everything=1"
 
 test: .venv/installed-test lint docs
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
