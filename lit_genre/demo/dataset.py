@@ -22,8 +22,8 @@ VERSION = 2
 """Version of the synthesis. Increase it when a change gives other samples for the same arguments."""
 
 ENCODER = {"compression_level": 0.5, "bitrate_mode": "VARIABLE"}
-"""Options of the MP3 encoder. With a higher level, Chromium cannot seek in some of the files, which the page of `lit-genre
-serve` plays. With a constant bit rate, the file does not contain the exact length."""
+"""Options of the MP3 encoder. With a higher level, Chromium cannot seek in some of the files, which the page of
+`lit-genre serve` plays. With a constant bit rate, the file does not contain the exact length."""
 
 GENRE_IDS = {
     "International": 2,
