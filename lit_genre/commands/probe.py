@@ -3,11 +3,11 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 from lit_genre.commands.arguments import add_device, add_run_folder, new_parser
-from lit_genre.errors import check_at_least
-from lit_genre.probe import Kind
+from lit_genre.errors import LitGenreError, check_at_least
+from lit_genre.probe import AskedLayers, Kind
 
 
 def parser() -> argparse.ArgumentParser:
@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
         "folds, splits and heads use the same cached embeddings.",
         (
             "probe --config plugins/musicnn/musicnn.yaml --data FolderDataModule --data.path Music/genres",
+            "probe --config plugins/musicnn/musicnn.yaml --layers all --pool mean+std",
             "probe --ckpt_path best --head mlp",
             "probe --ckpt_path best --head knn --data.folds 5 --data.fold 0",
         ),
@@ -37,12 +38,37 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--head_dim", type=int, default=128, help="size of the hidden layer of mlp (default: %(default)s)"
     )
+    parser.add_argument(
+        "--layers",
+        type=_layers,
+        help="embed by layers of the backbone instead of its own embedding. 7: by this layer; 0 is the input of the "
+        "first. 5,7,9 or all: by the one of these whose head has the best score of the val split. weighted: by the "
+        "average of all with weights that are trained with a logistic head. Embeddings of all layers are kept, so that "
+        "another choice takes seconds (default: the backbone's embedding, or model.layers of the configuration)",
+    )
+    parser.add_argument(
+        "--pool",
+        # Those of lit_genre.model.layer_pooling, which imports torch.
+        choices=("mean", "mean+std"),
+        default="mean",
+        help="how a layer is pooled over time; mean+std takes mean and standard deviation, of the last layer unless "
+        "--layers names another (default: %(default)s)",
+    )
     add_run_folder(parser)
     parser.add_argument(
         "--embeddings", type=Path, help="folder of the embeddings (default: embeddings/ next to the decoded audio)"
     )
     add_device(parser)
     return parser
+
+
+def _layers(text: str) -> AskedLayers:
+    if text in ("all", "weighted"):
+        return cast(AskedLayers, text)
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}, but it must be numbers such as 5,7,9, all or weighted") from None
 
 
 def run(args: Sequence[str]) -> None:
@@ -57,6 +83,10 @@ def run(args: Sequence[str]) -> None:
     """
     options, run_args = parser().parse_known_args(args)
     check_at_least(head_dim=(options.head_dim, 1))
+    if options.layers == "weighted" and options.head != "logistic":
+        raise LitGenreError(
+            f"--layers weighted is for --head logistic, not {options.head}. Use --layers all, which chooses a layer."
+        )
     from lit_genre.probe.command import train_probe
 
     train_probe(options, run_args)

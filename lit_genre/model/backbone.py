@@ -1,7 +1,9 @@
 """The base class of all backbones."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
@@ -43,6 +45,59 @@ class Backbone(nn.Module, ABC):
         Returns:
             Embeddings, shape (b, d).
         """
+
+    def layer_blocks(self) -> Sequence[nn.Module]:
+        """Return the layers, first to last, each of which takes the states that the one before returns.
+
+        Override it in a backbone of equal layers, such as a transformer. Then `model.layers` and `probe --layers`
+        embed by one of them, and `model.finetune` trains the last of them.
+
+        Returns:
+            The layers; none by default.
+        """
+        return ()
+
+    def layer_outputs(self, mel: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        """Compute the states of some layers, by forward hooks on `layer_blocks`.
+
+        Override it where states have another shape, or more steps than the clip.
+
+        Args:
+            mel: Spectrograms, shape (b, m, f), or waveforms, shape (b, n); floating point.
+            layers: Numbers of the layers: 0 is the input of the first, 1 its output, and so on to the last.
+
+        Returns:
+            States of these layers, shape (b, steps, d) each.
+        """
+        with self.collect_states(layers) as states:
+            self(mel)
+        return [states[layer] for layer in layers]
+
+    @contextmanager
+    def collect_states(self, layers: Sequence[int]) -> Iterator[dict[int, Any]]:
+        """Collect, inside the context, what `layer_blocks` take and return.
+
+        Args:
+            layers: Numbers of the layers: 0 is the input of the first, 1 its output, and so on to the last.
+
+        Yields:
+            Dictionary from the number of a layer to its states; of several outputs, the first.
+        """
+        states: dict[int, Any] = {}
+
+        def keep_input(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            states[0] = args[0] if args else next(iter(kwargs.values()))
+
+        def keep_output(layer: int, _: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            states[layer] = output[0] if isinstance(output, tuple | list) else output
+
+        with ExitStack() as hooks:
+            for layer, block in enumerate(self.layer_blocks(), start=1):
+                if layer == 1 and 0 in layers:
+                    hooks.enter_context(block.register_forward_pre_hook(keep_input, with_kwargs=True))
+                if layer in layers:
+                    hooks.enter_context(block.register_forward_hook(partial(keep_output, layer)))
+            yield states
 
     def restore_args(self) -> dict[str, Any]:
         """Return arguments that replace the given ones when the backbone is built from a checkpoint.

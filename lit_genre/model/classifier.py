@@ -21,6 +21,7 @@ from lit_genre.model.checks.data_check import check_data, check_same_classes
 from lit_genre.model.checks.finite import check_weights_to_save
 from lit_genre.model.factories import build_loss, check_classes
 from lit_genre.model.frontend import LogMel
+from lit_genre.model.layer_pooling import Layers, Pool
 from lit_genre.model.losses import Loss, class_weights_of
 from lit_genre.model.optimization import (
     Interval,
@@ -71,6 +72,10 @@ class GenreClassifier(ScoredNetwork):
         mean_normalized_channels: Add a spectrally mean-normalised copy of each spectrogram as further input channels:
             each mel band without its mean over the clip, so that the backbone has twice as many bands. Not for
             waveforms, nor for weights that were trained on spectrograms alone.
+        layers: Numbers of the layers of the backbone whose states are pooled over time, or "all"; 0 is the input of
+            the first layer. Several are averaged with learned weights. null for the backbone's own embedding. For
+            backbones with `layer_blocks`, such as pretrained encoders.
+        pool: "mean" of the states over time, or "mean+std" for mean and standard deviation.
         head_dim: Size of a hidden layer of the head; null for a linear head.
         loss: Class of the loss, called with the task and label_smoothing; null for lit_genre.CrossEntropy in the
             multiclass task and lit_genre.BinaryCrossEntropy in the multilabel task. lit_genre.FocalLoss is for both.
@@ -107,6 +112,8 @@ class GenreClassifier(ScoredNetwork):
         frontend: Callable[[int], nn.Module] = LogMel,
         augment: Sequence[Augmentation] = (),
         mean_normalized_channels: bool = False,
+        layers: Layers | None = None,
+        pool: Pool = "mean",
         head_dim: int | None = None,
         loss: Callable[[Task, float], Loss] | None = None,
         optimizer: OptimizerCallable = PAPERS_ADAM,
@@ -122,7 +129,15 @@ class GenreClassifier(ScoredNetwork):
         self.temperature = check_temperature(temperature)
         self.save_hyperparameters(ignore=_TRAINING_ARGUMENTS)
         self._build_network(
-            backbone, frontend, augment, task, sample_rate, clip_seconds, mean_normalized_channels, head_dim
+            backbone,
+            frontend,
+            augment,
+            task,
+            sample_rate,
+            clip_seconds,
+            mean_normalized_channels,
+            layers,
+            pool,
         )
         if compile_backbone:
             self.backbone.compile()

@@ -13,6 +13,7 @@ from lit_genre.model.augment import Augmentation
 from lit_genre.model.backbone import Backbone, InputShape
 from lit_genre.model.checks.finite import check_finite
 from lit_genre.model.factories import build_backbone, build_head, describe
+from lit_genre.model.layer_pooling import LayerPooling, Layers, Pool, freeze_unused, layer_sizes, pool_steps
 from lit_genre.model.mean_normalization import SpectralMeanNormalization
 from lit_genre.model.precision import keeping_dtype
 from lit_genre.model.source_code import source_digest
@@ -47,7 +48,8 @@ class Network(LightningModule):
         sample_rate: int,
         clip_seconds: float | None,
         mean_normalized_channels: bool,
-        head_dim: int | None,
+        layers: Layers | None,
+        pool: Pool,
     ) -> None:
         """Build all parts with weights; the arguments are those of `GenreClassifier`."""
         if "_instantiator" not in self.hparams:
@@ -68,12 +70,11 @@ class Network(LightningModule):
             SpectralMeanNormalization() if mean_normalized_channels and len(self.input_shape) == 2 else nn.Identity()
         )
         described = self.hparams["backbone"]
-        input_shape = tuple(self.mean_normalization(torch.zeros(1, *self.input_shape)).shape[1:])
-        self.backbone = build_backbone(backbone, described, input_shape, sample_rate)
+        self.backbone = build_backbone(backbone, described, self._item_shape, sample_rate)
         # With these arguments a checkpoint builds the backbone without the files that its weights came from.
         init_args = {**described.get("init_args", {}), **self.backbone.restore_args()}
         self.hparams["backbone"] = {**described, "init_args": init_args}
-        self.head = build_head(self.backbone.embedding_dim, head_dim, len(self.hparams["classes"]))
+        self.choose_layers(layers, pool)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Compute logits.
@@ -97,6 +98,44 @@ class Network(LightningModule):
         """
         mel: Tensor = self.frontend(_to_float(waveform))
         return mel
+
+    def choose_layers(self, layers: Layers | None, pool: Pool) -> None:
+        """Embed by layers of the backbone, or by its own embedding. The head is replaced by an untrained one.
+
+        Args:
+            layers: Numbers of the layers, or "all"; None for the embedding of the backbone, or for its last layer with
+                another pool than "mean".
+            pool: How states are pooled over time.
+
+        Raises:
+            LitGenreError: The backbone has no such layers, or several have states of different sizes.
+        """
+        self.hparams.update(layers=layers, pool=pool)
+        self.layer_pooling = None
+        if layers is not None or pool != "mean":
+            chosen = layers if layers is not None else [len(self.backbone.layer_blocks())]
+            self.layer_pooling = LayerPooling(self.backbone, chosen, pool, self._item_shape)
+            freeze_unused(self.backbone, self.layer_pooling.layers, self._item_shape)
+        embedding_dim = (self.layer_pooling or self.backbone).embedding_dim
+        self.head = build_head(embedding_dim, self.hparams["head_dim"], len(self.hparams["classes"]))
+
+    def embed_layers(self, waveform: Tensor, pool: Pool) -> list[Tensor]:
+        """Compute an embedding by each layer of the backbone.
+
+        Args:
+            waveform: int16 PCM or floating point of full scale 1, shape (b, n).
+            pool: How states are pooled over time.
+
+        Returns:
+            Embeddings of layer 0, the input of the first, to the last, shape (b, d) each.
+        """
+        layers = range(len(self.backbone.layer_blocks()) + 1)
+        states = self.backbone.layer_outputs(self._item(self.spectrogram(waveform)), layers)
+        return [pool_steps(layer, pool) for layer in states]
+
+    def layer_sizes(self) -> list[int]:
+        """Return the size of the states of layer 0, the input of the first, to the last."""
+        return layer_sizes(self.backbone, range(len(self.backbone.layer_blocks()) + 1), self._item_shape)
 
     def frontend_cache_key(self) -> tuple[str, tuple[int, ...]]:
         """Return a key of everything but the samples that determines a spectrogram, and its shape.
@@ -167,9 +206,24 @@ class Network(LightningModule):
         return logits.float()
 
     def _embed(self, mel: Tensor) -> Tensor:
-        # The front-end stays in float32 when the network has another precision.
-        embedding: Tensor = self.backbone(self.mean_normalization(mel).to(next(self.head.parameters()).dtype))
+        item = self._item(mel)
+        if self.layer_pooling is not None:
+            states = self.backbone.layer_outputs(item, self.layer_pooling.layers)
+            pooled: Tensor = self.layer_pooling(states)
+            return pooled
+        embedding: Tensor = self.backbone(item)
         return embedding
+
+    def _item(self, mel: Tensor) -> Tensor:
+        """Return the input of the backbone."""
+        # The front-end stays in float32 when the network has another precision.
+        item: Tensor = self.mean_normalization(mel).to(next(self.head.parameters()).dtype)
+        return item
+
+    @property
+    def _item_shape(self) -> InputShape:
+        """Shape of one item of the backbone's input."""
+        return tuple(self.mean_normalization(torch.zeros(1, *self.input_shape)).shape[1:])
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Network":
         """Move and convert all parts, but leave the front-end and the class weights in float32."""

@@ -4,3 +4,6 @@ from typing import Literal
 
 Kind = Literal["logistic", "knn", "mlp"]
 """Kind of the head: logistic regression, the nearest training tracks, or a perceptron with one hidden layer."""
+
+AskedLayers = list[int] | Literal["all", "weighted"]
+"""Layers to choose from: by their numbers, or all; or all, averaged with weights."""

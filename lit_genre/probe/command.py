@@ -22,8 +22,9 @@ from lit_genre.model.metrics import TrackScores
 from lit_genre.probe import Kind
 from lit_genre.probe.embeddings import ClipEmbeddings, EmbeddingCache
 from lit_genre.probe.head import fit_head, track_scores
-from lit_genre.probe.layers import write_head
+from lit_genre.probe.layer_choice import Choice, Fit, choose_layers, layers_to_try
 from lit_genre.probe.neighbors import fit_neighbors
+from lit_genre.probe.to_torch import write_head
 from lit_genre.runs.checkpoint import read_checkpoint
 from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.writer import timed, write_run
@@ -41,8 +42,8 @@ def train_probe(options: argparse.Namespace, run_args: Sequence[str]) -> None:
         run_args: Options of `fit` that name data and backbone.
 
     Raises:
-        LitGenreError: The data cannot be read or has only one genre, the checkpoint does not fit the options, or the
-            folder has a run.
+        LitGenreError: The data cannot be read or has only one genre, the checkpoint or the layers do not fit the
+            backbone, or the folder has a run.
     """
     kind: Kind = options.head
     run_spec = read_run_spec(run_args)
@@ -52,41 +53,57 @@ def train_probe(options: argparse.Namespace, run_args: Sequence[str]) -> None:
     folder = run_spec.run_folder(options.output, f"{backbone}-probe")
     data, model = run_spec.build()
     backbone_data = _load_backbone(model, data, run_spec.checkpoint)
+    layers = layers_to_try(model, options.layers, options.pool)
     model.eval().requires_grad_(False).to(find_device(options.device))
-    cache = EmbeddingCache(model, data, options.embeddings)
+    cache = EmbeddingCache(model, data, options.embeddings, options.pool if layers else None)
     splits = [split for split in SPLITS if split != "val" or data.has_val]
     timed_clips = {split: timed(partial(cache.embed, split)) for split in splits}
     clips = {split: split_clips for split, (split_clips, _) in timed_clips.items()}
     _print_summary(backbone, kind, clips, cache)
-    train, val = clips["train"], clips.get("val")
+    # The head is trained and written on the CPU.
+    model.cpu()
+    fit = _fit_of(kind, options.head_dim, len(data.classes), int(run_spec.asked.seed_everything))
+    choice, seconds = timed(partial(choose_layers, fit, clips, layers, model))
     scores: dict[str, TrackScores]
-    value: float
     if kind == "knn":
-        neighbors, seconds = timed(partial(fit_neighbors, train, val, len(data.classes)))
-        scores = {split: neighbors.score(split_clips, split) for split, split_clips in clips.items()}
-        key, value = "n_neighbors", neighbors.n_neighbors
+        scores = {split: choice.fitted.score(split_clips, split) for split, split_clips in choice.clips.items()}
     else:
-        # The head is trained and written on the CPU.
-        model.cpu()
-        seed = int(run_spec.asked.seed_everything)
-        fitted, seconds = timed(partial(fit_head, kind, options.head_dim, train, val, seed))
-        write_head(fitted, model.head)
-        scores = {split: _score(model, split_clips) for split, split_clips in clips.items()}
+        write_head(choice, model, options.pool)
+        scores = {split: _score(model, split_clips) for split, split_clips in choice.clips.items()}
         _write_checkpoint(model, data, folder.best)
-        key, value = "regularization", fitted.regularization
-    selection = "selected on the val split" if val else "fixed, because the val split has no tracks"
-    console.print(f"{_SELECTED[kind]} is {value:g}, {selection}.")
-    if kind == "knn":
-        console.print("No checkpoint is written: a knn head has no weights.")
+    _print_choice(kind, choice, "val" in clips)
+    if choice.layers:
+        run_spec.asked.model.layers, run_spec.asked.model.pool = choice.layers, options.pool
+        folder.write_layers(choice.table.to_csv(index=False, lineterminator="\n"))
     config = {name: part for name, part in run_spec.plain().items() if name in ("seed_everything", "model", "data")}
     summary = {
         "parameters": sum(parameter.numel() for parameter in model.backbone.parameters()),
         "name": f"{backbone} {kind} probe",
         "backbone_data": backbone_data,
-        key: value,
+        "n_neighbors" if kind == "knn" else "regularization": choice.fitted.setting,
     }
     feature_seconds = _feature_seconds({split: seconds for split, (_, seconds) in timed_clips.items()}, cache)
     write_run(folder, data.classes, scores, seconds, feature_seconds, config, summary, data.artist_ids)
+
+
+def _fit_of(kind: Kind, head_dim: int, n_classes: int, seed: int) -> Fit:
+    """Return the function that fits a head to training clips, and selects it on validation clips."""
+    if kind == "knn":
+        return partial(fit_neighbors, n_classes=n_classes)
+    return partial(fit_head, kind=kind, head_dim=head_dim, seed=seed)
+
+
+def _print_choice(kind: Kind, choice: Choice, has_val: bool) -> None:
+    selection = "selected on the val split" if has_val else "fixed, because the val split has no tracks"
+    if choice.layers and len(choice.table) > 1:
+        console.print(choice.table.to_string(index=False, float_format="{:.3g}".format))
+    if choice.layers == "all":
+        console.print("The weights of the layers were trained together with the head.")
+    elif choice.layers and len(choice.table) > 1:
+        console.print(f"Layer {choice.layers[0]} is selected on the val split.")
+    console.print(f"{_SELECTED[kind]} is {choice.fitted.setting:g}, {selection}.")
+    if kind == "knn":
+        console.print("No checkpoint is written: a knn head has no weights.")
 
 
 def _load_backbone(model: GenreClassifier, data: TrackDataModule, checkpoint: Path | None) -> Any:

@@ -6,12 +6,13 @@ import os
 from collections.abc import Container, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from lit_genre.console import console, progress
 from lit_genre.data.datamodules.base import TrackDataModule
@@ -20,6 +21,7 @@ from lit_genre.data.metadata.track import Split
 from lit_genre.data.store.lock import locked
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
+from lit_genre.model.layer_pooling import Pool
 from lit_genre.model.source_code import source_digest
 
 _TRACKS_PER_FILE: Final = 64
@@ -30,13 +32,13 @@ class ClipEmbeddings(NamedTuple):
     """Embeddings and labels of n clips.
 
     Attributes:
-        embedding: Shape (n, d).
+        embedding: Shape (n, d); of all layers, joined, in half precision where the numbers allow it.
         label: Position of the genre of each clip's track in the class names, shape (n,); in the multilabel task 0 or 1
             for each class, shape (n, c).
         track_id: Id of each clip's track, shape (n,).
     """
 
-    embedding: NDArray[np.float32]
+    embedding: NDArray[np.floating]
     label: NDArray[np.int64]
     track_id: NDArray[np.int64]
 
@@ -53,14 +55,17 @@ class EmbeddingCache:
         model: The model in evaluation mode, on its device.
         data: The data, after `setup`, at the sample rate of the model.
         folder: Folder of the embeddings; None for `embeddings` next to the store.
+        pool: Embed by all layers of the backbone, pooled so over time, and join them; None for the model's embedding.
 
     Attributes:
         computed: Splits with tracks that had to be embedded.
         partial: Those of them with other tracks that were in the cache.
     """
 
-    def __init__(self, model: GenreClassifier, data: TrackDataModule, folder: Path | None = None) -> None:
-        self.model, self.data = model, data
+    def __init__(
+        self, model: GenreClassifier, data: TrackDataModule, folder: Path | None = None, pool: Pool | None = None
+    ) -> None:
+        self.model, self.data, self._pool = model, data, pool
         self.folder = folder or data.store_folder.parent / "embeddings"
         self.computed: list[Split] = []
         self.partial: list[Split] = []
@@ -102,14 +107,16 @@ class EmbeddingCache:
 
     def _digest(self, dataset: ClipDataset) -> str:
         determining = [self._model_digest, dataset.clip_samples, self.data.store_folder.name]
+        if detail := self._pool or _pooling_digest(self.model):
+            determining.append(detail)
         return hashlib.sha256(json.dumps(determining).encode()).hexdigest()[:12]
 
     def _compute_and_write(
         self, split: Split, track_ids: Container[int], files: "_EmbeddingFiles"
-    ) -> dict[int, NDArray[np.float32]]:
+    ) -> dict[int, NDArray[np.floating]]:
         """Embed some tracks of a split, write the embeddings, and return them by track id."""
-        embeddings: dict[int, NDArray[np.float32]] = {}
-        unwritten: dict[int, NDArray[np.float32]] = {}
+        embeddings: dict[int, NDArray[np.floating]] = {}
+        unwritten: dict[int, NDArray[np.floating]] = {}
         try:
             for track_id, rows in self._compute(split, track_ids):
                 embeddings[track_id] = unwritten[track_id] = rows
@@ -121,14 +128,14 @@ class EmbeddingCache:
             files.write(unwritten)
         return embeddings
 
-    def _compute(self, split: Split, track_ids: Container[int]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    def _compute(self, split: Split, track_ids: Container[int]) -> Iterator[tuple[int, NDArray[np.floating]]]:
         """Embed some tracks of a split; yield the id of each and its embeddings, shape (n, d)."""
         batches = self.data.whole_tracks(split, track_ids)
         current_id = -1
-        rows: list[NDArray[np.float32]] = []
+        rows: list[NDArray[np.floating]] = []
         with progress(f"Extracting features: {split}", len(batches), "batches") as advance, torch.inference_mode():
             for batch in batches:
-                embedding = self.model.predict_with_embedding(batch.waveform.to(self.model.device))[1].float().cpu()
+                embedding = self._embed(batch.waveform.to(self.model.device))
                 if not embedding.isfinite().all():
                     name = type(self.model.backbone).__name__
                     raise LitGenreError(
@@ -143,6 +150,14 @@ class EmbeddingCache:
                     rows.append(row)
                 advance()
         yield current_id, np.stack(rows)
+
+    def _embed(self, waveform: Tensor) -> Tensor:
+        """Compute the embeddings of clips, shape (b, d), on the CPU."""
+        if self._pool is None:
+            return self.model.predict_with_embedding(waveform)[1].float().cpu()
+        joined = torch.cat(self.model.embed_layers(waveform, self._pool), -1).float().cpu()
+        # Half precision, as the layers of an encoder have some thousand numbers a clip; not where one is too large.
+        return joined.half() if joined.abs().amax() < torch.finfo(torch.half).max else joined
 
 
 class _EmbeddingFiles:
@@ -167,9 +182,9 @@ class _EmbeddingFiles:
                 stack.enter_context(locked(self._folder))
             yield
 
-    def read(self) -> dict[int, NDArray[np.float32]]:
+    def read(self) -> dict[int, NDArray[np.floating]]:
         """Read the embeddings of the tracks of the data set, by track id; each of shape (n, d)."""
-        embeddings: dict[int, NDArray[np.float32]] = {}
+        embeddings: dict[int, NDArray[np.floating]] = {}
         for path in sorted(self._folder.glob("*.npz")):
             try:
                 with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -182,7 +197,7 @@ class _EmbeddingFiles:
                 console.print(f"{path} is damaged: the embeddings of its tracks are computed again.")
         return embeddings
 
-    def write(self, embeddings: dict[int, NDArray[np.float32]]) -> None:
+    def write(self, embeddings: dict[int, NDArray[np.floating]]) -> None:
         """Write a file with the embeddings of some tracks; on a full disk, print a message and continue."""
         if not embeddings:
             return
@@ -210,8 +225,21 @@ def _model_digest(model: GenreClassifier) -> str:
     described = [model.hparams["frontend"], model.hparams["backbone"], model.sample_rate]
     sources = [source_digest(part) for part in (model.frontend, model.mean_normalization, model.backbone)]
     digest = hashlib.sha256(json.dumps([described, sources], default=str).encode())
-    for part in (model.frontend, model.backbone):
+    return _update_digest(digest, model.frontend, model.backbone)
+
+
+def _pooling_digest(model: GenreClassifier) -> str | None:
+    """Return a digest of the layers that the model embeds by; None if it uses the embedding of the backbone."""
+    if model.layer_pooling is None:
+        return None
+    digest = hashlib.sha256(json.dumps([model.layer_pooling.layers, model.layer_pooling.pool]).encode())
+    return _update_digest(digest, model.layer_pooling)
+
+
+def _update_digest(digest: Any, *parts: nn.Module) -> str:
+    for part in parts:
         for name, value in sorted(part.state_dict().items()):
             digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
             digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    text: str = digest.hexdigest()
+    return text

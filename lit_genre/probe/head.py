@@ -18,13 +18,13 @@ from lit_genre.probe.one_vs_rest import MAX_ITER, fit_one_vs_rest
 TrainedKind = Literal["logistic", "mlp"]
 """Kinds of heads that have weights."""
 
-_REGULARIZATIONS: Final[dict[TrainedKind, tuple[float, ...]]] = {
+REGULARIZATIONS: Final[dict[TrainedKind, tuple[float, ...]]] = {
     "logistic": (0.001, 0.01, 0.1, 1.0, 10.0),
     "mlp": (0.01, 0.1, 1.0, 10.0),
 }
 """Values to select from: C of the logistic regression (less regularises more), alpha of the MLP (more does)."""
 
-_DEFAULT_REGULARIZATION: Final[dict[TrainedKind, float]] = {"logistic": 0.01, "mlp": 1.0}
+DEFAULT_REGULARIZATION: Final[dict[TrainedKind, float]] = {"logistic": 0.01, "mlp": 1.0}
 """Regularization without a validation split; C then applies to the sum over tracks, not over clips."""
 
 _EPOCHS: Final = 60
@@ -40,16 +40,18 @@ class FittedHead(NamedTuple):
     Attributes:
         scaler: StandardScaler of the embeddings.
         classifier: LogisticRegression, OneVsRest or MLPClassifier on the scaled embeddings.
-        regularization: C of the logistic regression, or alpha of the MLP.
+        setting: C of the logistic regression, or alpha of the MLP.
+        val_score: Score of the validation tracks by which it was selected; 0 without a validation split.
     """
 
     scaler: Any
     classifier: Any
-    regularization: float
+    setting: float
+    val_score: float
 
 
 def fit_head(
-    kind: TrainedKind, head_dim: int, train: ClipEmbeddings, val: ClipEmbeddings | None, seed: int
+    train: ClipEmbeddings, val: ClipEmbeddings | None, kind: TrainedKind, head_dim: int, seed: int
 ) -> FittedHead:
     """Train heads of several regularizations, and keep the one with the best score of the validation tracks.
 
@@ -63,10 +65,10 @@ def fit_head(
     C is selected, and applies to the sum over clips.
 
     Args:
-        kind: "logistic" for logistic regression, "mlp" for one hidden layer.
-        head_dim: Size of the hidden layer.
         train: Clips of the training tracks.
         val: Clips of the validation tracks; None if there are none.
+        kind: "logistic" for logistic regression, "mlp" for one hidden layer.
+        head_dim: Size of the hidden layer.
         seed: Seed of the initial weights and of the order of the clips of an MLP.
 
     Returns:
@@ -88,17 +90,17 @@ def fit_head(
             return _fit_logistic(regularization, scaled, held_out)
         return _fit_mlp(regularization, head_dim, scaled, held_out, seed)
 
-    regularizations = _REGULARIZATIONS[kind] if val else (_DEFAULT_REGULARIZATION[kind],)
+    regularizations = REGULARIZATIONS[kind] if val else (DEFAULT_REGULARIZATION[kind],)
     with warnings.catch_warnings():
         # A head with little regularisation converges slowly, and more steps hardly change its probabilities.
         warnings.simplefilter("ignore", ConvergenceWarning)
         if kind == "logistic" and train.label.ndim == 2:
-            classifiers = fit_one_vs_rest(regularizations, scaled, _logistic_weights(scaled, val))
-            heads = [(classifier, _rate(classifier, held_out)) for classifier in classifiers]
+            classifiers = fit_one_vs_rest(regularizations, scaled, logistic_weights(scaled, val))
+            heads = [(classifier, rate(classifier, held_out)) for classifier in classifiers]
         else:
             heads = map_threads(fit, regularizations, "Training", "heads")
     best = int(np.argmax([score for _, score in heads]))
-    return FittedHead(scaler, heads[best][0], regularizations[best])
+    return FittedHead(scaler, heads[best][0], regularizations[best], heads[best][1])
 
 
 def check_genres(label: NDArray[np.int64]) -> None:
@@ -165,11 +167,20 @@ def _fit_logistic(regularization: float, train: ClipEmbeddings, val: ClipEmbeddi
     from sklearn.linear_model import LogisticRegression
 
     classifier = LogisticRegression(C=regularization, max_iter=MAX_ITER)
-    classifier.fit(train.embedding, train.label, sample_weight=_logistic_weights(train, val))
-    return classifier, _rate(classifier, val)
+    classifier.fit(train.embedding, train.label, sample_weight=logistic_weights(train, val))
+    return classifier, rate(classifier, val)
 
 
-def _logistic_weights(train: ClipEmbeddings, val: ClipEmbeddings | None) -> NDArray[np.float64]:
+def logistic_weights(train: ClipEmbeddings, val: ClipEmbeddings | None) -> NDArray[np.float64]:
+    """Return weights of clips for a loss that is summed over clips.
+
+    Args:
+        train: Clips of t training tracks.
+        val: Clips of the validation tracks; None if there are none.
+
+    Returns:
+        Weight of each clip, shape (n,), with the sum n; without a validation split with the sum t.
+    """
     weight = track_weights(train)
     if val is None:
         # The weights of a track's clips then sum to 1. Scikit-learn's C applies to the sum of the losses, not the mean.
@@ -190,13 +201,21 @@ def _fit_mlp(
     classes = np.arange(train.label.shape[1]) if train.label.ndim == 2 else np.unique(train.label)
     for _ in range(_EPOCHS if val else _DEFAULT_EPOCHS):
         classifier.partial_fit(train.embedding, train.label, classes=classes, sample_weight=weight)
-        if (score := _rate(classifier, val)) > best_score or not val:
+        if (score := rate(classifier, val)) > best_score or not val:
             best, best_score = copy.deepcopy(classifier) if val else classifier, score
     return best, best_score
 
 
-def _rate(classifier: Any, clips: ClipEmbeddings | None) -> float:
-    """Return the mean log-probability of the genre of each track, or the mean average precision; 0 without clips."""
+def rate(classifier: Any, clips: ClipEmbeddings | None) -> float:
+    """Return the score by which heads are selected.
+
+    Args:
+        classifier: Classifier of scikit-learn's kind.
+        clips: Clips of the validation tracks, scaled as the classifier takes them.
+
+    Returns:
+        Mean log-probability of the genre of each track, or the mean average precision; 0 without clips.
+    """
     if clips is None:
         return 0.0
     scores = track_scores(torch.from_numpy(classifier.predict_proba(clips.embedding)), clips)

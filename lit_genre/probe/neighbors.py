@@ -28,13 +28,15 @@ class FittedNeighbors(NamedTuple):
         scaler: StandardScaler of the embeddings.
         search: NearestNeighbors of the scaled embeddings of t training tracks.
         membership: 1 for each genre of each training track, else 0, shape (t, c).
-        n_neighbors: Number of neighbours, of which each has one vote for each of its genres.
+        setting: Number of neighbours, of which each has one vote for each of its genres.
+        val_score: Score of the validation tracks by which it was selected; 0 without a validation split.
     """
 
     scaler: Any
     search: Any
     membership: NDArray[np.float32]
-    n_neighbors: int
+    setting: int
+    val_score: float = 0.0
 
     def score(self, clips: ClipEmbeddings, split: str) -> TrackScores:
         """Compute the probabilities of tracks: the fraction of the neighbours that have each genre.
@@ -47,7 +49,7 @@ class FittedNeighbors(NamedTuple):
             Probabilities and label of each track.
         """
         tracks = average_tracks(clips)
-        return _vote(tracks, self.membership, self._search_neighbors(tracks, split), self.n_neighbors)
+        return _vote(tracks, self.membership, self._search_neighbors(tracks, split), self.setting)
 
     def _search_neighbors(self, tracks: ClipEmbeddings, split: str) -> NDArray[np.int64]:
         """Return the positions of the nearest training tracks, the nearest first, shape (t, n_neighbors)."""
@@ -57,7 +59,7 @@ class FittedNeighbors(NamedTuple):
         with progress(f"Searching neighbours: {split}", len(steps), "steps") as advance:
             for first in steps:
                 rows = embedding[first : first + _TRACKS_PER_STEP]
-                found.append(self.search.kneighbors(rows, self.n_neighbors, return_distance=False))
+                found.append(self.search.kneighbors(rows, self.setting, return_distance=False))
                 advance()
         return np.concatenate(found)
 
@@ -94,9 +96,10 @@ def fit_neighbors(train: ClipEmbeddings, val: ClipEmbeddings | None, n_classes: 
         return fitted
     candidates = [number for number in _N_NEIGHBORS if number <= len(membership)]
     val_tracks = average_tracks(val)
-    neighbors = fitted._replace(n_neighbors=candidates[0])._search_neighbors(val_tracks, "val")
+    neighbors = fitted._replace(setting=candidates[0])._search_neighbors(val_tracks, "val")
     scores = [primary_score(_vote(val_tracks, membership, neighbors, number)) for number in candidates]
-    return fitted._replace(n_neighbors=candidates[int(np.argmax(scores))])
+    best = int(np.argmax(scores))
+    return fitted._replace(setting=candidates[best], val_score=scores[best])
 
 
 def average_tracks(clips: ClipEmbeddings) -> ClipEmbeddings:

@@ -49,6 +49,8 @@ class RunFolder:
     """Table with a row for each epoch."""
     summary = _Entry("summary.json")
     """Results of the training. If the file exists, the training is finished."""
+    layers_table = _Entry("layers.csv")
+    """Table with a row for each layer of a probed backbone."""
     curves = _Entry("curves.png")
     """Learning curves."""
 
@@ -197,6 +199,10 @@ class RunFolder:
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write the results of the training by name. Call it last: a run with a summary counts as finished."""
         _write(self.summary, json.dumps(summary) + "\n")
+
+    def write_layers(self, table: str) -> None:
+        """Write the table of the layers of a probed backbone, CSV text."""
+        _write(self.layers_table, table, durable=False)
 
     def read_comparison(self) -> dict[str, Any] | None:
         """Read the settings with which a comparison started the run; None if it is not part of a comparison."""

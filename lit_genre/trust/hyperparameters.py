@@ -10,6 +10,7 @@ from torch import Tensor
 from lit_genre.batch import Task
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
+from lit_genre.model.layer_pooling import Pool
 from lit_genre.trust.arguments import check_description, named_parameters
 from lit_genre.trust.classes import Source
 from lit_genre.trust.plain import check_mapping, is_finite_number
@@ -145,6 +146,11 @@ def _check_numbers(hyperparameters: Mapping[str, Any], subject: str) -> None:
     dim = hyperparameters.get("head_dim")
     if dim is not None and (type(dim) is not int or dim < 1):
         raise LitGenreError(f"{subject} is damaged: head_dim is {dim!r}, but must be a whole number, at least 1.")
+    layers, pool = hyperparameters.get("layers"), hyperparameters.get("pool", "mean")
+    if layers not in (None, "all") and not (isinstance(layers, list) and all(type(layer) is int for layer in layers)):
+        raise LitGenreError(f"{subject} is damaged: layers is {layers!r}, but must be numbers of layers, or all.")
+    if pool not in get_args(Pool):
+        raise LitGenreError(f"{subject} is damaged: pool is {pool!r}, but must be {' or '.join(get_args(Pool))}.")
     for name in ("class_weights", "mean_normalized_channels"):
         if not isinstance(hyperparameters.get(name, False), bool):
             raise LitGenreError(

@@ -1,6 +1,7 @@
 """MusiCNN: the network of Pons and Serra (2019) with its weights, pretrained on tags of songs."""
 
 import importlib.util
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -126,17 +127,21 @@ class MusiCNN(Backbone):
         Returns:
             Embeddings, shape (b, embedding_dim).
         """
-        image = self.input_norm(mel.unsqueeze(1))
-        maps = [torch.cat([filters(image) for filters in self.filters], 1)]
-        for number, layer in enumerate(self.layers):
-            # The first layer has no residual connection: its input has another number of channels.
-            maps.append(layer(maps[-1]) + (maps[-1] if number else 0))
-        stacked = torch.cat(maps, 1)
+        stacked = torch.cat(self._maps(mel), 1)
         # The order in which the weights were trained: the maximum of a map, then its mean.
         pooled = torch.stack([stacked.amax(-1), stacked.mean(-1)], -1).flatten(1)
         pooled = self.pooled_norm(pooled)
         dense = self.norm(self.dense(self.dropout(pooled)).relu())
         return torch.cat([dense, pooled], 1)
+
+    def layer_blocks(self) -> Sequence[nn.Module]:
+        """Return the three convolutions over time; layer 0, their input, are the maxima over bands."""
+        return self.layers
+
+    def layer_outputs(self, mel: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        """Return the feature maps of layers, shape (b, f, 561) for layer 0 and (b, f, 64) for layers 1 to 3."""
+        maps = self._maps(mel)
+        return [maps[layer].transpose(1, 2) for layer in layers]
 
     def train(self, mode: bool = True) -> "MusiCNN":
         """Set the mode; a frozen network stays in evaluation mode."""
@@ -145,6 +150,15 @@ class MusiCNN(Backbone):
     def restore_args(self) -> dict[str, Any]:
         """Return weights=None: the weights are in the checkpoint, and the package musicnn is not needed."""
         return {"weights": None}
+
+    def _maps(self, mel: Tensor) -> list[Tensor]:
+        """Compute the feature maps: 561 channels, then three times 64, shape (b, channels, f)."""
+        image = self.input_norm(mel.unsqueeze(1))
+        maps = [torch.cat([filters(image) for filters in self.filters], 1)]
+        for number, layer in enumerate(self.layers):
+            # The first layer has no residual connection: its input has another number of channels.
+            maps.append(layer(maps[-1]) + (maps[-1] if number else 0))
+        return maps
 
     def _load(self, weights: Weights) -> None:
         tensors = self._tensors()

@@ -6,7 +6,6 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -43,21 +42,15 @@ class TransformersBackbone(Backbone):
         input_shape: (n_samples,).
         model: Folder with config.json, preprocessor_config.json and weights, or name on the Hugging Face hub.
         freeze: Train the head (and the weights of the layers) only.
-        layer_average: Average the layers with learned weights. If false, use the last layer, or join those of `layer`.
-        layer: Use this layer, or these layers, instead of all. 0 is the input of the first layer, 1 its output.
         trust_remote_code: Run the Python files of the model, which MERT needs. Read them first.
         restored: Configuration of the encoder in a checkpoint, which replaces folder and hub; lit-genre sets it.
 
     Shape:
         - mel: (b, n), samples of full scale 1
-        - Output: (b, d), the mean over time; for AST and CLAP the mean over all tokens
+        - Output: (b, d), the mean of the encoder's output over time; for AST and CLAP the mean over all tokens
 
     Raises:
-        LitGenreError: The model cannot be loaded, is not an audio encoder, or has no such layer.
-
-    Reference:
-        S. Yang et al., "SUPERB: Speech Processing Universal PERformance Benchmark", Interspeech 2021 (the learned
-        average over layers).
+        LitGenreError: The model cannot be loaded, or is not an audio encoder.
     """
 
     takes = "waveform"
@@ -67,8 +60,6 @@ class TransformersBackbone(Backbone):
         input_shape: InputShape,
         model: str = "facebook/wav2vec2-base",
         freeze: bool = False,
-        layer_average: bool = True,
-        layer: int | list[int] | None = None,
         trust_remote_code: bool = False,
         restored: dict[str, Any] | None = None,
     ) -> None:
@@ -77,8 +68,6 @@ class TransformersBackbone(Backbone):
             "input_shape": input_shape,
             "model": model,
             "freeze": freeze,
-            "layer_average": layer_average,
-            "layer": layer,
             "trust_remote_code": trust_remote_code,
         }
         self.freeze = freeze
@@ -93,17 +82,10 @@ class TransformersBackbone(Backbone):
         self.encoder.requires_grad_(not freeze).train(not freeze)
         self.sample_rate = self.extractor.sampling_rate
         self.takes_waveform = type(self.extractor).__name__ == "Wav2Vec2FeatureExtractor"
-        blocks = _find_layers(self.encoder, model)
-        self.n_layers = len(blocks)
-        self.layers = _chosen_layers(layer, layer_average, self.n_layers)
-        averages = layer_average and len(self.layers) > 1
-        self.layer_weights = nn.Parameter(torch.zeros(len(self.layers))) if averages else None
-        self.embedding_dim = self.encoder.config.hidden_size * (1 if averages else len(self.layers))
-        self._states: dict[int, Tensor] = {}
-        self._collect_states(blocks)
-        # Parameters without a gradient stop training on several GPUs. The whole of an encoder of transformers is used
-        # unless a layer is named, or CLAP fuses crops of long clips, which are cut here.
-        if not freeze and (layer is not None or "code" in self.restored or self._fuses):
+        self.embedding_dim = self.encoder.config.hidden_size
+        # Parameters without a gradient stop training on several GPUs. The whole of an encoder of transformers is used,
+        # unless CLAP fuses crops of long clips, which are cut here.
+        if not freeze and ("code" in self.restored or self._fuses):
             self._freeze_unused(input_shape)
 
     def forward(self, mel: Tensor) -> Tensor:
@@ -116,20 +98,38 @@ class TransformersBackbone(Backbone):
             Embeddings, shape (b, embedding_dim).
 
         Raises:
-            LitGenreError: The layers of a model with code of its own return other tensors than (b, steps, d).
+            LitGenreError: A model with code of its own returns another tensor than (b, steps, d).
         """
-        # CLAP with fusion needs to be told that no clip is longer than its input.
-        options = {"is_longer": mel.new_zeros(len(mel), 1, dtype=torch.bool)} if self._fuses else {}
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze):
-            output = self.encoder(self._features(mel), **options)
-            # The output instead of that of the last layer: some encoders normalise it after the last layer.
-            self._states[self.n_layers] = output[0] if isinstance(output, tuple) else output.last_hidden_state
-            layers = [self._pool(self._states.get(index), mel) for index in self.layers]
-            # Not kept until the next batch: they need much memory.
-            self._states.clear()
-        if self.layer_weights is None:
-            return torch.cat(layers, -1)
-        return torch.einsum("l,lbd->bd", self.layer_weights.softmax(0), torch.stack(layers))
+        return self._states(self._encode(mel), mel).mean(1)
+
+    def layer_blocks(self) -> Sequence[nn.Module]:
+        """Return the layers of the encoder; of CLAP, whose stages have other sizes, the blocks of the last stage.
+
+        Raises:
+            LitGenreError: No layers were found.
+        """
+        return _find_layers(self.encoder, self.arguments["model"])
+
+    def layer_outputs(self, mel: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        """Compute the states of some layers, without those of the padding.
+
+        Hooks instead of `output_hidden_states`, which code of a model may ignore, and which transformers 5 does not
+        pass on to code that was written for transformers 4.
+
+        Args:
+            mel: Waveforms, shape (b, n), full scale 1, at the sample rate of the encoder.
+            layers: Numbers of the layers; the last is the output of the encoder, after its final norm.
+
+        Returns:
+            States, shape (b, steps, d) each.
+
+        Raises:
+            LitGenreError: A layer of a model with code of its own returns another tensor than (b, steps, d).
+        """
+        with self.collect_states(layers) as states:
+            output = self._encode(mel)
+        states[len(self.layer_blocks())] = output
+        return [self._states(states[layer], mel) for layer in layers]
 
     def train(self, mode: bool = True) -> "TransformersBackbone":
         """Set the mode; a frozen encoder stays in evaluation mode."""
@@ -168,44 +168,34 @@ class TransformersBackbone(Backbone):
     def _fuses(self) -> bool:
         return bool(getattr(self.encoder.config, "enable_fusion", False))
 
-    def _collect_states(self, blocks: nn.ModuleList) -> None:
-        """Register hooks that keep the states of the chosen layers.
+    def _encode(self, waveform: Tensor) -> Any:
+        """Return the output of the encoder, as it comes."""
+        # CLAP with fusion needs to be told that no clip is longer than its input.
+        options = {"is_longer": waveform.new_zeros(len(waveform), 1, dtype=torch.bool)} if self._fuses else {}
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze):
+            output = self.encoder(self._features(waveform), **options)
+        return output[0] if isinstance(output, tuple) else output.last_hidden_state
 
-        Hooks instead of `output_hidden_states`, which code of a model may ignore, and which transformers 5 does not
-        pass on to code that was written for transformers 4.
-        """
-        if 0 in self.layers:
-            blocks[0].register_forward_pre_hook(self._keep_input, with_kwargs=True)
-        for index, block in enumerate(blocks, start=1):
-            if index in self.layers:
-                block.register_forward_hook(partial(self._keep_output, index))
-
-    def _keep_input(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._states[0] = args[0] if args else kwargs["hidden_states"]
-
-    def _keep_output(self, index: int, _: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        self._states[index] = output[0] if isinstance(output, tuple) else output
-
-    def _pool(self, states: Tensor | None, waveform: Tensor) -> Tensor:
-        """Return the mean over the steps of the clip.
+    def _states(self, states: Any, waveform: Tensor) -> Tensor:
+        """Return the states of the clip, without those of padding.
 
         Args:
             states: Output of a layer, shape (b, steps, d), or that of CLAP, (b, d, bands, steps).
             waveform: Waveforms, shape (b, n).
 
         Returns:
-            Means, shape (b, d).
+            States, shape (b, steps, d).
         """
-        if states is not None and states.ndim == 4:
+        if isinstance(states, Tensor) and states.ndim == 4:
             states = states.flatten(2).transpose(1, 2)
-        size = self.encoder.config.hidden_size
-        if states is None or states.ndim != 3 or (states.shape[0], states.shape[2]) != (len(waveform), size):
-            shape = None if states is None else tuple(states.shape)
+        shape = tuple(states.shape) if isinstance(states, Tensor) else type(states).__name__
+        if len(shape) != 3 or (shape[0], shape[2]) != (len(waveform), self.embedding_dim):
             raise LitGenreError(
                 f"A layer of {self.arguments['model']} returned {shape} for {len(waveform)} clips, but must return "
-                f"({len(waveform)}, steps, {size}). Set layer_average: false, which uses the last layer."
+                f"({len(waveform)}, steps, {self.embedding_dim}). Leave out model.layers, which uses the output."
             )
-        return states[:, : self._steps(waveform.shape[-1], states.shape[1])].mean(1)
+        kept: Tensor = states[:, : self._steps(waveform.shape[-1], shape[1])]
+        return kept
 
     def _freeze_unused(self, input_shape: InputShape) -> None:
         """Freeze the parameters that the embedding does not depend on, such as those after a named layer."""
@@ -559,13 +549,3 @@ def _are_layers(blocks: nn.ModuleList, size: int) -> bool:
                 return False
     # A norm or a bias.
     return (size,) in map(tuple, shapes.values())
-
-
-def _chosen_layers(layer: int | list[int] | None, layer_average: bool, n_layers: int) -> list[int]:
-    """Return the layers whose states are used, 0 (the input of the first layer) to n_layers."""
-    if layer is None:
-        return list(range(n_layers + 1)) if layer_average else [n_layers]
-    layers = [layer] if isinstance(layer, int) else layer
-    if not layers or not all(0 <= index <= n_layers for index in layers):
-        raise LitGenreError(f"layer is {layer}, but must be 0 to {n_layers}, or a list of such numbers.")
-    return layers

@@ -202,7 +202,7 @@ def folder_of(factory: partial[TransformersBackbone]) -> str:
 
 def save(factory: partial[TransformersBackbone], path: Path) -> GenreClassifier:
     """Write a checkpoint of a model, and delete the folder of its encoder."""
-    model = GenreClassifier(factory, CLASSES, sample_rate=16000, clip_seconds=1, frontend=nn.Identity).eval()
+    model = classifier(factory).eval()
     trainer = Trainer(accelerator="cpu", logger=False, default_root_dir=path.parent, enable_progress_bar=False)
     trainer.strategy.connect(model)
     trainer.save_checkpoint(path)
@@ -235,9 +235,8 @@ def layer_outputs(backbone: TransformersBackbone, waveform: Tensor) -> list[Tens
 # Each kind once, and each option once: a check takes seconds.
 CONTRACTS: list[tuple[Kind, dict[str, Any]]] = [
     *((kind, {}) for kind in KINDS),
-    *((wav2vec2, options) for options in ({"freeze": True}, {"layer": 1}, {"layer": [0, 2], "layer_average": False})),
-    (whisper, {"freeze": True, "layer_average": False}),
-    (clap, {"layer": 1}),
+    (wav2vec2, {"freeze": True}),
+    (whisper, {"freeze": True}),
 ]
 
 
@@ -253,16 +252,11 @@ def test_layers_equal_those_of_hooks(make: Make, kind: Kind) -> None:
     assert backbone.embedding_dim == 16
     expected = layer_outputs(backbone, waveform)
     assert len(expected) == 3
-    # The weights are equal at the start.
-    torch.testing.assert_close(backbone(waveform), torch.stack(expected).mean(0))
-    for layer in range(3):
-        torch.testing.assert_close(factory(SECOND, layer=layer).eval()(waveform), expected[layer])
-    torch.testing.assert_close(factory(SECOND, layer_average=False).eval()(waveform), expected[2])
-    two = factory(SECOND, layer=[0, 1]).eval()(waveform)
-    torch.testing.assert_close(two, torch.stack(expected[:2]).mean(0))
-    joined = factory(SECOND, layer=[0, 1], layer_average=False).eval()
-    assert joined.embedding_dim == 32
-    torch.testing.assert_close(joined(waveform), torch.cat(expected[:2], -1))
+    torch.testing.assert_close(backbone(waveform), expected[2])
+    for states, mean in zip(backbone.layer_outputs(waveform, [0, 1, 2]), expected, strict=True):
+        torch.testing.assert_close(states.mean(1), mean)
+    (first,) = backbone.layer_outputs(waveform, [1])
+    torch.testing.assert_close(first.mean(1), expected[1])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -305,8 +299,8 @@ def test_the_code_in_a_checkpoint_stays_in_its_folder(
 def test_config(make: Make) -> None:
     config = Path(__file__).with_name("transformers.yaml")
     folder = folder_of(make(wav2vec2))
-    for layer in ("null", "1", "[0,2]"):
-        check_config(config, f"--model.backbone.model={folder}", f"--model.backbone.layer={layer}")
+    for layers in ("null", "[1]", "all"):
+        check_config(config, f"--model.backbone.model={folder}", f"--model.layers={layers}")
 
 
 @pytest.mark.parametrize("kind", [wav2vec2, ast])
@@ -315,10 +309,9 @@ def test_embeddings_equal_those_of_transformers(make: Make, kind: Kind) -> None:
     extractor = transformers.AutoFeatureExtractor.from_pretrained(folder_of(factory))
     features = extractor(list(waveform.numpy()), sampling_rate=16000, return_tensors="pt")
     output = transformers.AutoModel.from_pretrained(folder_of(factory))(**features, output_hidden_states=True)
-    for layer in range(2):
-        backbone = factory(SECOND, layer=layer).eval()
-        torch.testing.assert_close(backbone(waveform), output.hidden_states[layer].mean(1), atol=1e-4, rtol=1e-4)
-    backbone = factory(SECOND, layer_average=False).eval()
+    backbone = factory(SECOND).eval()
+    for layer, states in enumerate(backbone.layer_outputs(waveform, [0, 1])):
+        torch.testing.assert_close(states, output.hidden_states[layer], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(backbone(waveform), output.last_hidden_state.mean(1), atol=1e-4, rtol=1e-4)
 
 
@@ -331,14 +324,14 @@ def test_embeddings_equal_the_pooled_output_of_clap(make: Make, kind: Kind) -> N
     # The feature extractor calls a random clip longer than it is.
     features["is_longer"] = torch.zeros(2, 1, dtype=torch.bool)
     expected = model.audio_model(**features).pooler_output
-    backbone = factory(SECOND, layer_average=False).eval()
+    backbone = factory(SECOND).eval()
     torch.testing.assert_close(backbone(waveform), expected, atol=1e-4, rtol=1e-4)
     # A longer clip is cut, not cropped at random.
     torch.testing.assert_close(backbone(torch.cat([waveform, waveform], -1)), backbone(waveform))
 
 
 def test_the_padding_of_whisper_is_ignored(make: Make) -> None:
-    backbone = make(whisper)(SECOND, layer_average=False).eval()
+    backbone = make(whisper)(SECOND).eval()
     features = backbone.extractor(torch.ones(4000).numpy(), sampling_rate=16000, return_tensors="pt")
     steps = backbone.encoder(features["input_features"]).last_hidden_state
     assert steps.shape[1] == 50
@@ -391,18 +384,23 @@ def test_a_resumed_run_of_maest_needs_no_code(make: Make, tmp_path: Path, monkey
     main(["test", "--ckpt_path=last"])
 
 
+def classifier(factory: partial[TransformersBackbone], **options: Any) -> GenreClassifier:
+    """Return a model for clips of 1 s."""
+    return GenreClassifier(factory, CLASSES, sample_rate=16000, clip_seconds=1, frontend=nn.Identity, **options)
+
+
 def test_a_frozen_encoder_stays_in_evaluation_mode_and_the_layer_weights_get_a_gradient(make: Make) -> None:
-    backbone = make(wav2vec2)(SECOND, freeze=True).train()
-    assert not backbone.encoder.training
-    assert [name for name, p in backbone.named_parameters() if p.requires_grad] == ["layer_weights"]
+    model = classifier(partial(make(wav2vec2), freeze=True), layers="all").train()
+    assert not model.backbone.encoder.training
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert trained == {"layer_pooling.weights", "head.weight", "head.bias"}
     # The layers have different outputs, so their weights have a gradient.
-    backbone.head = nn.Linear(16, 1)
-    backbone.head(backbone(torch.randn(2, *SECOND))).sum().backward()
-    assert backbone.layer_weights.grad.abs().sum() > 0
+    model(torch.randn(2, *SECOND))[:, 0].sum().backward()
+    assert model.layer_pooling.weights.grad.abs().sum() > 0
 
 
 def test_what_follows_a_named_layer_is_frozen(make: Make) -> None:
-    backbone = make(hubert)(SECOND, layer=1)
+    backbone = classifier(make(hubert), layers=[1]).backbone
     assert backbone.encoder.training
     frozen = {name.rpartition(".")[0] for name, p in backbone.named_parameters() if not p.requires_grad}
     assert "encoder.encoder.layer_norm" in frozen
@@ -411,9 +409,9 @@ def test_what_follows_a_named_layer_is_frozen(make: Make) -> None:
 
 def test_a_layer_that_does_not_exist_is_an_error(make: Make) -> None:
     factory = make(wav2vec2)
-    for layer in (3, -1, [0, 3], []):
-        with pytest.raises(LitGenreError, match=r"layer is .*, but must be 0 to 2, or a list of such numbers"):
-            factory(SECOND, layer=layer)
+    for layers in ([3], [-1], [0, 3]):
+        with pytest.raises(LitGenreError, match=r"layers is .*, but must be numbers of layers of .*, 0 to 2, or all"):
+            classifier(factory, layers=layers)
 
 
 def test_what_is_no_audio_encoder_is_an_error(tmp_path: Path) -> None:
@@ -435,7 +433,7 @@ def test_a_model_without_layers_is_an_error(make: Make, monkeypatch: pytest.Monk
     factory = make(wav2vec2)
     monkeypatch.setattr("lit_genre_transformers._are_layers", lambda *_: False)
     with pytest.raises(LitGenreError, match="No layers were found in .*: Wav2Vec2Model has no nn.ModuleList of equal"):
-        factory(SECOND)
+        classifier(factory, layers=[1])
 
 
 def test_a_model_that_cannot_be_loaded_gives_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

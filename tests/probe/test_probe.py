@@ -23,8 +23,8 @@ from lit_genre.model.classifier import GenreClassifier
 from lit_genre.probe import embeddings as module
 from lit_genre.probe.embeddings import ClipEmbeddings, EmbeddingCache
 from lit_genre.probe.head import TrainedKind, fit_head, primary_score, track_scores, track_weights
-from lit_genre.probe.layers import write_head
 from lit_genre.probe.neighbors import fit_neighbors
+from lit_genre.probe.to_torch import write_linear_layers
 from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.reader import read_run
 from tests.helpers.audio import tone
@@ -272,9 +272,9 @@ def test_a_head_in_torch_predicts_what_scikit_learn_predicts(kind: TrainedKind, 
     # One number that is always the same.
     embedding[:, 2] = 7
     clips = ClipEmbeddings(embedding, label, np.arange(len(label)) // 2)
-    fitted = fit_head(kind, 5, clips, clips, seed=0)
+    fitted = fit_head(clips, clips, kind, 5, seed=0)
     head = nn.Linear(6, 4) if kind == "logistic" else nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
-    write_head(fitted, head)
+    write_linear_layers(fitted, head)
     probs = head(torch.from_numpy(embedding)).softmax(1).detach().numpy()
     expected = fitted.classifier.predict_proba(fitted.scaler.transform(embedding))
     assert probs[:, trained] == pytest.approx(expected, abs=SAME)
@@ -289,7 +289,7 @@ def test_the_head_of_each_genre_is_a_logistic_regression_of_its_own() -> None:
     train, val = (
         ClipEmbeddings(embedding[part], label[part], np.arange(60)[part]) for part in (slice(40), slice(40, 60))
     )
-    fitted = fit_head("logistic", 0, train, val, seed=0)
+    fitted = fit_head(train, val, "logistic", 0, seed=0)
     scaled = fitted.scaler.transform(embedding)
     probs = {}
     for c in (0.001, 0.01, 0.1, 1.0, 10.0):
@@ -302,11 +302,11 @@ def test_the_head_of_each_genre_is_a_logistic_regression_of_its_own() -> None:
         c: np.mean([average_precision_score(label[40:, genre], probs[c][40:, genre]) for genre in (0, 2, 4)])
         for c in probs
     }
-    assert precision[fitted.regularization] == pytest.approx(max(precision.values()))
+    assert precision[fitted.setting] == pytest.approx(max(precision.values()))
     head = nn.Linear(6, 5)
-    write_head(fitted, head)
+    write_linear_layers(fitted, head)
     found = head(torch.from_numpy(embedding)).sigmoid().detach().numpy()
-    assert found == pytest.approx(probs[fitted.regularization], abs=OPTIMISED)
+    assert found == pytest.approx(probs[fitted.setting], abs=OPTIMISED)
     assert len({round(value, 6) for value in precision.values()}) > 1
 
 
@@ -316,9 +316,9 @@ def test_the_perceptron_of_several_genres_is_the_one_of_scikit_learn() -> None:
     label = random.integers(2, size=(1000, 2))
     embedding = (random.normal(size=(1000, 6)) + 3 * label @ random.normal(size=(2, 6))).astype(np.float32)
     clips = ClipEmbeddings(embedding, label, np.arange(1000))
-    fitted = fit_head("mlp", 32, clips, clips, seed=0)
+    fitted = fit_head(clips, clips, "mlp", 32, seed=0)
     head = nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 2))
-    write_head(fitted, head)
+    write_linear_layers(fitted, head)
     expected = fitted.classifier.predict_proba(fitted.scaler.transform(embedding))
     assert head(torch.from_numpy(embedding)).sigmoid().detach().numpy() == pytest.approx(expected, abs=SAME)
     assert primary_score(track_scores(torch.from_numpy(expected), clips)) > 0.9
@@ -351,21 +351,21 @@ def test_neighbours_are_tracks_and_vote_as_in_scikit_learn(several: bool, has_va
         probs[number] = classifier.predict_proba(scaled[val])
         accuracy[number] = classifier.score(scaled[val], label[val])
     scores = fitted.score(clips[1], "val")
-    assert scores.probs[:, [0, 1, 3]].numpy() == pytest.approx(probs[fitted.n_neighbors], abs=SAME)
+    assert scores.probs[:, [0, 1, 3]].numpy() == pytest.approx(probs[fitted.setting], abs=SAME)
     assert (scores.probs[:, 2] == 0).all()
     assert scores.track_id.tolist() == list(range(80, 120))
     assert np.array_equal(scores.label, labels[val])
     if not has_val:
-        assert fitted.n_neighbors == 10
+        assert fitted.setting == 10
     elif not several:
-        assert fitted.n_neighbors == max(number for number in accuracy if accuracy[number] == max(accuracy.values()))
+        assert fitted.setting == max(number for number in accuracy if accuracy[number] == max(accuracy.values()))
 
 
 def test_training_tracks_with_the_same_genres_are_refused() -> None:
     for label in (np.full(4, 1), np.tile([1, 0, 1], (4, 1))):
         clips = ClipEmbeddings(np.eye(4, dtype=np.float32), label, np.arange(4))
         with pytest.raises(LitGenreError, match="All training tracks have the same genre"):
-            fit_head("logistic", 0, clips, None, seed=0)
+            fit_head(clips, None, "logistic", 0, seed=0)
         with pytest.raises(LitGenreError, match="All training tracks have the same genre"):
             fit_neighbors(clips, None, 3)
 
@@ -380,7 +380,7 @@ def test_a_track_counts_once_however_many_clips_it_has(has_val: bool) -> None:
         ClipEmbeddings(*(column[np.repeat(np.arange(40), counts)] for column in tracks))
         for counts in (np.full(40, 5), np.where(label == 1, 8, 2))
     )
-    fitted = [fit_head("logistic", 0, clips, tracks if has_val else None, seed=0) for clips in (even, long)]
+    fitted = [fit_head(clips, tracks if has_val else None, "logistic", 0, seed=0) for clips in (even, long)]
     probs = [head.classifier.predict_proba(head.scaler.transform(tracks.embedding)) for head in fitted]
     # Not exactly: the scaling of the embeddings is computed from clips.
     assert probs[0] == pytest.approx(probs[1], abs=0.05)
@@ -397,7 +397,7 @@ def test_without_a_val_split_a_head_is_regularised_by_tracks_not_by_clips(severa
     )
     heads = [
         fit_head(
-            "logistic", 0, ClipEmbeddings(*(column.repeat(count, axis=0) for column in tracks)), None, seed=0
+            ClipEmbeddings(*(column.repeat(count, axis=0) for column in tracks)), None, "logistic", 0, seed=0
         ).classifier
         for count in (1, 2, 16)
     ]

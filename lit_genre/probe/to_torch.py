@@ -5,18 +5,37 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lit_genre.model.classifier import GenreClassifier
+from lit_genre.model.layer_pooling import Pool
 from lit_genre.probe.head import FittedHead
+from lit_genre.probe.layer_choice import Choice
 from lit_genre.probe.one_vs_rest import CERTAIN_LOGIT
 
 
-def write_head(fitted: FittedHead, head: nn.Module) -> None:
+def write_head(choice: Choice, model: GenreClassifier, pool: Pool) -> None:
+    """Write a trained head into a model that embeds by the chosen layers.
+
+    Args:
+        choice: The layers, and the trained head.
+        model: The model, with as many hidden layers as the trained head; its head is replaced.
+        pool: How states are pooled over time, if layers were chosen.
+    """
+    if choice.layers is not None:
+        model.choose_layers(choice.layers, pool)
+        model.eval().requires_grad_(False)
+        if model.layer_pooling is not None and model.layer_pooling.weights is not None:
+            model.layer_pooling.weights.copy_(choice.fitted.classifier.layer_logits)
+    write_linear_layers(choice.fitted, model.head)
+
+
+def write_linear_layers(fitted: FittedHead, head: nn.Module) -> None:
     """Write a trained head, with the scaling of its input, into the linear layers of a GenreClassifier's head.
 
     Args:
         fitted: The trained head.
         head: Module with as many linear layers as the trained head; its weights are replaced.
     """
-    weights, biases = _layers(fitted.classifier)
+    weights, biases = _linear_layers(fitted.classifier)
     scale, mean = torch.from_numpy(fitted.scaler.scale_), torch.from_numpy(fitted.scaler.mean_)
     # W (x - mean) / scale + b = (W / scale) x + (b - (W / scale) mean), so the checkpoint needs no scaling layer.
     weights[0] = weights[0] / scale
@@ -33,7 +52,7 @@ def write_head(fitted: FittedHead, head: nn.Module) -> None:
         last.bias[fitted.classifier.classes_] = biases[-1].float()
 
 
-def _layers(classifier: Any) -> tuple[list[Tensor], list[Tensor]]:
+def _linear_layers(classifier: Any) -> tuple[list[Tensor], list[Tensor]]:
     """Return weights, shape (out, in), and biases, shape (out,), of each layer, in float64."""
     if hasattr(classifier, "coefs_"):
         weights = [torch.from_numpy(weight).double().T for weight in classifier.coefs_]

@@ -1,0 +1,125 @@
+"""Choose the layers of a frozen backbone: the one whose head has the best score of the validation tracks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from lit_genre.data.metadata.track import Split
+from lit_genre.errors import LitGenreError
+from lit_genre.model.classifier import GenreClassifier
+from lit_genre.model.layer_pooling import Layers, Pool, chosen_layers
+from lit_genre.probe import AskedLayers
+from lit_genre.probe.embeddings import ClipEmbeddings
+from lit_genre.probe.weighted_layers import fit_weighted_layers
+
+Clips = Mapping[Split, ClipEmbeddings]
+"""Clips of each split."""
+
+Fit = Callable[[ClipEmbeddings, ClipEmbeddings | None], Any]
+"""Fits a head to training clips, and selects it on validation clips; returns a FittedHead or FittedNeighbors."""
+
+
+class Choice(NamedTuple):
+    """The chosen layers and their head.
+
+    Attributes:
+        layers: Numbers of the chosen layers; None for the backbone's own embedding.
+        fitted: The head.
+        clips: Clips of each split, with the embeddings that the head takes.
+        table: Columns layer, setting and val_score: the best head of each layer. Empty without a choice.
+    """
+
+    layers: Layers | None
+    fitted: Any
+    clips: Clips
+    table: pd.DataFrame
+
+
+def layers_to_try(model: GenreClassifier, asked: AskedLayers | None, pool: Pool) -> AskedLayers | None:
+    """Check the layers that the user asks for.
+
+    Args:
+        model: The model.
+        asked: Numbers of layers to choose from, "all", "weighted", or None.
+        pool: How states are pooled over time; another one than "mean" needs a layer.
+
+    Returns:
+        Numbers of layers or "weighted"; None for the embedding that the model computes.
+
+    Raises:
+        LitGenreError: The backbone has no such layers.
+    """
+    if asked is None and pool == "mean":
+        return None
+    if asked is None:
+        return chosen_layers(model.backbone, "all")[-1:]
+    layers = chosen_layers(model.backbone, "all" if asked == "weighted" else asked)
+    return "weighted" if asked == "weighted" else layers
+
+
+def choose_layers(fit: Fit, clips: Clips, layers: AskedLayers | None, model: GenreClassifier) -> Choice:
+    """Fit a head to each of some layers, and choose the one with the best score of the validation tracks.
+
+    Args:
+        fit: Fits a head to clips.
+        clips: Clips of each split; if there are layers, with the embeddings of all layers joined.
+        layers: Numbers of layers; "weighted" to train weights of all layers together with a logistic regression; None
+            for the only embedding that the clips have.
+        model: The model, whose backbone has the layers.
+
+    Returns:
+        The choice.
+
+    Raises:
+        LitGenreError: There are several layers, but no validation tracks; or layers to be averaged have several sizes.
+    """
+    if layers is None:
+        return Choice(None, fit(clips["train"], clips.get("val")), clips, pd.DataFrame())
+    sizes = model.layer_sizes()
+    if layers == "weighted":
+        return _weigh_layers(clips, sizes)
+    assert isinstance(layers, list)
+    # With mean and standard deviation a layer has twice as many numbers.
+    width = clips["train"].embedding.shape[1] // sum(sizes)
+    return _best_layer(fit, clips, layers, [size * width for size in sizes])
+
+
+def _best_layer(fit: Fit, clips: Clips, layers: list[int], sizes: Sequence[int]) -> Choice:
+    if len(layers) > 1 and "val" not in clips:
+        raise LitGenreError(
+            f"The val split has no tracks, on which one of the layers {', '.join(map(str, layers))} could be chosen. "
+            "Name one layer, such as --layers 7."
+        )
+    ends = list(accumulate(sizes))
+    choices, rows = [], []
+    for layer in layers:
+        columns = slice(ends[layer] - sizes[layer], ends[layer])
+        of_layer = {split: _columns(split_clips, columns) for split, split_clips in clips.items()}
+        fitted = fit(of_layer["train"], of_layer.get("val"))
+        choices.append(Choice([layer], fitted, of_layer, pd.DataFrame()))
+        rows.append((layer, fitted.setting, fitted.val_score))
+    best = max(choices, key=lambda choice: choice.fitted.val_score)
+    return best._replace(table=pd.DataFrame(rows, columns=["layer", "setting", "val_score"]))
+
+
+def _weigh_layers(clips: Clips, sizes: Sequence[int]) -> Choice:
+    if len(set(sizes)) > 1:
+        raise LitGenreError(
+            f"Layers of several sizes ({', '.join(map(str, sizes))}) cannot be averaged. Use --layers all, which "
+            "chooses one of them."
+        )
+    fitted = fit_weighted_layers(clips["train"], clips.get("val"), len(sizes))
+    averaged = {
+        split: split_clips._replace(embedding=fitted.classifier.average(split_clips.embedding))
+        for split, split_clips in clips.items()
+    }
+    weights = fitted.classifier.layer_logits.softmax(0).tolist()
+    table = pd.DataFrame({"layer": range(len(sizes)), "weight": weights})
+    return Choice("all", fitted, averaged, table)
+
+
+def _columns(clips: ClipEmbeddings, columns: slice) -> ClipEmbeddings:
+    return clips._replace(embedding=clips.embedding[:, columns].astype(np.float32))
