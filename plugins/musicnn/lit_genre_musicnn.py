@@ -201,8 +201,20 @@ class _Filters(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Compute the maxima, shape (b, count, f)."""
-        maps: Tensor = self.norm(self.conv(_pad(image, self.conv.kernel_size[1])).relu())
-        return maps.amax(2)
+        # In this order of the axes, convolution and pooling are twice as fast on a CPU.
+        image = _pad(image, self.conv.kernel_size[1]).to(memory_format=torch.channels_last)
+        if self.norm.training:
+            normalized: Tensor = self.norm(self.conv(image).relu())
+            return normalized.amax(2)
+        # The maximum over bands first: then ReLU and normalisation, which take as long as the convolution, have few
+        # numbers left. Where the normalisation changes the sign, its maximum is at the minimum of the convolution,
+        # which is the maximum of the negative convolution.
+        sign = 1 - 2 * (self.norm.weight < 0).to(image.dtype)[:, None, None]
+        maps = F.conv2d(image, self.conv.weight * sign.unsqueeze(-1))
+        assert self.conv.bias is not None
+        extreme = F.max_pool2d(maps, (maps.shape[2], 1)) * sign + self.conv.bias[:, None, None]
+        pooled: Tensor = self.norm(extreme.relu())
+        return pooled.squeeze(2)
 
 
 class _Layer(nn.Module):
