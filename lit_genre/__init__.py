@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from lit_genre.backbones.crnn import CRNN, CRNNStacked
     from lit_genre.backbones.rnn import RNN
     from lit_genre.batch import Batch
+    from lit_genre.callbacks.unfreezing import GradualUnfreezing
     from lit_genre.cli.trainer import trainer
     from lit_genre.data.datamodules.fma import FMADataModule
     from lit_genre.data.datamodules.folder import FolderDataModule
@@ -64,6 +65,7 @@ _HOMES = {
     "backbones.crnn": ["CRNN", "CRNNStacked"],
     "backbones.rnn": ["RNN"],
     "batch": ["Batch"],
+    "callbacks.unfreezing": ["GradualUnfreezing"],
     "data.datamodules.fma": ["FMADataModule"],
     "data.datamodules.predict": ["PredictDataModule"],
     "data.datamodules.folder": ["FolderDataModule"],
@@ -101,6 +103,7 @@ __all__ = [
     "FolderDataModule",
     "GTZANDataModule",
     "GenreClassifier",
+    "GradualUnfreezing",
     "LitGenreError",
     "LogMel",
     "Loss",

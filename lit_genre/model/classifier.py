@@ -20,6 +20,7 @@ from lit_genre.model.checks.batch_norm import note_on_batch_norm
 from lit_genre.model.checks.data_check import check_data, check_same_classes
 from lit_genre.model.checks.finite import check_weights_to_save
 from lit_genre.model.factories import build_loss, check_classes
+from lit_genre.model.finetuning import rate_factors
 from lit_genre.model.frontend import LogMel
 from lit_genre.model.layer_pooling import Layers, Pool
 from lit_genre.model.losses import Loss, class_weights_of
@@ -39,6 +40,7 @@ PAPERS_ADAM: Final = partial(torch.optim.Adam, weight_decay=2e-3)
 
 _TRAINING_ARGUMENTS: Final = [
     *("augment", "label_smoothing", "loss", "optimizer", "scheduler", "scheduler_interval", "compile_backbone"),
+    *("backbone_lr", "layer_lr_decay"),
 ]
 """Arguments of the training alone, which a checkpoint does not store: its configuration does."""
 
@@ -76,6 +78,13 @@ class GenreClassifier(ScoredNetwork):
             the first layer. Several are averaged with learned weights. null for the backbone's own embedding. For
             backbones with `layer_blocks`, such as pretrained encoders.
         pool: "mean" of the states over time, or "mean+std" for mean and standard deviation.
+        finetune: What of the backbone is trained: "head" for nothing of it, "full" for all, "last:2" for its last two
+            layers, "lora" or "lora:16" for matrices of low rank (here 16; by default 8) that are added to all layers,
+            which needs the package peft. null for what the backbone's own arguments say.
+        backbone_lr: Learning rate of the backbone as a multiple of the head's, above 0; 0.1 is common for a pretrained
+            backbone.
+        layer_lr_decay: Factor of the learning rate from each layer of the backbone to the one before, above 0 to 1;
+            0.75 is common for a pretrained transformer.
         head_dim: Size of a hidden layer of the head; null for a linear head.
         loss: Class of the loss, called with the task and label_smoothing; null for lit_genre.CrossEntropy in the
             multiclass task and lit_genre.BinaryCrossEntropy in the multilabel task. lit_genre.FocalLoss is for both.
@@ -114,6 +123,9 @@ class GenreClassifier(ScoredNetwork):
         mean_normalized_channels: bool = False,
         layers: Layers | None = None,
         pool: Pool = "mean",
+        finetune: str | None = None,
+        backbone_lr: float = 1.0,
+        layer_lr_decay: float = 1.0,
         head_dim: int | None = None,
         loss: Callable[[Task, float], Loss] | None = None,
         optimizer: OptimizerCallable = PAPERS_ADAM,
@@ -138,7 +150,9 @@ class GenreClassifier(ScoredNetwork):
             mean_normalized_channels,
             layers,
             pool,
+            finetune,
         )
+        self.rate_factors = rate_factors(self.backbone, backbone_lr, layer_lr_decay)
         if compile_backbone:
             self.backbone.compile()
         self.optimizer, self.scheduler, self.scheduler_interval = optimizer, scheduler, scheduler_interval
@@ -204,7 +218,9 @@ class GenreClassifier(ScoredNetwork):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimiser, with weight decay on weights of backbone and head only, and the scheduler."""
         parts = (self.backbone, self.head)
-        return build_optimization(self, parts, self.optimizer, self.scheduler, self.scheduler_interval)
+        return build_optimization(
+            self, parts, self.optimizer, self.scheduler, self.scheduler_interval, self.rate_factors
+        )
 
     def on_fit_start(self) -> None:
         """Print a line where batch normalisation depends on the number of processes."""

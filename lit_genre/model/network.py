@@ -13,6 +13,7 @@ from lit_genre.model.augment import Augmentation
 from lit_genre.model.backbone import Backbone, InputShape
 from lit_genre.model.checks.finite import check_finite
 from lit_genre.model.factories import build_backbone, build_head, describe
+from lit_genre.model.finetuning import select_trained, set_frozen_to_eval
 from lit_genre.model.layer_pooling import LayerPooling, Layers, Pool, freeze_unused, layer_sizes, pool_steps
 from lit_genre.model.mean_normalization import SpectralMeanNormalization
 from lit_genre.model.precision import keeping_dtype
@@ -50,6 +51,7 @@ class Network(LightningModule):
         mean_normalized_channels: bool,
         layers: Layers | None,
         pool: Pool,
+        finetune: str | None,
     ) -> None:
         """Build all parts with weights; the arguments are those of `GenreClassifier`."""
         if "_instantiator" not in self.hparams:
@@ -74,7 +76,19 @@ class Network(LightningModule):
         # With these arguments a checkpoint builds the backbone without the files that its weights came from.
         init_args = {**described.get("init_args", {}), **self.backbone.restore_args()}
         self.hparams["backbone"] = {**described, "init_args": init_args}
+        if finetune is not None:
+            select_trained(self.backbone, finetune)
         self.choose_layers(layers, pool)
+        if finetune is not None:
+            # Here too: Lightning keeps the mode that each part has before the training.
+            self.train()
+
+    def train(self, mode: bool = True) -> "Network":
+        """Set the mode; with `finetune`, frozen parts of the backbone stay in evaluation mode."""
+        super().train(mode)
+        if mode and self.hparams["finetune"] is not None:
+            set_frozen_to_eval(self.backbone)
+        return self
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Compute logits.

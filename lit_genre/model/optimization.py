@@ -98,6 +98,7 @@ def build_optimization(
     optimizer: OptimizerCallable,
     scheduler: LRSchedulerCallable | None,
     interval: Interval | None,
+    rate_factors: Mapping[int, float],
 ) -> OptimizerLRScheduler:
     """Build the optimiser and the scheduler, as `configure_optimizers` returns them.
 
@@ -107,13 +108,24 @@ def build_optimization(
         optimizer: Called with the groups of parameters.
         scheduler: Called with the optimiser; None for a constant learning rate.
         interval: How often the scheduler steps; None for the interval of its class, see `interval_of`.
+        rate_factors: Factor of the learning rate by the id of a parameter; 1 for those that are not in it.
     """
     # Matrices and kernels only: biases and normalisation have one dimension.
     decayed = [p for part in decayed_parts for p in part.parameters() if p.ndim > 1]
     # By identity: comparing tensors would compare their values.
     chosen = {id(p) for p in decayed}
     rest = [p for p in model.parameters() if id(p) not in chosen]
-    built = optimizer([{"params": decayed}, {"params": rest, "weight_decay": 0.0}])
+    # The largest factor first, which is usually that of the head: its rate is reported.
+    factors = sorted({1.0, *rate_factors.values()}, reverse=True)
+    groups = []
+    for factor in factors:
+        for parameters, options in ((decayed, {}), (rest, {"weight_decay": 0.0})):
+            of_factor = [p for p in parameters if rate_factors.get(id(p), 1.0) == factor]
+            if of_factor or not rate_factors:
+                groups.append({"params": of_factor, "factor": factor, **options})
+    built = optimizer(groups)
+    for group in built.param_groups:
+        group["lr"] *= group.pop("factor")
     if scheduler is None:
         return built
     schedule = scheduler(built)

@@ -10,13 +10,17 @@ from torch import Tensor
 from lit_genre.batch import Task
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
+from lit_genre.model.finetuning import check_finetune
 from lit_genre.model.layer_pooling import Pool
 from lit_genre.trust.arguments import check_description, named_parameters
 from lit_genre.trust.classes import Source
 from lit_genre.trust.plain import check_mapping, is_finite_number
 
 _RECIPE: Final = frozenset(
-    ("augment", "label_smoothing", "loss", "optimizer", "scheduler", "scheduler_interval", "compile_backbone")
+    (
+        *("augment", "label_smoothing", "loss", "optimizer", "scheduler", "scheduler_interval", "compile_backbone"),
+        *("backbone_lr", "layer_lr_decay"),
+    )
 )
 """Arguments of the training. They are in the configuration of a run, not in a checkpoint."""
 
@@ -151,6 +155,11 @@ def _check_numbers(hyperparameters: Mapping[str, Any], subject: str) -> None:
         raise LitGenreError(f"{subject} is damaged: layers is {layers!r}, but must be numbers of layers, or all.")
     if pool not in get_args(Pool):
         raise LitGenreError(f"{subject} is damaged: pool is {pool!r}, but must be {' or '.join(get_args(Pool))}.")
+    finetune = hyperparameters.get("finetune")
+    if finetune is not None:
+        if not isinstance(finetune, str):
+            raise LitGenreError(f"{subject} is damaged: finetune is {finetune!r}, but must be a word.")
+        check_finetune(finetune)
     for name in ("class_weights", "mean_normalized_channels"):
         if not isinstance(hyperparameters.get(name, False), bool):
             raise LitGenreError(
