@@ -43,6 +43,7 @@ GROUPS: Final = {
     },
     "use": {
         "classify": Command(f"{_HERE}.classify:run", "predict the genres of your own music, and sort it"),
+        "tags": Command(f"{_HERE}.tags:run", "describe your music by the tags of a pretrained tagger"),
         "similar": Command(f"{_HERE}.similar:run", "list the songs whose embeddings are most similar"),
         "serve": Command(f"{_HERE}.serve:run", "open a page in the browser to try a model"),
         "predict": Command(f"{_HERE}.training:run", "write the genre probabilities of each track of a data set"),

@@ -46,16 +46,40 @@ def classify(options: argparse.Namespace) -> None:
         LitGenreError: There is no audio file, the model cannot be loaded, or a file cannot be written.
         SystemExit: Some files could not be read; its status is `SOME_UNREADABLE`, or 1 if none could.
     """
-    scan = find_audio_files(options.paths)
-    for line in describe_left_out(scan.left_out):
-        console.print(line)
-    files = scan.files
+    # First: without files, no model is loaded.
+    files = _find_files(options.paths)
     source = Path(options.ckpt_path).expanduser()
     source = source if source.is_dir() else find_checkpoint(options.ckpt_path)
     model = load_model(source, trust=options.trust, device=find_device(options.device))
     if options.temperature is not None:
         model.set_temperature(options.temperature)
-    console.print(describe_trained(model, source))
+    _classify(model, describe_trained(model, source), files, options)
+
+
+def classify_with(model: GenreClassifier, description: str, options: argparse.Namespace) -> None:
+    """Predict each file by a model that is no checkpoint.
+
+    Args:
+        model: The model, in evaluation mode.
+        description: A line about the model, for the console.
+        options: Parsed arguments of the command, those of `add_files`.
+
+    Raises:
+        LitGenreError: There is no audio file, or a file cannot be written.
+        SystemExit: Some files could not be read; its status is `SOME_UNREADABLE`, or 1 if none could.
+    """
+    _classify(model.to(find_device(options.device)), description, _find_files(options.paths), options)
+
+
+def _find_files(paths: list[Path]) -> list[Path]:
+    scan = find_audio_files(paths)
+    for line in describe_left_out(scan.left_out):
+        console.print(line)
+    return scan.files
+
+
+def _classify(model: GenreClassifier, description: str, files: list[Path], options: argparse.Namespace) -> None:
+    console.print(description)
     batch_size = options.batch_size or default_batch_size(model)
     songs = SongClips(files, model.sample_rate, model.clip_samples, batch_size, options.workers)
     predictions: list[SongPrediction] = []
@@ -88,10 +112,12 @@ def classify(options: argparse.Namespace) -> None:
 
 def _sort(options: argparse.Namespace, model: GenreClassifier, rows: list[tuple[Path, SongPrediction]]) -> None:
     """Copy or move the files into folders of their most probable genre."""
-    if folder := options.copy or options.move:
+    # `tags` has neither option.
+    is_copy = bool(getattr(options, "copy", None))
+    if folder := getattr(options, "copy", None) or getattr(options, "move", None):
         genres = ((path, model.classes[int(prediction.probs.argmax())]) for path, prediction in rows)
         moves = plan_moves(genres, folder)
-        sort_files(moves, "copy" if options.copy else "move", options.yes)
+        sort_files(moves, "copy" if is_copy else "move", options.yes)
 
 
 def _with_progress(model: GenreClassifier, songs: SongClips) -> Iterator[SongPrediction]:

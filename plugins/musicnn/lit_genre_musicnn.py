@@ -1,7 +1,9 @@
 """MusiCNN: the network of Pons and Serra (2019) with its weights, pretrained on tags of songs."""
 
+import ast
 import importlib.util
 from collections.abc import Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -12,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lit_genre import LogMel
+from lit_genre import GenreClassifier, LogMel
 from lit_genre.model.backbone import Backbone, InputShape
 
 Weights = Literal["MSD_musicnn", "MTT_musicnn"]
@@ -229,6 +231,54 @@ class _Layer(nn.Module):
         """Compute feature maps, shape (b, 64, f), from (b, c, f)."""
         features: Tensor = self.norm(self.conv(_pad(maps, self.conv.kernel_size[0])).relu())
         return features
+
+
+def tagger(weights: Weights = "MSD_musicnn") -> GenreClassifier:
+    """Build a model that predicts the 50 tags that the weights were trained on.
+
+    Args:
+        weights: "MSD_musicnn" or "MTT_musicnn".
+
+    Returns:
+        The model: a multilabel GenreClassifier on clips of 3 s at 16,000 Hz.
+
+    Raises:
+        ValueError: The weights are not installed.
+    """
+    model = GenreClassifier(
+        partial(MusiCNN, weights=weights),
+        _tag_names(weights),
+        task="multilabel",
+        sample_rate=16000,
+        clip_seconds=3,
+        frontend=LogC,
+    )
+    backbone, head = model.backbone, model.head
+    assert isinstance(backbone, MusiCNN)
+    assert isinstance(head, nn.Linear)
+    values = _read(weights, {name: tensor.numel() for name, tensor in backbone._tensors().items()})
+    with torch.no_grad():
+        # The published network computes the tags from the dense layer alone, the first numbers of the embedding.
+        head.weight.zero_()
+        head.weight[:, :_DENSE] = torch.from_numpy(values["dense_1/kernel"].reshape(_DENSE, _TAGS).T.copy())
+        head.bias.copy_(torch.from_numpy(values["dense_1/bias"].copy()))
+    return model
+
+
+def mtt_tagger() -> GenreClassifier:
+    """Build the model of `tagger` for the tags of MagnaTagATune."""
+    return tagger("MTT_musicnn")
+
+
+def _tag_names(weights: Weights) -> list[str]:
+    """Return the names of the tags, read from a file of the package musicnn, which is not run."""
+    name = {"MSD_musicnn": "MSD_LABELS", "MTT_musicnn": "MTT_LABELS"}[weights]
+    tree = ast.parse((_package() / "configuration.py").read_text(encoding="utf-8"))
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign) and getattr(statement.targets[0], "id", None) == name:
+            names: list[str] = ast.literal_eval(statement.value)
+            return names
+    raise ValueError(f"configuration.py of the package musicnn has no {name}. Install it: {_INSTALL}")
 
 
 def _pad(maps: Tensor, frames: int) -> Tensor:

@@ -96,3 +96,43 @@ def test_a_finished_probe_does_not_need_the_package(
     checkpoint = "--ckpt_path=probe/checkpoints/best.ckpt"
     main(["classify", checkpoint, "data/fma_small", "--device=cpu", "--output=predictions.csv"])
     assert len(pd.read_csv("predictions.csv")) == 24
+
+
+@pytest.mark.parametrize("weights", ["MSD_musicnn", "MTT_musicnn"])
+def test_tags_are_computed_from_the_dense_layer(weights: Any) -> None:
+    model = lit_genre_musicnn.tagger(weights).eval()
+    waveform = 0.1 * torch.randn(2, 48000)
+    with torch.no_grad():
+        probs, embedding = model.predict_with_embedding(waveform)
+        backbone = MusiCNN(SHAPE, weights=weights)
+        sizes = {name: tensor.numel() for name, tensor in backbone._tensors().items()}
+        values = lit_genre_musicnn._read(weights, sizes)
+        kernel = torch.from_numpy(values["dense_1/kernel"].reshape(200, 50).copy())
+        expected = (embedding[:, :200] @ kernel + torch.from_numpy(values["dense_1/bias"].copy())).sigmoid()
+    torch.testing.assert_close(probs, expected, atol=1e-5, rtol=1e-4)
+    assert len(set(model.classes)) == 50
+
+
+def test_noise_is_not_called_what_it_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import soundfile
+
+    # Beats of noise, and a slow chord: the tags of MagnaTagATune know the difference.
+    random, time = np.random.default_rng(0), np.arange(10 * 16000) / 16000
+    beats = random.normal(0, 0.3, len(time)) * np.exp(-20 * (time % 0.5))
+    chord = sum(0.1 * np.sin(2 * np.pi * pitch * time) for pitch in (220, 277, 330))
+    for name, sound in {"beats": beats, "chord": chord}.items():
+        soundfile.write(tmp_path / f"{name}.wav", sound, 16000)
+    output = tmp_path / "tags.csv"
+    main(["tags", str(tmp_path), "--tagger=MusiCNN-MTT", f"--output={output}", "--device=cpu"])
+    table = pd.read_csv(output)
+    assert len(table) == 2
+    rows = {Path(row.iloc[0]).stem: row for _, row in table.iterrows()}
+    assert rows["beats"]["drums"] > rows["chord"]["drums"]
+    assert rows["chord"]["slow"] > rows["beats"]["slow"]
+    assert "50 tags" not in "".join(capsys.readouterr())
+
+
+def test_a_tagger_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "song.wav").touch()
+    with pytest.raises(SystemExit, match=r"No installed package has the tagger Other \(installed: .*MusiCNN"):
+        main(["tags", str(tmp_path), "--tagger=Other"])

@@ -189,10 +189,11 @@ class TransformersBackbone(Backbone):
         if isinstance(states, Tensor) and states.ndim == 4:
             states = states.flatten(2).transpose(1, 2)
         shape = tuple(states.shape) if isinstance(states, Tensor) else type(states).__name__
-        if len(shape) != 3 or (shape[0], shape[2]) != (len(waveform), self.embedding_dim):
+        size = self.encoder.config.hidden_size
+        if len(shape) != 3 or (shape[0], shape[2]) != (len(waveform), size):
             raise LitGenreError(
                 f"A layer of {self.arguments['model']} returned {shape} for {len(waveform)} clips, but must return "
-                f"({len(waveform)}, steps, {self.embedding_dim}). Leave out model.layers, which uses the output."
+                f"({len(waveform)}, steps, {size}). Leave out model.layers, which uses the output."
             )
         kept: Tensor = states[:, : self._steps(waveform.shape[-1], shape[1])]
         return kept

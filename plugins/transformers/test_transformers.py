@@ -110,11 +110,11 @@ OWN_MODEL = """
             return BaseModelOutput(last_hidden_state=self.encoder(states, attention_mask=None)[0])
 """
 
-# With the spectrogram of MAEST, computed another way than by MAESTSpectrogram: by torch.
+# With the spectrogram of MAEST, computed another way than by MAESTSpectrogram: by librosa.
 OWN_EXTRACTOR = """
+    import librosa
     import numpy as np
     import torch
-    import torchaudio
     from transformers import BatchFeature, SequenceFeatureExtractor
 
     class OwnFeatureExtractor(SequenceFeatureExtractor):
@@ -129,13 +129,13 @@ OWN_EXTRACTOR = """
             self.weights = np.ones(3)
 
         def __call__(self, clips, sampling_rate=None, return_tensors=None):
-            transform = torchaudio.transforms.MelSpectrogram(
-                self.sampling_rate, self.n_fft, hop_length=self.hop_length, n_mels=self.num_mel_bins,
-                pad_mode="constant", norm="slaney", mel_scale="slaney",
-            )
             images = []
             for clip in clips:
-                mel = torch.log10(1 + self.factor * transform(torch.from_numpy(clip))).T[: self.max_length]
+                power = librosa.feature.melspectrogram(
+                    y=clip, sr=self.sampling_rate, n_fft=self.n_fft, hop_length=self.hop_length,
+                    n_mels=self.num_mel_bins,
+                )
+                mel = torch.from_numpy(np.log10(1 + self.factor * power)).T[: self.max_length]
                 mel = torch.nn.functional.pad(mel, (0, 0, 0, self.max_length - len(mel)))
                 images.append((mel - self.mean) / (2 * self.std))
             return BatchFeature({"input_values": torch.stack(images)})
