@@ -1,6 +1,6 @@
 """Compare a frozen pretrained encoder with the baseline, on several random splits of a data set.
 
-    python benchmarks/pretrained.py --encoder plugins/musicnn/musicnn.yaml --data.root=data
+    python benchmarks/pretrained.py --encoder encoders/musicnn --data.root=data
 
 Other options are those of `lit-genre fit`. Features and embeddings of all tracks are computed once. For each seed, the
 tracks are split by artist, a tenth each for validation and test. Then an SVM on MFCC statistics and a linear head on

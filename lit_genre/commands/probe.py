@@ -20,8 +20,8 @@ def parser() -> argparse.ArgumentParser:
         "--data.task=multilabel a track may have several genres. --data.fold tests one fold of a cross-validation; all "
         "folds, splits and heads use the same cached embeddings.",
         (
-            "probe --config plugins/musicnn/musicnn.yaml --data FolderDataModule --data.path Music/genres",
-            "probe --config plugins/musicnn/musicnn.yaml --layers all --pool mean+std",
+            "probe --config encoders/musicnn --data FolderDataModule --data.path Music/genres",
+            "probe --config encoders/musicnn --layers all --pool mean+std",
             "probe --ckpt_path best --head mlp",
             "probe --ckpt_path best --head knn --data.folds 5 --data.fold 0",
         ),
@@ -54,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
         help="how a layer is pooled over time; mean+std takes mean and standard deviation, of the last layer unless "
         "--layers names another (default: %(default)s)",
     )
+    parser.add_argument("--name", help="name of the run in reports (default: those of the backbone and the head)")
     add_run_folder(parser)
     parser.add_argument(
         "--embeddings", type=Path, help="folder of the embeddings (default: embeddings/ next to the decoded audio)"

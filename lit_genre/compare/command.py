@@ -5,6 +5,7 @@ from glob import glob
 from pathlib import Path
 
 from lit_genre.console import console
+from lit_genre.errors import LitGenreError
 
 
 def compare(
@@ -20,6 +21,8 @@ def compare(
     trust: bool = False,
     folds: int | None = None,
     repeats: int = 1,
+    probes: list[str] | None = None,
+    probe_options: list[str] | None = None,
 ) -> None:
     """Train configurations with several seeds, test the best checkpoint of each run, and write a report.
 
@@ -48,40 +51,43 @@ def compare(
         folds: Number of folds of a cross-validation by artist, such as 5, which tests each track once. Use it for a
             small collection, whose test split has few tracks. null for the splits of the data set.
         repeats: Number of repeats of the cross-validation, each with other folds.
+        probes: Configurations of encoders, such as encoders/musicnn, or encoders/* for all that are shipped: `lit-genre
+            probe` trains a head on each, once, whatever the seeds. Those that are not installed are left out.
+        probe_options: Options for every `lit-genre probe`, such as --layers=all.
 
     Raises:
         LitGenreError: There is nothing to compare, a file is missing, or the folder has runs with other settings.
     """
     # Not at the top of the module, so that the help of the command needs neither torch nor pandas.
-    from lit_genre.compare.plan import (
-        check_baseline_settings,
-        plan_folds,
-        plan_runs,
-        read_models,
-        trains_multilabel,
-    )
+    from lit_genre.compare.plan import plan_baselines, plan_folds, plan_probes, plan_runs, read_models
     from lit_genre.compare.report import report
     from lit_genre.compare.train import Job, train_all
-    from lit_genre.runs.folder import RunFolder
     from lit_genre.runs.reader import read_run
 
     n_others = 0
     if not report_only:
+        if not configs and not probes:
+            raise LitGenreError("There is nothing to compare. Name configurations: --configs '[crnn, rnn]'.")
         models = read_models(configs or [], recipes or [], overlays or [])
         planned_folds = plan_folds(folds, repeats)
-        plan = plan_runs(models, seeds or [0, 1, 2], options or [], output / "runs", planned_folds)
-        jobs = [Job(run_folder, run_options, "fit") for run_folder, run_options in plan.items()]
-        data_options = next(iter(plan.values()))
-        if baseline and trains_multilabel(data_options):
-            console.print("The baseline is for the multiclass task, so the comparison has none.")
-        elif baseline:
-            baselines = []
-            for fold in planned_folds:
-                baseline_folder = RunFolder(output / "runs" / f"baseline{fold.suffix}")
-                fold_options = [option for option in data_options if not option.startswith("--data.fold")]
-                baselines.append(Job(baseline_folder, [*fold_options, *fold.options], "baseline"))
-                check_baseline_settings(baseline_folder, baselines[-1].options)
-            jobs = [*baselines, *jobs]
+        folder = output / "runs"
+        plan = plan_runs(models, seeds or [0, 1, 2], options or [], folder, planned_folds)
+        probe_plan, left_out = plan_probes(
+            probes or [], overlays or [], options or [], probe_options or [], folder, planned_folds
+        )
+        if left_out:
+            console.print(f"Left out, as no installed package has their backbone: {', '.join(left_out)}.")
+        jobs = [Job(run_folder, its_options, "probe") for run_folder, its_options in probe_plan.items()]
+        jobs += [Job(run_folder, run_options, "fit") for run_folder, run_options in plan.items()]
+        if not jobs:
+            raise LitGenreError("None of the encoders is installed. See docs/pretrained.md.")
+        if baseline:
+            # The data is that of the first run. The baseline has no options of a probe.
+            first = next(iter((plan or probe_plan).values()))
+            of_probes = {option for option in first if option in (probe_options or []) or option.startswith("--name=")}
+            data_options = [option for option in first if option not in of_probes]
+            baselines = plan_baselines(data_options, folder, planned_folds)
+            jobs = [*(Job(run_folder, its_options, "baseline") for run_folder, its_options in baselines.items()), *jobs]
         try:
             n_others = train_all(jobs, ["--trust"] if trust else [])
         except KeyboardInterrupt:

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 import yaml
 
-from lit_genre.cli.parsing.configs import find_config
+from lit_genre.backbones.registry import backbones
+from lit_genre.cli.parsing.configs import find_config, find_configs
+from lit_genre.console import console
 from lit_genre.errors import LitGenreError, check_at_least
 from lit_genre.runs.folder import RunFolder
 from lit_genre.runs.reader import is_multilabel
@@ -18,13 +20,15 @@ def read_models(configs: list[str], recipes: list[str], overlays: list[str]) -> 
     """Return the configurations of each model's `lit-genre fit`, by the name of the model.
 
     Args:
-        configs: Files, or names of shipped configurations, of the networks.
+        configs: Files, or names of shipped configurations, of the networks; none if there are no recipes either.
         recipes: Files of the training; each network is combined with each recipe.
         overlays: Files that are applied to every model.
 
     Raises:
         LitGenreError: There are no configurations, a file is missing or invalid, or two models have the same name.
     """
+    if not configs and not recipes:
+        return {}
     if not configs:
         raise LitGenreError("There is nothing to compare. Name configurations: --configs '[crnn, rnn]'.")
     configs, recipes, overlays = ([find_config(name) for name in names] for names in (configs, recipes, overlays))
@@ -136,16 +140,83 @@ def _check_settings(run_folder: RunFolder, options: list[str], files: list[str])
     _check_or_write(run_folder, {"options": options, "files": digests})
 
 
-def check_baseline_settings(run_folder: RunFolder, options: list[str]) -> None:
-    """Write the settings of the baseline, data and sample rate, to its folder.
+def plan_probes(
+    probes: list[str],
+    overlays: list[str],
+    options: list[str],
+    probe_options: list[str],
+    folder: Path,
+    folds: Sequence[FoldOptions] = (FoldOptions(),),
+) -> tuple[dict[RunFolder, list[str]], list[str]]:
+    """Return the options of each `lit-genre probe`, by the folder of its run, and the encoders that are left out.
 
     Args:
-        run_folder: Folder of the baseline's run.
-        options: Options of the `lit-genre fit` on the same data.
+        probes: Configurations of encoders, or patterns of their files, such as encoders/*.
+        overlays: Configurations that are applied to every model.
+        options: Options of `lit-genre fit` for every run; those of the trainer are left out.
+        probe_options: Options of `lit-genre probe`, such as --layers=all.
+        folder: Folder of the runs.
+        folds: Folds of a cross-validation, from `plan_folds`.
+
+    Returns:
+        The options, fold by fold; and the names of configurations whose backbone no installed package declares.
 
     Raises:
-        LitGenreError: The folder has a run with other settings.
+        LitGenreError: A file is missing or invalid, or a folder has a run with other settings.
     """
+    names = [name for pattern in probes for name in find_configs(pattern)]
+    models = read_models(names, [], overlays)
+    left_out = [name for name, files in models.items() if not _is_installed(files[0])]
+    plan = {}
+    data_options = [option for option in options if not option.startswith("--trainer.")]
+    for fold, (name, files) in product(folds, models.items()):
+        if name not in left_out:
+            run_folder = RunFolder(folder / f"{name}-probe{fold.suffix}")
+            config_options = [argument for path in files for argument in ("--config", path)]
+            plan[run_folder] = [
+                *config_options, *data_options, *fold.options, *probe_options, f"--name={name} probe"
+            ]  # fmt: skip
+            _check_settings(run_folder, plan[run_folder], files)
+    return plan, left_out
+
+
+def _is_installed(path: str) -> bool:
+    """Check whether the backbone of a configuration is that of an installed package, or has a module of its own."""
+    config = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    name = ((config.get("model") or {}).get("backbone") or {}).get("class_path", "")
+    return "." in name or getattr(backbones().get(name), "loaded", None) is not None
+
+
+def plan_baselines(
+    options: list[str], folder: Path, folds: Sequence[FoldOptions] = (FoldOptions(),)
+) -> dict[RunFolder, list[str]]:
+    """Return the options of the baseline of each fold, by the folder of its run.
+
+    Args:
+        options: Options of a run on the same data.
+        folder: Folder of the runs.
+        folds: Folds of a cross-validation, from `plan_folds`.
+
+    Returns:
+        The options; none for the multilabel task, of which there is a message.
+
+    Raises:
+        LitGenreError: A folder has a run with other settings.
+    """
+    if trains_multilabel(options):
+        console.print("The baseline is for the multiclass task, so the comparison has none.")
+        return {}
+    plan = {}
+    kept = [option for option in options if not option.startswith("--data.fold")]
+    for fold in folds:
+        run_folder = RunFolder(folder / f"baseline{fold.suffix}")
+        plan[run_folder] = [*kept, *fold.options]
+        _check_baseline_settings(run_folder, plan[run_folder])
+    return plan
+
+
+def _check_baseline_settings(run_folder: RunFolder, options: list[str]) -> None:
+    """Write the settings of the baseline, data and sample rate, or refuse a run with other settings."""
     # Settings of the network and its training do not change the baseline.
     data: list[object] = []
     for option in options:

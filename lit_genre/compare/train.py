@@ -14,13 +14,14 @@ class Job(NamedTuple):
 
     Attributes:
         folder: Folder of the run.
-        options: Options of `lit-genre fit`.
-        kind: "fit" for a network, "baseline" for the MFCC baseline.
+        options: Options of the command.
+        kind: Command that makes the run: "fit" for a network, "baseline" for the MFCC baseline, "probe" for a head on a
+            frozen backbone.
     """
 
     folder: RunFolder
     options: list[str]
-    kind: Literal["fit", "baseline"]
+    kind: Literal["fit", "baseline", "probe"]
 
     @property
     def is_finished(self) -> bool:
@@ -54,8 +55,8 @@ def _train_and_test(job: Job, trust: list[str]) -> None:
     folder, options = job.folder, job.options
     folder.error.unlink(missing_ok=True)
     error = ""
-    if job.kind == "baseline":
-        error = _run_command("baseline", *options, f"--output={folder.path}")
+    if job.kind != "fit":
+        error = _run_command(job.kind, *options, f"--output={folder.path}")
     elif not folder.summary.exists():
         resume = folder.last.exists()
         if not resume:

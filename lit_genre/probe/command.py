@@ -78,7 +78,8 @@ def train_probe(options: argparse.Namespace, run_args: Sequence[str]) -> None:
     config = {name: part for name, part in run_spec.plain().items() if name in ("seed_everything", "model", "data")}
     summary = {
         "parameters": sum(parameter.numel() for parameter in model.backbone.parameters()),
-        "name": f"{backbone} {kind} probe",
+        "name": options.name or f"{backbone} {kind} probe",
+        "asked_layers": options.layers,
         "backbone_data": backbone_data,
         "n_neighbors" if kind == "knn" else "regularization": choice.fitted.setting,
     }

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lit_genre.data.metadata.track import Split
+from lit_genre.console import console
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.layer_pooling import Layers, Pool, chosen_layers
@@ -50,12 +51,15 @@ def layers_to_try(model: GenreClassifier, asked: AskedLayers | None, pool: Pool)
         Numbers of layers or "weighted"; None for the embedding that the model computes.
 
     Raises:
-        LitGenreError: The backbone has no such layers.
+        LitGenreError: The backbone has no such layers; with "all", one without layers is accepted.
     """
     if asked is None and pool == "mean":
         return None
     if asked is None:
         return chosen_layers(model.backbone, "all")[-1:]
+    if asked == "all" and not model.backbone.layer_blocks():
+        console.print(f"{type(model.backbone).__name__} has no layers to choose from: its own embedding is used.")
+        return None
     layers = chosen_layers(model.backbone, "all" if asked == "weighted" else asked)
     return "weighted" if asked == "weighted" else layers
 

@@ -65,7 +65,7 @@ def read_run(path: Path) -> Run:
             config = read_yaml(path)
             run.task = "multilabel" if is_multilabel(config) else "multiclass"
             run.backbone = config["model"]["backbone"]["class_path"].rpartition(".")[2]
-            run.settings = _settings_of(config)
+            run.settings = _settings_of(config, folder.read_summary())
             run.data = describe_data(config["data"]) if config.get("data") else ""
             arguments = (config.get("data") or {}).get("init_args") or {}
             run.fold, run.n_folds = _typed(arguments, "fold", int), _typed(arguments, "folds", int) or 0
@@ -112,12 +112,16 @@ def is_multilabel(config: dict[str, Any]) -> bool:
     return any(isinstance(part, dict) and part.get("task") == "multilabel" for part in (arguments, model))
 
 
-def _settings_of(config: dict[str, Any]) -> str:
+def _settings_of(config: dict[str, Any], summary: dict[str, Any]) -> str:
     """Return all settings that determine a run, apart from its seed, as JSON."""
+    model = config["model"]
+    if "asked_layers" in summary:
+        # A probe may choose another layer in each fold.
+        model = {**model, "layers": summary["asked_layers"]}
     data, trainer = config.get("data") or {}, config.get("trainer") or {}
     arguments = {name: value for name, value in (data.get("init_args") or {}).items() if name not in _OF_THE_MACHINE}
     training = {name: trainer.get(name) for name in _OF_TRAINING}
-    determining = [config["model"], data.get("class_path"), arguments, config.get("select_by"), training]
+    determining = [model, data.get("class_path"), arguments, config.get("select_by"), training]
     # default=str: YAML reads an unquoted date as a date object, which JSON does not have.
     return json.dumps(determining, default=str)
 

@@ -129,7 +129,11 @@ class MusiCNN(Backbone):
         Returns:
             Embeddings, shape (b, embedding_dim).
         """
-        stacked = torch.cat(self._maps(mel), 1)
+        return self._pooled(self._maps(mel))
+
+    def _pooled(self, maps: list[Tensor]) -> Tensor:
+        """Compute embeddings, shape (b, embedding_dim), from all feature maps."""
+        stacked = torch.cat(maps, 1)
         # The order in which the weights were trained: the maximum of a map, then its mean.
         pooled = torch.stack([stacked.amax(-1), stacked.mean(-1)], -1).flatten(1)
         pooled = self.pooled_norm(pooled)
@@ -137,13 +141,23 @@ class MusiCNN(Backbone):
         return torch.cat([dense, pooled], 1)
 
     def layer_blocks(self) -> Sequence[nn.Module]:
-        """Return the three convolutions over time; layer 0, their input, are the maxima over bands."""
-        return self.layers
+        """Return the three convolutions over time and the dense layer; layer 0 are the maxima over bands."""
+        return [*self.layers, self.dense]
 
     def layer_outputs(self, mel: Tensor, layers: Sequence[int]) -> list[Tensor]:
-        """Return the feature maps of layers, shape (b, f, 561) for layer 0 and (b, f, 64) for layers 1 to 3."""
+        """Return the feature maps of layers.
+
+        Args:
+            mel: Spectrograms, shape (b, m, f), float32.
+            layers: Numbers of layers, 0 to 4.
+
+        Returns:
+            Shape (b, f, 561) for layer 0, (b, f, 64) for layers 1 to 3, and (b, 1, embedding_dim) for layer 4, which
+            is the embedding.
+        """
         maps = self._maps(mel)
-        return [maps[layer].transpose(1, 2) for layer in layers]
+        outputs = [*(of_layer.transpose(1, 2) for of_layer in maps), self._pooled(maps).unsqueeze(1)]
+        return [outputs[layer] for layer in layers]
 
     def train(self, mode: bool = True) -> "MusiCNN":
         """Set the mode; a frozen network stays in evaluation mode."""

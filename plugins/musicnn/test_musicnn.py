@@ -15,6 +15,7 @@ from lit_genre_musicnn import LogC, MusiCNN
 
 from lit_genre import write_demo
 from lit_genre.__main__ import main
+from lit_genre.cli.parsing.configs import find_config
 from lit_genre.testing import check_backbone, check_config
 
 SHAPE = (96, 63)
@@ -27,7 +28,7 @@ def test_contract(options: dict[str, Any]) -> None:
 
 
 def test_config() -> None:
-    check_config(Path(__file__).with_name("musicnn.yaml"))
+    check_config(Path(find_config("encoders/musicnn")))
 
 
 def test_embeddings_equal_those_of_tensorflow() -> None:
@@ -40,6 +41,14 @@ def test_embeddings_equal_those_of_tensorflow() -> None:
     assert dense[0, :4] == pytest.approx([0.10885, -0.12703, -0.28483, 3.85104], abs=1e-4)
     assert dense[1, -4:] == pytest.approx([-0.51849, -0.42077, 0.28352, -0.2934], abs=1e-4)
     assert embedding.shape == (2, 1706)
+
+
+def test_the_embedding_is_the_last_layer() -> None:
+    backbone, mel = MusiCNN(SHAPE).eval(), torch.rand(2, *SHAPE)
+    with torch.no_grad():
+        layers = backbone.layer_outputs(mel, range(5))
+        torch.testing.assert_close(layers[4][:, 0], backbone(mel))
+    assert [tuple(layer.shape) for layer in layers] == [(2, 63, 561), *[(2, 63, 64)] * 3, (2, 1, 1706)]
 
 
 def test_front_end_equals_librosa() -> None:
@@ -86,7 +95,7 @@ def test_a_finished_probe_does_not_need_the_package(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_demo(Path("data"), artists=3, tracks_per_artist=1, seconds=3.0)
-    config = Path(__file__).with_name("musicnn.yaml")
+    config = find_config("encoders/musicnn")
     main(["probe", "--config", str(config), "--data.root=data", "--output=probe", "--device=cpu"])
     assert "embeddings of size 1706" in " ".join(capsys.readouterr().err.split())
     monkeypatch.setattr(lit_genre_musicnn, "_package", lambda: pytest.fail("the package was searched"))

@@ -1,5 +1,6 @@
 """Find the shipped configurations by name from any folder: `--config crnn` or `--config configs/crnn.yaml`."""
 
+import fnmatch
 from pathlib import Path
 from typing import Final
 
@@ -29,10 +30,25 @@ def find_config(name: str) -> str:
     if is_text or Path(name).expanduser().is_file():
         return name
     # Both `crnn` and `configs/crnn.yaml`, which README shows, mean the same file.
-    inside = Path(name.removeprefix("configs/")).with_suffix(".yaml")
+    # as_posix: on Windows the completion of a shell writes configs\crnn.yaml.
+    inside = Path(Path(name).as_posix().removeprefix("configs/")).with_suffix(".yaml")
     path = configs_folder() / inside
     is_shipped = not inside.is_absolute() and ".." not in inside.parts and path.is_file()
     return str(path) if is_shipped else name
+
+
+def find_configs(pattern: str) -> list[str]:
+    """Return the paths of configurations.
+
+    Args:
+        pattern: A path or a name, as for `find_config`, or a pattern of shipped names, such as `encoders/*`.
+
+    Returns:
+        The paths, sorted; the pattern itself if nothing matches.
+    """
+    name = pattern.removeprefix("configs/").removesuffix(".yaml")
+    matches = fnmatch.filter(shipped_configs(), name) if "*" in name else []
+    return [find_config(match) for match in matches] or [find_config(pattern)]
 
 
 def shipped_configs() -> list[str]:
