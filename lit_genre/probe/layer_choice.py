@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from lit_genre.data.metadata.track import Split
 from lit_genre.console import console
+from lit_genre.data.metadata.track import Split
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.layer_pooling import Layers, Pool, chosen_layers
