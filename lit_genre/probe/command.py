@@ -1,7 +1,7 @@
 """Train a head on the embeddings of a frozen backbone, test it, and write a run."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,7 @@ from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.metrics import TrackScores
 from lit_genre.probe import Kind
 from lit_genre.probe.embeddings import ClipEmbeddings, EmbeddingCache
+from lit_genre.probe.few_shots import draw_curve, few_shot_curve
 from lit_genre.probe.head import fit_head, track_scores
 from lit_genre.probe.layer_choice import Choice, Fit, choose_layers, layers_to_try
 from lit_genre.probe.neighbors import fit_neighbors
@@ -74,7 +75,9 @@ def train_probe(options: argparse.Namespace, run_args: Sequence[str]) -> None:
     _print_choice(kind, choice, "val" in clips)
     if choice.layers:
         run_spec.asked.model.layers, run_spec.asked.model.pool = choice.layers, options.pool
-        folder.write_layers(choice.table.to_csv(index=False, lineterminator="\n"))
+        folder.write_table(folder.layers_table, choice.table.to_csv(index=False, lineterminator="\n"))
+    if options.shots:
+        _write_shots(choice, options.shots, data.artist_ids, folder, f"{backbone}: few training tracks")
     config = {name: part for name, part in run_spec.plain().items() if name in ("seed_everything", "model", "data")}
     summary = {
         "parameters": sum(parameter.numel() for parameter in model.backbone.parameters()),
@@ -85,6 +88,16 @@ def train_probe(options: argparse.Namespace, run_args: Sequence[str]) -> None:
     }
     feature_seconds = _feature_seconds({split: seconds for split, (_, seconds) in timed_clips.items()}, cache)
     write_run(folder, data.classes, scores, seconds, feature_seconds, config, summary, data.artist_ids)
+
+
+def _write_shots(
+    choice: Choice, shots: Sequence[int], artists: Mapping[int, int], folder: RunFolder, title: str
+) -> None:
+    """Train heads on few tracks of each genre; print, write and draw their accuracies."""
+    curve = few_shot_curve(choice.clips["train"], choice.clips["test"], shots, artists, seed=0)
+    console.print(curve.to_string(index=False, float_format="{:.3f}".format))
+    folder.write_table(folder.shots_table, curve.to_csv(index=False, lineterminator="\n", float_format="%.6f"))
+    draw_curve(curve, title, folder.shots)
 
 
 def _fit_of(kind: Kind, head_dim: int, n_classes: int, seed: int) -> Fit:

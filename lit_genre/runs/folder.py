@@ -51,6 +51,10 @@ class RunFolder:
     """Results of the training. If the file exists, the training is finished."""
     layers_table = _Entry("layers.csv")
     """Table with a row for each layer of a probed backbone."""
+    shots_table = _Entry("shots.csv")
+    """Table with the accuracy of a probe for each number of training tracks of a genre."""
+    shots = _Entry("shots.png")
+    """Plot of that table."""
     curves = _Entry("curves.png")
     """Learning curves."""
 
@@ -200,9 +204,9 @@ class RunFolder:
         """Write the results of the training by name. Call it last: a run with a summary counts as finished."""
         _write(self.summary, json.dumps(summary) + "\n")
 
-    def write_layers(self, table: str) -> None:
-        """Write the table of the layers of a probed backbone, CSV text."""
-        _write(self.layers_table, table, durable=False)
+    def write_table(self, path: Path, table: str) -> None:
+        """Write a table of a probe, CSV text, to one of its paths: `layers_table` or `shots_table`."""
+        _write(path, table, durable=False)
 
     def read_comparison(self) -> dict[str, Any] | None:
         """Read the settings with which a comparison started the run; None if it is not part of a comparison."""
