@@ -23,8 +23,7 @@ ARG PYTHON=3.11
 
 FROM python:${PYTHON}-slim AS build
 
-# Build of PyTorch: cpu or cu130 (CUDA 13.0). torch and torchaudio must be of the same build. torchaudio 2.11, its last
-# release, has a build for CUDA 13.0 and imports next to torch 2.11 to 2.14; torch 2.15 is built for CUDA 13.2.
+# Build of PyTorch: cpu or cu130 (CUDA 13.0).
 ARG TORCH=cpu
 # Plugins to install, folders of plugins/: "musicnn timm transformers short_chunk_cnn".
 ARG PLUGINS=""
@@ -48,8 +47,7 @@ RUN uv pip install --no-deps . \
         if [ "${plugin}" = musicnn ]; then uv pip install --no-deps musicnn==0.1.0 || exit 1; fi; \
     done
 
-# The build fails here, and not at the first use, if torch and torchaudio do not match.
-RUN /opt/lit-genre/bin/python -c "import lit_genre.model.frontend, torch, torchaudio; print(torch.__version__)" \
+RUN /opt/lit-genre/bin/python -c "import lit_genre.model.frontend, torch; print(torch.__version__)" \
     && /opt/lit-genre/bin/lit-genre --version
 
 

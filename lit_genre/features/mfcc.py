@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
+from nnAudio.utils import get_mel
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -22,6 +23,15 @@ N_MFCC: Final = 20
 
 _N_FFT: Final = 2048
 _HOP: Final = _N_FFT // 2
+
+_RANGE_DB: Final = 80.0
+"""Range below the loudest mel band of a block; librosa's default."""
+
+_MIN_POWER: Final = 1e-10
+"""Lower limit of the power in a mel band before the logarithm; librosa's default."""
+
+_DELTA_FRAMES: Final = 5
+"""Length of the line that is fitted around each frame, frames; HTK's default."""
 
 _MIN_DEVIATION: Final = 1e-6
 """Standard deviation below which a feature counts as constant; its skewness and kurtosis are then not divided by 0."""
@@ -43,13 +53,10 @@ class MFCCStatistics:
     """
 
     def __init__(self, sample_rate: int, features: Features = "mfcc") -> None:
-        from torchaudio.transforms import MFCC
-
         self._sample_rate, self._features = sample_rate, features
         self._block = round(TRACK_SECONDS * sample_rate)
         # The mel bands are librosa's, which the authors used. The hop is that of the networks' spectrograms.
-        mel = {"n_fft": _N_FFT, "hop_length": _HOP, "n_mels": 128, "norm": "slaney", "mel_scale": "slaney"}
-        self._mfcc: Any = MFCC(sample_rate, n_mfcc=N_MFCC, melkwargs=mel)
+        self._mel_bands = torch.from_numpy(get_mel(sample_rate, _N_FFT, n_mels=128))
 
     def compute_all(self, dataset: ClipDataset, description: str) -> NDArray[np.float32]:
         """Compute the statistics of each track of a data set in threads.
@@ -77,12 +84,10 @@ class MFCCStatistics:
         Returns:
             Statistics in the order of `statistics`, shape (7, d).
         """
-        from torchaudio.functional import compute_deltas
-
         waveforms = map(_padded_waveform, blocks)
-        parts = [(self._mfcc(waveform), self._spectral_shape(waveform)) for waveform in waveforms]
+        parts = [(mfccs(waveform, self._mel_bands), self._spectral_shape(waveform)) for waveform in waveforms]
         mfcc = torch.cat([part for part, _ in parts], dim=1)
-        series = [mfcc, compute_deltas(mfcc)]
+        series = [mfcc, deltas(mfcc)]
         if shapes := [shape for _, shape in parts if shape is not None]:
             peaks, valleys, centroid = (torch.cat(columns, dim=1) for columns in zip(*shapes, strict=True))
             # The contrast is limited relative to the loudest frame of the whole track, so the blocks are joined first.
@@ -102,6 +107,55 @@ class MFCCStatistics:
         for start, end in pairwise(np.linspace(0, n_samples, count + 1).astype(int).tolist()):
             pcm = np.empty(end - start, dtype=np.int16)
             yield pcm[: dataset.source.read(track_id, start, pcm)]
+
+
+def mfccs(waveform: Tensor, mel_bands: Tensor) -> Tensor:
+    """Compute mel-frequency cepstral coefficients (MFCCs).
+
+    Frames are centred and have a Hann window. The waveform is mirrored beyond its ends.
+
+    Args:
+        waveform: Samples, full scale 1, shape (n,), n at least 2048.
+        mel_bands: Weight of each bin of the spectrum in each mel band, shape (m, 1025).
+
+    Returns:
+        The first 20 coefficients of the orthonormal cosine transform of the mel bands in dB, float32, shape (20, f),
+        f = n // 1024 + 1.
+
+    Reference:
+        S. B. Davis and P. Mermelstein, "Comparison of Parametric Representations for Monosyllabic Word Recognition in
+        Continuously Spoken Sentences", IEEE Transactions on Acoustics, Speech, and Signal Processing 28 (4), 1980.
+    """
+    from scipy.fft import dct
+
+    window = torch.hann_window(_N_FFT)
+    spectrum = torch.stft(waveform, _N_FFT, _HOP, window=window, pad_mode="reflect", return_complex=True)
+    decibels = 10 * (mel_bands @ spectrum.abs().square()).clamp_min(_MIN_POWER).log10()
+    decibels = decibels.clamp_min(decibels.max() - _RANGE_DB)
+    return torch.from_numpy(dct(decibels.numpy(), axis=0, norm="ortho")[:N_MFCC])
+
+
+def deltas(series: Tensor) -> Tensor:
+    """Compute the rate of change of each feature: the slope of a line that is fitted to five frames.
+
+    Args:
+        series: Values of d features in f frames, shape (d, f). The first and the last frame are repeated beyond the
+            ends.
+
+    Returns:
+        Slopes, per frame, shape (d, f).
+
+    Reference:
+        S. Furui, "Speaker-independent isolated word recognition using dynamic features of speech spectrum", IEEE
+        Transactions on Acoustics, Speech, and Signal Processing 34 (1), 1986.
+
+    >>> deltas(torch.arange(6.0)[None])
+    tensor([[0.5000, 0.8000, 1.0000, 1.0000, 0.8000, 0.5000]])
+    """
+    from scipy.signal import savgol_filter
+
+    # A filter of Savitzky and Golay with a polynomial of degree 1 fits this line.
+    return torch.from_numpy(savgol_filter(series.numpy(), _DELTA_FRAMES, polyorder=1, deriv=1, mode="nearest"))
 
 
 def statistics(series: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_genre.errors import check_at_least
+from lit_genre.errors import LitGenreError, check_at_least
 
 
 class Augmentation(nn.Module, ABC):
@@ -43,7 +43,10 @@ class SpecAugment(Augmentation):
         time_mask_frames: Longest time mask, frames.
         n_mel_masks: Number of frequency masks in each clip.
         mel_mask_bands: Widest frequency mask, mel bands.
-        max_masked: Largest part of the frames, 0 to 1, that one mask covers.
+        max_masked: Largest part of the frames, or of the mel bands, 0 to 1, that one mask covers.
+
+    Raises:
+        LitGenreError: A number or a size is negative, or max_masked is not within 0 to 1.
 
     Reference:
         D. S. Park et al., "SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition",
@@ -58,20 +61,36 @@ class SpecAugment(Augmentation):
         mel_mask_bands: int = 16,
         max_masked: float = 0.5,
     ) -> None:
-        from torchaudio.transforms import SpecAugment as Masks
-
         super().__init__()
-        self.masks = Masks(
-            n_time_masks=n_time_masks,
-            time_mask_param=time_mask_frames,
-            n_freq_masks=n_mel_masks,
-            freq_mask_param=mel_mask_bands,
-            p=max_masked,
+        check_at_least(
+            n_time_masks=(n_time_masks, 0),
+            time_mask_frames=(time_mask_frames, 0),
+            n_mel_masks=(n_mel_masks, 0),
+            mel_mask_bands=(mel_mask_bands, 0),
+            max_masked=(max_masked, 0),
         )
+        if max_masked > 1:
+            raise LitGenreError(f"max_masked is {max_masked}, but must be at most 1, which is all frames.")
+        self.n_time_masks, self.time_mask_frames = n_time_masks, time_mask_frames
+        self.n_mel_masks, self.mel_mask_bands = n_mel_masks, mel_mask_bands
+        self.max_masked = max_masked
 
     def augment(self, mel: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Return masked spectrograms, shape (b, m, f), and the targets unchanged."""
-        return self.masks(mel), target
+        frames = self._spans(mel, 2, self.n_time_masks, self.time_mask_frames)
+        bands = self._spans(mel, 1, self.n_mel_masks, self.mel_mask_bands)
+        return torch.where(frames[:, None] | bands[:, :, None], mel.mean(), mel), target
+
+    def _spans(self, mel: Tensor, axis: int, count: int, longest: int) -> Tensor:
+        """Return which positions along an axis of length a are in one of some random spans, shape (b, a)."""
+        length = mel.shape[axis]
+        # The order of the draws is torchaudio's, so that a test can compare the masks. float32 also for spectrograms in
+        # bfloat16, which cannot count beyond 256.
+        widths, starts = torch.rand(count, 2, len(mel), 1, device=mel.device, dtype=torch.float32).unbind(1)
+        widths = widths * min(longest, int(length * self.max_masked))
+        first = (starts * (length - widths)).long()
+        position = torch.arange(length, device=mel.device)
+        return ((position >= first) & (position < first + widths.long())).any(dim=0)
 
 
 class FilterAugment(Augmentation):

@@ -152,13 +152,17 @@ def _tf32_off(device: str) -> Iterator[None]:
     if device != "cuda":
         yield
         return
-    cudnn: Any = torch.backends.cudnn
-    settings = (torch.backends.cuda.matmul, cudnn.conv)
-    before = [setting.fp32_precision for setting in settings]
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    settings: list[tuple[Any, str, object]]
+    if hasattr(cudnn, "conv"):
+        settings = [(matmul, "fp32_precision", "ieee"), (cudnn.conv, "fp32_precision", "ieee")]
+    else:  # torch 2.8
+        settings = [(matmul, "allow_tf32", False), (cudnn, "allow_tf32", False)]
+    before = [getattr(module, name) for module, name, _ in settings]
     try:
-        for setting in settings:
-            setting.fp32_precision = "ieee"
+        for module, name, value in settings:
+            setattr(module, name, value)
         yield
     finally:
-        for setting, precision in zip(settings, before, strict=True):
-            setting.fp32_precision = precision
+        for (module, name, _), value in zip(settings, before, strict=True):
+            setattr(module, name, value)

@@ -1,17 +1,23 @@
 """Statistics of MFCCs: their definition, tones and noise, and tracks in blocks."""
 
+import librosa
 import numpy as np
 import pytest
 import torch
+from nnAudio.utils import get_mel
 from numpy.typing import NDArray
 
-from lit_genre.features.mfcc import N_MFCC, MFCCStatistics, statistics
+from lit_genre.features.mfcc import N_MFCC, MFCCStatistics, deltas, mfccs, statistics
+from tests.helpers.reference import import_torchaudio
 
 STEADY = 0.05
 """Deviation over time of an MFCC of a tone, rounded to 16 bits; that of noise is above 1."""
 
 ROUNDING = 0.1
 """What rounding to 16 bits adds to the MFCCs of quiet noise, dB."""
+
+FLOAT32 = 2e-6
+"""Largest difference from another library, relative to the largest MFCC: float32 sums in another order."""
 
 
 def as_pcm(waveform: NDArray[np.float64]) -> NDArray[np.int16]:
@@ -20,6 +26,11 @@ def as_pcm(waveform: NDArray[np.float64]) -> NDArray[np.int16]:
 
 def noise() -> NDArray[np.float64]:
     return np.random.default_rng(0).normal(scale=0.1, size=200 * 1024)
+
+
+def swelling(amplitude: float) -> NDArray[np.float32]:
+    """Return noise from silence to 100 times that of `noise`, a range that exceeds 80 dB."""
+    return (amplitude * np.geomspace(1e-4, 100, 200 * 1024) * noise()).astype(np.float32)
 
 
 def mfcc_statistics(waveform: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -36,6 +47,36 @@ def test_statistics_are_those_of_the_definition() -> None:
     assert (median[0], minimum[0], maximum[0]) == (0, 0, 4)
     # A constant feature must not divide by zero.
     assert [mean[1], deviation[1], skewness[1], median[1], minimum[1], maximum[1]] == [2, 0, 0, 2, 2, 2]
+
+
+@pytest.mark.parametrize("amplitude", [1, 0.001, 0])
+def test_mfccs_and_deltas_are_those_of_torchaudio(amplitude: float) -> None:
+    torchaudio = import_torchaudio()
+    mel = {"n_fft": 2048, "hop_length": 1024, "n_mels": 128, "norm": "slaney", "mel_scale": "slaney"}
+    waveform = torch.from_numpy(swelling(amplitude))
+    expected = torchaudio.transforms.MFCC(22050, n_mfcc=N_MFCC, melkwargs=mel)(waveform)
+    atol = FLOAT32 * expected.abs().max().item()
+    mfcc = mfccs(waveform, torch.from_numpy(get_mel(22050, 2048)))
+    torch.testing.assert_close(mfcc, expected, atol=atol, rtol=0)
+    torch.testing.assert_close(deltas(mfcc), torchaudio.functional.compute_deltas(expected), atol=atol, rtol=0)
+
+
+@pytest.mark.parametrize("sample_rate", [11025, 22050, 44100])
+def test_mfccs_are_those_of_librosa(sample_rate: int) -> None:
+    waveform = swelling(1)
+    mfcc = mfccs(torch.from_numpy(waveform), torch.from_numpy(get_mel(sample_rate, 2048))).numpy()
+    expected = librosa.feature.mfcc(
+        y=waveform, sr=sample_rate, n_mfcc=N_MFCC, n_fft=2048, hop_length=1024, pad_mode="reflect"
+    )
+    assert mfcc == pytest.approx(expected, abs=FLOAT32 * float(np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("frames", [1, 4, 100])
+def test_deltas_are_the_slope_of_a_line_through_five_frames(frames: int) -> None:
+    series = torch.from_numpy(np.random.default_rng(0).normal(size=(3, frames)))
+    padded = np.pad(series.numpy(), ((0, 0), (2, 2)), mode="edge")
+    slopes = [np.polyfit(range(5), padded[:, start : start + 5].T, deg=1)[0] for start in range(frames)]
+    torch.testing.assert_close(deltas(series), torch.from_numpy(np.stack(slopes, axis=1)))
 
 
 def test_a_tone_stays_the_same_over_time_and_noise_does_not() -> None:

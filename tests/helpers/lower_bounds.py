@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def lower_bounds(pyproject: str) -> list[str]:
-    """Return a constraint for each dependency with a lower bound, such as "torch==2.11".
+    """Return a constraint for each dependency with a lower bound, such as "torch==2.8".
 
     Args:
         pyproject: Content of a pyproject.toml.

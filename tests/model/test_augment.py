@@ -4,6 +4,7 @@ from torch import nn
 
 from lit_genre.errors import LitGenreError
 from lit_genre.model.augment import Augmentation, FilterAugment, Mixup, SpecAugment
+from tests.helpers.reference import import_torchaudio
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,6 +41,44 @@ def test_masks_differ_between_clips_and_stay_within_their_sizes() -> None:
     assert frames.max() <= 20
     assert bands.max() <= 8
     assert len({tuple(row.tolist()) for row in changed.all(dim=1)}) > 1
+
+
+@pytest.mark.parametrize("max_masked", [0.05, 0.5, 1.0])
+@pytest.mark.parametrize(("n_time_masks", "n_mel_masks"), [(2, 2), (3, 0), (0, 1)])
+def test_masks_are_those_of_torchaudio(n_time_masks: int, n_mel_masks: int, max_masked: float) -> None:
+    torchaudio = import_torchaudio()
+    mel, target = batch()
+    reference = torchaudio.transforms.SpecAugment(n_time_masks, 40, n_mel_masks, 16, p=max_masked)
+    augment = SpecAugment(n_time_masks, 40, n_mel_masks, 16, max_masked)
+    torch.manual_seed(1)
+    expected = reference(mel)
+    torch.manual_seed(1)
+    assert torch.equal(augment(mel, target)[0], expected)
+
+
+def test_masks_are_filled_with_the_mean_and_cover_a_limited_part() -> None:
+    mel, target = batch()
+    masked, _ = SpecAugment(1, 100, 1, 32, max_masked=0.1)(mel, target)
+    changed = masked != mel
+    assert (masked[changed] == mel.mean()).all()
+    # A tenth of 100 frames and of 32 bands.
+    assert changed.all(dim=1).sum(1).max() <= 10
+    assert changed.all(dim=2).sum(1).max() <= 3
+    assert changed.any()
+    assert torch.equal(SpecAugment(0, 40, 2, 0)(mel, target)[0], mel)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n_mel_masks": -1}, "n_mel_masks is -1, but must be at least 0"),
+        ({"max_masked": -0.1}, "max_masked is -0.1, but must be at least 0"),
+        ({"max_masked": 50}, "max_masked is 50, but must be at most 1"),
+    ],
+)
+def test_masks_of_impossible_sizes_are_refused(settings: dict[str, int], message: str) -> None:
+    with pytest.raises(LitGenreError, match=message):
+        SpecAugment(**settings)
 
 
 def test_mixup_mixes_clip_and_target_in_one_share() -> None:

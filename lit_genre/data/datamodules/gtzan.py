@@ -1,5 +1,7 @@
 """GTZAN as a LightningDataModule."""
 
+import ast
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +18,9 @@ _PARENTS: Final = ("", "gtzan")
 _SUFFIXES: Final = (".wav", ".au", ".mp3")
 _EXCERPTS_PER_GENRE: Final = 100
 
+_LISTS: Final[dict[Split, str]] = {"train": "filtered_train", "val": "filtered_valid", "test": "filtered_test"}
+"""Names of the lists of each split in torchaudio's module."""
+
 
 class GTZANDataModule(TrackDataModule):
     """GTZAN: 1,000 excerpts of 30 s in ten genres, of which the 930 without known faults are used.
@@ -31,7 +36,8 @@ class GTZANDataModule(TrackDataModule):
         **options: Those of TrackDataModule.
 
     Raises:
-        LitGenreError: The excerpts are not there, or more than max_missing_fraction of a split is missing.
+        LitGenreError: The excerpts are not there, more than max_missing_fraction of a split is missing, or torchaudio,
+            which contains the list of each split, is not installed.
 
     Reference:
         Tzanetakis and Cook, "Musical Genre Classification of Audio Signals", IEEE Transactions on Speech and Audio
@@ -61,16 +67,9 @@ class GTZANDataModule(TrackDataModule):
 
     def read_tracks(self) -> list[Track]:
         """Return the excerpts without known faults."""
-        # torchaudio contains the lists; importing it takes seconds.
-        from torchaudio.datasets import gtzan
-
         self.audio_folder  # noqa: B018, raises if the excerpts are not there
-        names: dict[Split, list[str]] = {
-            "train": gtzan.filtered_train,
-            "val": gtzan.filtered_valid,
-            "test": gtzan.filtered_test,
-        }
-        tracks = [_track(name, split, gtzan.gtzan_genres) for split in names for name in names[split]]
+        lists = _torchaudio_lists()
+        tracks = [_track(name, split, lists["gtzan_genres"]) for split in _LISTS for name in lists[_LISTS[split]]]
         return sorted(tracks, key=lambda track: track.track_id)
 
     def audio_path(self, track: Track) -> Path:
@@ -82,6 +81,27 @@ class GTZANDataModule(TrackDataModule):
         stem = self.audio_folder / track.genre_top / track.title
         files = [stem.with_name(stem.name + suffix) for suffix in _SUFFIXES]
         return next((file for file in files if file.is_file()), files[0])
+
+
+def _torchaudio_lists() -> dict[str, list[str]]:
+    """Return the lists of excerpts and of genres that torchaudio's module of GTZAN defines, by their names."""
+    # The module is read, not imported: torchaudio can be imported only next to the build of torch that it is made for.
+    spec = find_spec("torchaudio")
+    if spec is None or spec.origin is None:
+        raise LitGenreError(
+            "torchaudio is not installed. GTZANDataModule reads the list of each split from its file "
+            "datasets/gtzan.py. Install it by `pip install --no-deps torchaudio`; it need not match torch."
+        )
+    source = Path(spec.origin).with_name("datasets") / "gtzan.py"
+    nodes = ast.parse(source.read_text(encoding="utf-8")).body
+    names = {*_LISTS.values(), "gtzan_genres"}
+    return {
+        target.id: ast.literal_eval(node.value)
+        for node in nodes
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name) and target.id in names
+    }
 
 
 def _track(name: str, split: Split, genres: list[str]) -> Track:

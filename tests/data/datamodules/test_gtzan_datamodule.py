@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from lit_genre import GTZANDataModule
 from lit_genre.data.metadata.track import SPLITS
 from lit_genre.errors import LitGenreError
 from tests.helpers.audio import tone
+from tests.helpers.reference import import_torchaudio
 
 RATE = 8000
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
@@ -28,8 +30,7 @@ def imitate(folder: Path, suffix: str) -> None:
 def test_the_split_is_the_fault_filtered_one(
     tmp_path: Path, layout: str, suffix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from torchaudio.datasets import gtzan
-
+    gtzan = import_torchaudio().datasets.gtzan
     root = tmp_path / "data"
     imitate(root / layout, suffix)
     data = GTZANDataModule(root, sample_rate=RATE, clip_seconds=0.1, batch_size=100)
@@ -54,7 +55,43 @@ def test_a_missing_layout_says_what_was_expected_where(tmp_path: Path) -> None:
         assert part in str(error.value)
 
 
+@pytest.fixture
+def lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a torchaudio with short lists first on the path, one that is made for another build of torch."""
+    package = tmp_path / "site-packages" / "torchaudio"
+    (package / "datasets").mkdir(parents=True)
+    (package / "__init__.py").write_text('raise RuntimeError("for another build of torch")')
+    (package / "datasets" / "gtzan.py").write_text("""
+import torchaudio
+
+gtzan_genres = ["blues", "rock"]
+filtered_train = ["rock.00099"]
+filtered_valid = ["blues.00000"]
+filtered_test = []
+""")
+    monkeypatch.delitem(sys.modules, "torchaudio", raising=False)
+    monkeypatch.syspath_prepend(package.parent)
+
+
+@pytest.mark.usefixtures("lists")
 def test_an_archive_in_part_is_refused(tmp_path: Path) -> None:
     (tmp_path / "genres" / "blues").mkdir(parents=True)
-    with pytest.raises(LitGenreError, match="443 of the 443 train tracks in .*genres.*Unpack the archive again"):
+    with pytest.raises(LitGenreError, match="1 of the 1 train tracks in .*genres.*Unpack the archive again"):
+        GTZANDataModule(tmp_path).setup()
+
+
+@pytest.mark.usefixtures("lists")
+def test_the_split_needs_only_the_file_of_torchaudio(tmp_path: Path) -> None:
+    (tmp_path / "genres" / "blues").mkdir(parents=True)
+    tracks = GTZANDataModule(tmp_path).read_tracks()
+    assert [(track.track_id, track.split, track.title) for track in tracks] == [
+        (1, "val", "blues.00000"),
+        (200, "train", "rock.00099"),
+    ]
+
+
+def test_without_torchaudio_an_error_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "genres" / "blues").mkdir(parents=True)
+    monkeypatch.setitem(sys.modules, "torchaudio", None)
+    with pytest.raises(LitGenreError, match="torchaudio is not installed.*pip install --no-deps torchaudio"):
         GTZANDataModule(tmp_path).setup()
