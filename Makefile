@@ -28,6 +28,7 @@ lint: .venv/installed-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32
 	$(BIN)/lint-imports
 
 # The fast tests and a run on the demo data, in an environment of their own with the oldest versions that pyproject.toml

@@ -1,6 +1,7 @@
 """The command `lit-genre`: import the module of a command, and pass it the other arguments."""
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -36,6 +37,7 @@ def main(args: Sequence[str] | None = None) -> None:
         args: Arguments after `lit-genre`; None for those of the process.
     """
     args = list(sys.argv[1:] if args is None else args)
+    _accept_any_text()
     name = _read_command(args)
     module, function = COMMANDS[name].target.split(":")
     try:
@@ -61,6 +63,15 @@ def main(args: Sequence[str] | None = None) -> None:
         if (cause := _user_error(error)) is None:
             raise
         sys.exit(printable(f"lit-genre {name}: {cause}"))
+
+
+def _accept_any_text() -> None:
+    """Escape the characters that stdout cannot encode, instead of raising an error, as stderr does.
+
+    On Windows, output that goes to a file or a pipe has an encoding with 256 characters.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _check_checkpoint(args: Sequence[str]) -> None:

@@ -149,7 +149,9 @@ def _c_stderr_discarded() -> Iterator[None]:
     try:
         # If it is not, a test or a notebook has replaced it, and it does not write to descriptor 2.
         if python_stderr is sys.__stderr__:
-            sys.stderr = os.fdopen(os.dup(saved), "w", buffering=1)
+            # The encoding of the original: the default of a new file on Windows lacks most characters, and is strict.
+            encoding, errors = sys.stderr.encoding, sys.stderr.errors
+            sys.stderr = os.fdopen(os.dup(saved), "w", buffering=1, encoding=encoding, errors=errors)
         os.dup2(discard, 2)
         yield
     finally:

@@ -1,10 +1,15 @@
 """Write files atomically: a reader finds the old content or the new content, never a part of it."""
 
 import os
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
+
+_PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Pauses between attempts to replace a file on Windows, s."""
 
 
 @contextmanager
@@ -34,9 +39,20 @@ def atomic_write(path: Path, durable: bool = True) -> Iterator[IO[bytes]]:
             if durable:
                 sync(file)
         # Atomic, because both names are in one folder and so on one file system.
-        part.replace(path)
+        _replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _replace(part: Path, path: Path) -> None:
+    """Move a file to a path; on Windows try again while another process, such as a virus scanner, has a file open."""
+    for pause in _PAUSES if sys.platform == "win32" else ():
+        try:
+            part.replace(path)
+            return
+        except PermissionError:
+            time.sleep(pause)
+    part.replace(path)
 
 
 def sync(file: IO[bytes]) -> None:

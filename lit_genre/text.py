@@ -2,10 +2,12 @@
 
 Names of genres, tracks, files, folders, runs and packages come from data, metadata, configurations and checkpoints.
 Another person may have written these. Each medium interprets some characters, and one function here escapes them for
-each medium. Elsewhere `html.escape` escapes HTML, `shlex.quote` the arguments of a shell, and `json.dumps` JSON.
+each medium. Elsewhere `html.escape` escapes HTML, and `json.dumps` JSON.
 """
 
 import re
+import shlex
+import sys
 from typing import Final
 from unicodedata import category
 
@@ -20,6 +22,10 @@ _STARTS_FORMULA: Final = re.compile(r"^(?=[=+\-@＝＋－＠\t\r\n])|(?<=[;\t\r\
 
 # Characters that are markup within a line. An underscore inside a word is not, and is common in names.
 _MARKDOWN: Final = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])|(?<=\w):(?=//)|(?<=\bwww)\.")
+# What neither cmd nor PowerShell changes, and what both take literally in double quotes; no path has a quote there.
+_PLAIN_ON_WINDOWS: Final = re.compile(r"[\w.:\\/=-]+")
+_QUOTED_ON_WINDOWS: Final = re.compile(r"[^\"$`%!]*[^\"$`%!\\]")
+
 _ENTITIES: Final = {"<": "&lt;", ">": "&gt;"}
 _MARKUP: Final = re.compile(r"[<>]|&(?=#|\w+;)")
 
@@ -75,6 +81,21 @@ def spreadsheet_cell(text: str) -> str:
     ("'=1+1", "Rock;'@x", 'Hip-Hop')
     """
     return _STARTS_FORMULA.sub("'", text)
+
+
+def shell_argument(text: str) -> str:
+    r"""Quote an argument of a command line that a user may copy: for the shells of this operating system.
+
+    On Windows, `cmd` has no quotes for a text with `$`, a backtick, `%` or `!`. Such a text is quoted for PowerShell.
+
+    >>> print(shell_argument("runs/a b"), shell_argument("runs/it's"))
+    'runs/a b' 'runs/it'"'"'s'
+    """
+    if sys.platform != "win32":
+        return shlex.quote(text)
+    if _PLAIN_ON_WINDOWS.fullmatch(text):
+        return text
+    return f'"{text}"' if _QUOTED_ON_WINDOWS.fullmatch(text) else "'" + text.replace("'", "''") + "'"
 
 
 def markdown(text: str) -> str:

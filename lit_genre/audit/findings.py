@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -14,7 +13,7 @@ from rich.table import Table
 from lit_genre.console import console, results
 from lit_genre.data.metadata.track import SPLITS, Track
 from lit_genre.errors import LitGenreError
-from lit_genre.text import one_line, spreadsheet_cell
+from lit_genre.text import one_line, shell_argument, spreadsheet_cell
 
 Findings = dict[str, pd.DataFrame]
 """A table for each list, by the name of the list; the index of a table is `track_id`."""
@@ -141,12 +140,13 @@ def _print_next_steps(findings: Findings, output: Path) -> None:
     if findings:
         # Lists to check are suggested only if there are no others.
         names = [name for name in findings if name not in _TO_CHECK] or list(findings)
-        lists = ", ".join(_in_yaml(f"{output / name}.csv") for name in names)
-        console.print(f"Next: leave the tracks out: lit-genre fit --data.exclude={shlex.quote(f'[{lists}]')}")
+        # With slashes on Windows, too: YAML would need an escape for each backslash.
+        lists = ", ".join(_in_yaml(f"{(output / name).as_posix()}.csv") for name in names)
+        console.print(f"Next: leave the tracks out: lit-genre fit --data.exclude={shell_argument(f'[{lists}]')}")
     if any((rows["split"] == "test").any() for rows in findings.values()):
         console.print("Results on a test split without some of its tracks cannot be compared with published results.")
 
 
 def _in_yaml(path: str) -> str:
     """Return a path as an item of a YAML list, in quotes if it has special characters."""
-    return path if re.fullmatch(r"[\w./-]+", path) else json.dumps(path, ensure_ascii=False)
+    return path if re.fullmatch(r"[\w./:-]+", path) else json.dumps(path, ensure_ascii=False)

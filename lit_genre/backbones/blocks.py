@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -87,7 +88,11 @@ class Dropout(nn.Dropout):
 
 
 class LSTM(nn.LSTM):
-    """torch's LSTM, in float32 under autocast on a CPU: without AVX-512, torch has no bfloat16 LSTM."""
+    """torch's LSTM, in float32 under autocast on a CPU and on an Apple GPU, where some machines have no 16-bit LSTM.
+
+    On an Apple GPU, torch 2.11 to 2.13 computes wrong gradients if there is dropout between layers
+    (https://github.com/pytorch/pytorch/issues/190056). There, each layer is computed by a call of its own.
+    """
 
     def forward(self, input: Tensor, hx: Any = None) -> Any:  # type: ignore[override]
         """Compute the states, as torch.nn.LSTM does.
@@ -99,10 +104,30 @@ class LSTM(nn.LSTM):
         Returns:
             The states, shape (b, f, d), and a pair of the last hidden and cell states.
         """
-        if input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
-            return super().forward(input, hx)
-        with torch.autocast("cpu", enabled=False):
-            return super().forward(input.float(), hx)
+        device = input.device.type
+        if device not in ("cpu", "mps") or not torch.is_autocast_enabled(device):
+            return self._compute(input, hx)
+        with torch.autocast(device, enabled=False):
+            return self._compute(input.float(), hx)
+
+    def _compute(self, input: Tensor, hx: Any) -> Any:
+        if input.device.type == "mps" and self.training and self.dropout and hx is None and not self.bidirectional:
+            return self._compute_layers(input)
+        return super().forward(input, hx)
+
+    def _compute_layers(self, input: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Compute the layers one after another, from states of zero, with dropout between them."""
+        zeros = input.new_zeros(1, input.shape[0 if self.batch_first else 1], self.hidden_size)
+        hidden, cells = [], []
+        for number, weights in enumerate(self.all_weights):
+            if number:
+                input = F.dropout(input, self.dropout)
+            input, last, cell = torch.lstm(
+                input, (zeros, zeros), list[Tensor](weights), self.bias, 1, 0.0, True, False, self.batch_first
+            )
+            hidden.append(last)
+            cells.append(cell)
+        return input, (torch.cat(hidden), torch.cat(cells))
 
 
 def dense(in_features: int, embedding_dim: int) -> nn.Sequential:

@@ -1,5 +1,6 @@
 """The history of a run: a row of metrics for each epoch, and at the end learning curves and a summary."""
 
+import sys
 import time
 from typing import Any
 
@@ -12,7 +13,7 @@ from lit_genre.callbacks.messages import format_epoch, format_start, format_stop
 from lit_genre.console import console, results
 from lit_genre.errors import LitGenreError
 from lit_genre.plots.curves import Row, SelectedEpoch, draw_curves, primary_metric_of, select_epoch
-from lit_genre.runs.folder import BEST
+from lit_genre.runs.folder import BEST, RunFolder
 from lit_genre.runs.writer import peak_memory
 
 
@@ -82,7 +83,16 @@ class History(FirstStepCallback):
         self.rows.append(row)
         if leaves_files(trainer):
             console.print(format_epoch(row, trainer.max_epochs))
-            run_folder(trainer).write_metrics(self.rows)
+            self._write(run_folder(trainer))
+
+    def _write(self, folder: RunFolder) -> None:
+        try:
+            folder.write_metrics(self.rows)
+        except PermissionError as error:
+            # A spreadsheet program on Windows has the file open, which must not end the training.
+            if sys.platform != "win32":
+                raise
+            console.print(f"{error.filename2} is open in another program. The next epoch writes it.")
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw the curves, write the summary and print where the files are."""

@@ -1,13 +1,12 @@
 """Format the lines that a training prints: before it, after each epoch, and at its end."""
 
-import shlex
 from typing import Final
 
 from lightning.pytorch.loggers import Logger
 
 from lit_genre.plots.curves import Row, SelectedEpoch, gap_of, in_words, primary_metric_of
 from lit_genre.runs.folder import RunFolder
-from lit_genre.text import one_line
+from lit_genre.text import one_line, shell_argument
 
 _SHORT_NAMES: Final = {"average_precision_macro": "mAP"}
 """Names in the line of an epoch, which must fit a narrow terminal."""
@@ -45,7 +44,7 @@ def format_epoch(row: Row, max_epochs: int | None) -> str:
 
 def format_stop(epoch: int, folder: RunFolder) -> str:
     """Format the line of a stopped training: its epoch, counted from 0 in the argument, and how to resume it."""
-    return f"Stopped in epoch {epoch + 1}. To resume: lit-genre fit --ckpt_path {shlex.quote(str(folder.last))}"
+    return f"Stopped in epoch {epoch + 1}. To resume: lit-genre fit --ckpt_path {shell_argument(str(folder.last))}"
 
 
 def format_summary(rows: list[Row], selected: SelectedEpoch | None, folder: RunFolder, loggers: list[Logger]) -> str:
@@ -56,12 +55,12 @@ def format_summary(rows: list[Row], selected: SelectedEpoch | None, folder: RunF
     if folder.curves.exists():
         lines.append(("Curves", str(folder.curves)))
     if any(folder.path.glob(_OFFLINE_RUNS)):
-        lines.append(("W&B", f"offline; to upload: wandb sync {shlex.quote(str(folder.path))}/{_OFFLINE_RUNS}"))
+        lines.append(("W&B", f"offline; to upload: wandb sync {shell_argument(str(folder.path))}/{_OFFLINE_RUNS}"))
     else:
         urls = (getattr(getattr(logger, "experiment", None), "url", None) for logger in loggers)
         lines += [("W&B", url) for url in urls if url]
     if folder.best.exists():
-        lines.append(("Next", f"lit-genre test --ckpt_path {shlex.quote(str(folder.best))}"))
+        lines.append(("Next", f"lit-genre test --ckpt_path {shell_argument(str(folder.best))}"))
     return "\n".join(f"{name + ':':<10}{one_line(text)}" for name, text in lines)
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -15,6 +15,9 @@ from lit_genre.console import console
 
 EXIT_STATUS: Final = 128 + signal.SIGTERM
 """Exit status of a run that SIGTERM ended. Lightning's own is 0, which means success."""
+
+_ANNOUNCEMENT: Final[Any] = getattr(signal, "SIGUSR1", None)
+"""Signal that SLURM sends before the time limit of a job; None on Windows, which has no such signal."""
 
 
 @contextmanager
@@ -24,7 +27,7 @@ def preemptible() -> Iterator[None]:
     SLURM sends SIGUSR1 before the time limit if the job has `#SBATCH --signal=SIGUSR1@90`. The job is then put back
     into the queue before the run stops.
     """
-    job = os.environ.get("SLURM_JOB_ID")
+    job = os.environ.get("SLURM_JOB_ID") if _ANNOUNCEMENT else None
     announced = []
 
     def stop(signum: int, frame: FrameType | None) -> None:
@@ -35,7 +38,7 @@ def preemptible() -> Iterator[None]:
         os.kill(os.getpid(), signal.SIGTERM)
 
     # Installed first: Lightning's handler would save in the middle of a step, and is not installed over another.
-    before = signal.signal(signal.SIGUSR1, stop) if job else None
+    before = signal.signal(_ANNOUNCEMENT, stop) if job else None
     try:
         yield
     except SIGTERMException:
@@ -44,7 +47,7 @@ def preemptible() -> Iterator[None]:
         sys.exit(EXIT_STATUS)
     finally:
         if job:
-            signal.signal(signal.SIGUSR1, before)
+            signal.signal(_ANNOUNCEMENT, before)
 
 
 def _requeue(job: str) -> None:

@@ -18,6 +18,9 @@ _MAX_SHOWN: Final = 10
 _RESERVED: Final = re.compile(r'[<>:"/\\|?*\x00-\x1f]|[. ]+$|^\.+')
 """Characters that a file system may refuse in the name of a folder; a genre such as "Pop/Rock" has them."""
 
+_DEVICE: Final = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(?=\.|$)", re.IGNORECASE)
+"""Names of devices on Windows, with any suffix; no file or folder can have them."""
+
 
 def plan_moves(genres: Iterable[tuple[Path, str]], folder: Path) -> dict[Path, Path]:
     """Choose the new path of each file: `folder/<genre>/<name>`, with a number if the name is taken.
@@ -32,7 +35,7 @@ def plan_moves(genres: Iterable[tuple[Path, str]], folder: Path) -> dict[Path, P
     moves: dict[Path, Path] = {}
     taken: set[str] = set()
     for path, genre in genres:
-        target = folder / (_RESERVED.sub("_", genre) or "_")
+        target = folder / _folder_name(genre)
         if path.resolve().parent == target.resolve():
             continue
         new, number = target / path.name, 2
@@ -43,6 +46,11 @@ def plan_moves(genres: Iterable[tuple[Path, str]], folder: Path) -> dict[Path, P
         taken.add(str(new).lower())
         moves[path] = new
     return moves
+
+
+def _folder_name(genre: str) -> str:
+    """Return the name of a genre with `_` in place of what a file system may refuse."""
+    return _DEVICE.sub(r"\1_", _RESERVED.sub("_", genre) or "_", count=1)
 
 
 def sort_files(moves: dict[Path, Path], action: Literal["copy", "move"], confirmed: bool) -> None:
@@ -88,8 +96,8 @@ def _transfer(old: Path, new: Path, action: Literal["copy", "move"]) -> None:
             return
         except FileExistsError:
             raise
-        except OSError:
-            # Another disk, or a file system without hard links: copy, then delete.
+        except (OSError, NotImplementedError):
+            # Another disk, or a system or file system without such hard links: copy, then delete.
             pass
     shutil.copy2(old, part)
     if new.exists():

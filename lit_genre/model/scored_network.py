@@ -144,10 +144,9 @@ class ScoredNetwork(Network):
             self.log_dict(finite, sync_dist=False, rank_zero_only=False)
         # The check before training reads two batches only, so that its scores mean nothing.
         if not self.trainer.sanity_checking:
-            on_cpu = TrackScores(*(column.cpu() for column in scores))
             for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
                 if isinstance(callback, TrackScoresCallback):
-                    callback.on_track_scores(self.trainer, self, split, on_cpu)
+                    callback.on_track_scores(self.trainer, self, split, scores)
 
 
 class TrackScoresCallback(Callback):

@@ -1,6 +1,5 @@
 """Download FMA's archives, and verify that they are FMA's."""
 
-import os
 from dataclasses import dataclass
 from hashlib import sha1
 from pathlib import Path
@@ -10,7 +9,7 @@ import requests
 
 from lit_genre.console import byte_progress, console
 from lit_genre.errors import LitGenreError
-from lit_genre.files import atomic_write
+from lit_genre.files import atomic_write, sync
 from lit_genre.prepare.download import download
 
 FMA_URL: Final = "https://os.unil.cloud.switch.ch/fma"
@@ -153,8 +152,9 @@ def _download(archive: Archive, source: str, path: Path, timeout: float) -> None
             "with --base_url."
         )
     # Forced to the disk before it is renamed: after a power cut an archive with the final name is complete.
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
+    # Opened for writing, without which Windows refuses.
+    with part.open("r+b") as file:
+        sync(file)
     part.replace(path)
 
 

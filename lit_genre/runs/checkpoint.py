@@ -1,5 +1,6 @@
 """Read a checkpoint file as plain data."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         # mmap: the weights are read only when they are used, and a check of the description needs none of them.
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        # Windows does not replace a mapped file, as a resumed run and a calibration do.
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=sys.platform != "win32")
         if not isinstance(content, dict) or "state_dict" not in content:
             raise KeyError("it has no weights")
     except Exception as error:  # torch.load raises half a dozen types for a file that is not a checkpoint.

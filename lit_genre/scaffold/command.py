@@ -2,8 +2,8 @@
 
 import builtins
 import keyword
+import os
 import re
-import shlex
 import sys
 from importlib.metadata import PackageNotFoundError, distribution, entry_points
 from importlib.resources import files
@@ -15,6 +15,7 @@ import lit_genre
 from lit_genre.backbones import GROUP
 from lit_genre.console import results
 from lit_genre.errors import LitGenreError
+from lit_genre.text import shell_argument
 
 RESERVED = {"InputShape", "Tensor", "check_backbone", "nn", *lit_genre.__all__, *dir(builtins)}
 """Names that the modules of the package use, and names of built-ins."""
@@ -87,16 +88,16 @@ def _is_installed(package: str) -> bool:
 
 
 def _print_next_steps(name: str, module: str, package: Path) -> None:
-    folder = shlex.quote(str(package))
+    folder = shell_argument(str(package))
     commands = Path(sys.executable).parent
     # The full path if the commands of another environment come first in PATH, or none are in PATH.
-    prefix = "" if (command := which("lit-genre")) and Path(command).parent == commands else f"{commands}/"
+    prefix = "" if (command := which("lit-genre")) and Path(command).parent == commands else f"{commands}{os.sep}"
     has_fma = Path("data/fma_metadata").exists()
     data = "" if has_fma else " --data.root=data/demo --model.clip_seconds=5"
     lines = [
         f"{package} contains the package; the network is in {package / module}.py.\n",
         "Install, test and train it:",
-        f"  {prefix}pip install -e {shlex.quote(f'{package}[test]')}",
+        f"  {prefix}pip install -e {shell_argument(f'{package}[test]')}",
         f"  {prefix}pytest {folder}",
         f"  {prefix}lit-genre fit --config {folder}/{module}.yaml{data}",
     ]

@@ -59,7 +59,8 @@ def build_api(service: InferenceService, uploads: Uploads, host: str, folder: Pa
             service.classify, top_k=max(1, top_k), segments=segments, timeline=timeline, spectrogram=spectrogram
         )
         async with uploads.register() as upload:
-            with tempfile.TemporaryDirectory(dir=folder) as upload_folder:
+            # On Windows, files of a decoder that is being killed cannot be deleted yet. `folder` is deleted at the end.
+            with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as upload_folder:
                 path = Path(upload_folder) / "upload"
                 await uploads.receive(upload, request, path)
                 return JSONResponse(await _run_while_connected(request, partial(classify_file, path)))

@@ -7,6 +7,7 @@ memory is killed with all processes that it started, and the next call starts an
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,8 +20,9 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 # A process that is forked from one without threads, which has imported everything already, is ready within
-# milliseconds. Forking this process itself would copy locks that its other threads hold.
-_METHOD: Final = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+# milliseconds. Forking this process itself would copy locks that its other threads hold. Windows cannot fork. On macOS
+# a fork may crash in the system's libraries, such as Accelerate: https://github.com/python/cpython/issues/77906
+_METHOD: Final = "spawn" if sys.platform in ("win32", "darwin") else "forkserver"
 
 
 class PoolClosedError(WorkerError):
@@ -199,7 +201,7 @@ class WorkerPool:
 def _kill(worker: _Worker) -> None:
     """Kill a worker and the processes that it started, which are in its process group."""
     with suppress(ProcessLookupError, PermissionError):
-        if hasattr(os, "killpg"):
+        if sys.platform != "win32":
             os.killpg(worker.process.pid, signal.SIGKILL)
     # If it was killed before it created its process group.
     worker.process.kill()

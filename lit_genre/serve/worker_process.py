@@ -8,6 +8,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -24,9 +25,12 @@ def run_calls(connection: Connection, name: str, max_bytes: int | None) -> None:
         name: Name of this process in messages.
         max_bytes: Memory limit, bytes; None for no limit.
     """
-    if hasattr(os, "setsid"):
+    if sys.platform != "win32":
         # A process group, which can be killed as a whole; Ctrl-C in a terminal no longer reaches it.
         os.setsid()
+    else:
+        # Ctrl-C in a console reaches it, and this process would print a traceback before the server kills it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _limit_memory(max_bytes)
     while True:
@@ -64,13 +68,13 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
-    if hasattr(os, "killpg"):
+    if sys.platform != "win32":
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
 
 def _limit_memory(max_bytes: int | None) -> None:
-    """Limit the memory that this process may allocate; Windows has no such limit."""
+    """Limit the memory that this process may allocate; Windows has no such limit, and macOS may refuse it."""
     if sys.platform == "win32":
         return
     import resource
@@ -81,4 +85,6 @@ def _limit_memory(max_bytes: int | None) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         limit = max_bytes if hard == resource.RLIM_INFINITY else min(max_bytes, hard)
         # RLIMIT_DATA, not RLIMIT_AS: libraries reserve far more addresses than they use memory.
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+        # macOS refuses this limit: https://github.com/hacksider/Deep-Live-Cam/issues/1848
+        with suppress(ValueError):
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))

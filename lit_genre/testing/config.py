@@ -18,7 +18,8 @@ def check_config(config: Path, *options: str) -> None:
     from lit_genre.__main__ import main
     from lit_genre.demo.write import write_demo
 
-    with TemporaryDirectory() as folder:
+    # Windows does not delete the decoded audio as long as an object of the run has it open.
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         write_demo(Path(folder), artists=3, tracks_per_artist=1, seconds=2.0)
         argv = ["fit", "--config", str(config), f"--data.root={folder}", "--trainer.fast_dev_run=true"]
         argv += ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", *options]

@@ -1,6 +1,5 @@
 """The Free Music Archive (FMA) as a LightningDataModule."""
 
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from lit_genre.data.metadata.fma_genres import genres_path
 from lit_genre.data.metadata.labels import genres_of
 from lit_genre.data.metadata.track import Subset, Track
 from lit_genre.errors import LitGenreError
+from lit_genre.text import shell_argument
 
 
 class FMADataModule(TrackDataModule):
@@ -95,7 +95,7 @@ class FMADataModule(TrackDataModule):
         metadata, audio = tracks_path(self.root), self.audio_folder
         if metadata.is_file() and audio.is_dir():
             return
-        prepare = f"lit-genre prepare --subset {self.subset} --root {shlex.quote(str(self.root))}"
+        prepare = f"lit-genre prepare --subset {self.subset} --root {shell_argument(str(self.root))}"
         raise LitGenreError(
             f"No FMA {self.subset} in {self.root.resolve()}: expected the file {metadata} and the folder {audio}.\n"
             f"Download, verify, unpack and decode it:\n  {prepare}\n"

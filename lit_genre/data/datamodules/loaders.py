@@ -90,12 +90,18 @@ def clip_loader(
         sampler=sampler,
         num_workers=num_workers,
         collate_fn=_identity,
-        pin_memory=torch.accelerator.is_available(),
+        pin_memory=_can_pin_memory(),
         persistent_workers=num_workers > 0,
         # The workers draw no random numbers, and the seed that PyTorch draws for them comes from this generator. So the
         # model's random numbers are the same whatever the number of workers.
         generator=torch.Generator(),
     )
+
+
+def _can_pin_memory() -> bool:
+    """Return whether batches can be copied faster from page-locked memory: not to Apple's GPUs, which share memory."""
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return accelerator is not None and accelerator.type != "mps"
 
 
 def open_mel_cache(trainer: Trainer, store: Path, name: str, dataset: ClipDataset) -> MelCache:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
@@ -120,6 +120,8 @@ class _Child:
             env=os.environ | {"PYTHONPATH": python_path},
             # Ctrl-C in a terminal then reaches only this process; the child exits when its stdin is closed.
             start_new_session=True,
+            # The same on Windows, which ignores the option above.
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -130,8 +132,7 @@ class _Child:
     def messages(self, request: dict[str, Any]) -> Iterator[dict[str, Any] | NDArray[np.int16]]:
         """Send a request, and yield the messages and samples of the response until it is complete."""
         try:
-            self.stdin.write(json.dumps(request).encode() + b"\n")
-            self.stdin.flush()
+            self._send(request)
             while "done" not in (message := json.loads(self._read())):
                 if "error" in message:
                     raise AudioError(message["error"])
@@ -145,6 +146,14 @@ class _Child:
         except (BrokenPipeError, EOFError) as error:
             happened = f"was stopped after {MAX_SECONDS_SILENT:g} s" if self.was_killed else "crashed"
             raise _GoneError(f"the decoder {happened}") from error
+
+    def _send(self, request: dict[str, Any]) -> None:
+        try:
+            self.stdin.write(json.dumps(request).encode() + b"\n")
+            self.stdin.flush()
+        except OSError as error:
+            # On Windows, writing to a child that has exited is an invalid argument.
+            raise BrokenPipeError from error
 
     def _read(self, n_bytes: int | None = None) -> bytes:
         """Read a line, or a number of bytes; kill the child if that takes too long."""
@@ -166,7 +175,9 @@ class _Child:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
-        self.stdin.close()
+        # It writes what is still buffered, for which there is no reader.
+        with suppress(OSError):
+            self.stdin.close()
         self.stdout.close()
 
 

@@ -17,6 +17,7 @@ import queue
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Final
@@ -169,7 +170,9 @@ def _limit_memory() -> None:
     # RLIMIT_AS would also count the code of all libraries, which is mapped and not allocated.
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limit = _MAX_MEMORY if soft == resource.RLIM_INFINITY else min(_MAX_MEMORY, soft)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    # macOS refuses this limit: https://github.com/hacksider/Deep-Live-Cam/issues/1848
+    with suppress(ValueError):
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """Hold the training split in the memory of the accelerator, so that no audio is copied for a batch."""
 
+from typing import Final
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -7,6 +9,9 @@ from torch import Tensor
 from lit_genre.console import progress
 from lit_genre.data.loading.dataset import ClipDataset
 from lit_genre.errors import LitGenreError
+
+_MAX_ON_MPS: Final = 2**31
+"""Elements that a tensor on an Apple GPU must not reach."""
 
 
 class DeviceAudio:
@@ -17,13 +22,19 @@ class DeviceAudio:
         device: The accelerator.
 
     Raises:
-        LitGenreError: The tracks do not fit into the memory of the device.
+        LitGenreError: The tracks do not fit into the memory of the device, or into one tensor of it.
     """
 
     def __init__(self, dataset: ClipDataset, device: torch.device) -> None:
         # A short track is repeated to the length of a clip, so that each look-up is one slice.
         lengths = np.maximum(dataset.n_samples, dataset.clip_samples)
         ends = lengths.cumsum()
+        # torch crashes, or reads zeros: https://github.com/pytorch/pytorch/issues/149325
+        if device.type == "mps" and ends[-1] >= _MAX_ON_MPS:
+            raise LitGenreError(
+                f"The training split has {ends[-1]:,} samples, but a tensor on an Apple GPU must have fewer than "
+                f"{_MAX_ON_MPS:,}. Set data.preload to disk."
+            )
         try:
             self._pcm = torch.empty(int(ends[-1]), dtype=torch.int16, device=device)
         except (torch.OutOfMemoryError, RuntimeError) as error:

@@ -134,11 +134,13 @@ class MelCache:
         assert batch.start is not None
         mel, is_cached = self.read_cached(batch.track_id.tolist(), batch.start.tolist())
         is_new = ~is_cached
-        with torch.no_grad():
-            computed = compute(batch.waveform[is_new.to(batch.waveform.device)])
-        self.keep(batch.track_id[is_new].tolist(), batch.start[is_new].tolist(), computed)
-        # In the precision in which it is read later, so that the result does not depend on when a run was stopped.
-        mel[is_new] = computed.half().cpu()
+        # A worker process may have read the samples before this process cached the last of the clips.
+        if is_new.any():
+            with torch.no_grad():
+                computed = compute(batch.waveform[is_new.to(batch.waveform.device)])
+            self.keep(batch.track_id[is_new].tolist(), batch.start[is_new].tolist(), computed)
+            # In the precision in which it is read later, so that the result does not depend on when a run was stopped.
+            mel[is_new] = computed.half().cpu()
         return mel.to(batch.waveform.device)
 
     def keep(self, track_ids: list[int], starts: list[int], mel: Tensor) -> None:

@@ -201,9 +201,9 @@ def _open_shared(path: Path) -> int:
         if sys.platform != "win32":  # Windows does not delete an open file anyway.
             with suppress(OSError):  # The file system has no locks; `delete_unread` then deletes nothing.
                 fcntl.flock(descriptor, fcntl.LOCK_SH)
-        # Between opening and locking, another process may have deleted the file.
-        if not os.path.samestat(os.fstat(descriptor), path.stat()):
-            raise FileNotFoundError(f"{path} was replaced")
+            # Between opening and locking, another process may have deleted the file.
+            if not os.path.samestat(os.fstat(descriptor), path.stat()):
+                raise FileNotFoundError(f"{path} was replaced")
     except BaseException:
         os.close(descriptor)
         raise
@@ -222,14 +222,13 @@ def is_read(path: Path) -> bool:
     Raises:
         OSError: The file cannot be opened for writing.
     """
-    if sys.platform == "win32":
-        return False
-    # Opened for writing, because network file systems give an exclusive lock only for such files.
-    with path.open("r+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
+    if sys.platform != "win32":
+        # Opened for writing, because network file systems give an exclusive lock only for such files.
+        with path.open("r+b") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return True
     return False
 
 
@@ -243,7 +242,7 @@ def delete_unread(path: Path) -> None:
     with suppress(OSError):
         if sys.platform == "win32":
             path.unlink()
-            return
-        with path.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
+        else:
+            with path.open("r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
