@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PLUGINS := $(wildcard plugins/*)
+ENCODERS := dasheng hear21passt muq panns-inference ssondo torchopenl3 tsumugi-mrl \
+	beartype easydict einops ftfy julius resampy six torchlibrosa x-clip
 DEMO := --config cnn1d_shallow --config data/demo
 
 .PHONY: install demo test check lint docs clean test-oldest test-newest
@@ -60,4 +62,6 @@ clean:
 	$(BIN)/python -m pip install -e '.[test]' $(PLUGINS:%=-e %)
 	# Of it the weights are wanted, not the TensorFlow of 2019 that its code needs.
 	$(BIN)/python -m pip install --no-deps musicnn==0.1.0
+	# Without what these packages need for their own training, and without torchopenl3's old resampy.
+	$(BIN)/python -m pip install --no-deps $(ENCODERS)
 	touch $@

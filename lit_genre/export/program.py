@@ -3,13 +3,11 @@
 import copy
 import re
 import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from torch._decomp import decomposition_table
 from torch.export import Dim, ExportedProgram, export
 from torch.export.graph_signature import InputKind
 
@@ -27,28 +25,39 @@ _OPERATOR: Final = re.compile(r"(?:op='|for |operator |\b)((?:aten|prims|torchvi
 class _Probabilities(nn.Module):
     """The parts of a model from the waveform to the probabilities, without what training needs."""
 
-    def __init__(self, model: GenreClassifier) -> None:
+    def __init__(self, model: GenreClassifier, frontend: nn.Module, recurrence: AbstractContextManager[Any]) -> None:
         super().__init__()
-        self.frontend, self.mean_normalization, self.backbone, self.head = (
-            model.frontend,
+        self.frontend, self.recurrence = frontend, recurrence
+        self.mean_normalization, self.backbone, self.layer_pooling, self.head = (
             model.mean_normalization,
             model.backbone,
+            model.layer_pooling,
             model.head,
         )
         self.multilabel, self.temperature = model.task == "multilabel", model.temperature
 
     def forward(self, waveform: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.backbone(self.mean_normalization(self.frontend(waveform)))).float()
+        item = self.mean_normalization(self.frontend(waveform))
+        with self.recurrence:
+            if self.layer_pooling is None:
+                embedding = self.backbone(item)
+            else:
+                embedding = self.layer_pooling(self.backbone.layer_outputs(item, self.layer_pooling.layers))
+        logits: Tensor = self.head(embedding).float()
         # Without a division by 1, which would be a step of the exported graph.
         scaled = logits if self.temperature == 1 else logits / self.temperature
         return scaled.sigmoid() if self.multilabel else scaled.softmax(-1)
 
 
-def capture_graph(model: GenreClassifier) -> ExportedProgram:
+def capture_graph(
+    model: GenreClassifier, frontend: nn.Module, recurrence: AbstractContextManager[Any]
+) -> ExportedProgram:
     """Capture a model as a graph for any batch size and length.
 
     Args:
         model: The model, on the CPU, in evaluation mode.
+        frontend: The front-end of the graph: that of the model, or another that computes the same.
+        recurrence: The context in which the backbone is captured, of `lit_genre.export.recurrence`.
 
     Returns:
         The graph. Its input `waveform` is float32 of full scale 1, shape (b, n), with n at least the length of the
@@ -60,8 +69,8 @@ def capture_graph(model: GenreClassifier) -> ExportedProgram:
     # Two waveforms: torch.export treats a dimension of size 1 as a constant.
     example = torch.rand(2, model.clip_samples, generator=torch.Generator().manual_seed(0)) - 0.5
     shapes = {INPUT: {0: Dim.DYNAMIC, 1: Dim.DYNAMIC(min=model.clip_samples)}}
-    module = _Probabilities(model).eval()
-    with torch.no_grad(), dynamic_recurrence_length(), warnings.catch_warnings():
+    module = _Probabilities(model, frontend, recurrence).eval()
+    with torch.no_grad(), warnings.catch_warnings():
         # A warning about LSTM: torch collects its weights in a list in forward.
         warnings.filterwarnings("ignore", message="The tensor attributes? ")
         try:
@@ -131,55 +140,3 @@ def model_metadata(model: GenreClassifier) -> dict[str, Any]:
         "backbone": type(model.backbone).__name__,
         "lit_genre": __version__,
     }
-
-
-@contextmanager
-def dynamic_recurrence_length() -> Iterator[None]:
-    """Make torch.export compute the shapes of an LSTM or a GRU without unrolling it.
-
-    torch 2.14 unrolls them, which takes long and fixes the length of the graph to that of the example.
-    """
-    # Interfaces of torch that are not public: an update of torch beyond the bound in pyproject.toml may break this.
-    key = torch._C.DispatchKey.CompositeImplicitAutograd
-    with ExitStack() as replaced:
-        for operator, shapes in ((torch.ops.aten.lstm.input, _lstm_shapes), (torch.ops.aten.gru.input, _gru_shapes)):
-            # The cache has the functions found so far; it is cleared on entry and, by the callback, on exit.
-            replaced.callback(operator._dispatch_cache.clear)
-            replaced.enter_context(_entry(operator.py_kernels, key, shapes))
-            replaced.enter_context(_entry(decomposition_table, operator, shapes))
-            operator._dispatch_cache.clear()
-        yield
-
-
-@contextmanager
-def _entry(table: dict[Any, Any], key: Any, value: Any) -> Iterator[None]:
-    """Replace an entry of a table inside the context."""
-    # The whole table is restored, because a lookup inside the context may add entries.
-    before = dict(table)
-    table[key] = value
-    try:
-        yield
-    finally:
-        table.clear()
-        table.update(before)
-
-
-def _lstm_shapes(input: Tensor, hx: list[Tensor], *options: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """Return empty tensors of the shapes that an LSTM returns."""
-    states, last = _gru_shapes(input, hx[0], *options)
-    return states, last, torch.empty_like(hx[1])
-
-
-def _gru_shapes(
-    input: Tensor,
-    hx: Tensor,
-    params: list[Tensor],
-    has_biases: bool,
-    num_layers: int,
-    dropout: float,
-    train: bool,
-    bidirectional: bool,
-    batch_first: bool,
-) -> tuple[Tensor, Tensor]:
-    """Return empty tensors of the shapes that a GRU returns."""
-    return input.new_empty(*input.shape[:2], hx.shape[2] * (2 if bidirectional else 1)), torch.empty_like(hx)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from lit_genre.export.program import capture_graph, model_metadata
+from lit_genre.export.recurrence import kept_recurrence, restore_recurrence
 from lit_genre.model.classifier import GenreClassifier
 
 METADATA: Final = "lit_genre.json"
@@ -26,7 +27,8 @@ def write_program(model: GenreClassifier, path: Path) -> None:
     Raises:
         LitGenreError: torch.export cannot capture the model.
     """
-    program = capture_graph(model)
+    program = capture_graph(model, model.frontend, kept_recurrence())
+    restore_recurrence(program)
     with path.open("wb") as file, warnings.catch_warnings():
         # A warning about weights that are adjacent in memory, as those of an LSTM are.
         warnings.filterwarnings("ignore", message="No complete tensor found")

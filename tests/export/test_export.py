@@ -4,7 +4,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import onnxruntime
 import pytest
@@ -15,8 +14,9 @@ from torch import Tensor
 from lit_genre import Backbone, GenreClassifier, LitGenreError, load_model
 from lit_genre.backbones.registry import backbones
 from lit_genre.batch import Task
+from lit_genre.export import TOLERANCES
 from lit_genre.export.card import _describe_training_data
-from lit_genre.export.check import TOLERANCE, check_probabilities
+from lit_genre.export.check import check_probabilities
 from lit_genre.export.command import export
 from lit_genre.export.to_onnx import run_onnx
 from lit_genre.export.to_torch import read_metadata, run_program
@@ -26,6 +26,7 @@ from tests.helpers.audio import tone
 from tests.testing.test_contract import SHIPPED
 
 Run = Callable[..., None]
+TOLERANCE = TOLERANCES["float32"]
 FILES = {"onnx": (".onnx", run_onnx), "torch_export": (".pt2", run_program)}
 
 
@@ -51,27 +52,79 @@ def test_exported_baselines_have_equal_probabilities_at_any_length_and_batch_siz
         )
 
 
-class GRUNet(Backbone):
-    """A plugin with a bidirectional GRU of two layers."""
+class RecurrentNet(Backbone):
+    """A plugin with any recurrent layers of torch."""
 
-    def __init__(self, input_shape: InputShape) -> None:
+    def __init__(self, input_shape: InputShape, layers: type[torch.nn.LSTM | torch.nn.GRU], **options: Any) -> None:
         super().__init__()
-        self.gru = torch.nn.GRU(input_shape[0], 6, num_layers=2, bidirectional=True, batch_first=True)
-        self.embedding_dim = 12
+        self.recurrent = layers(input_shape[0], 6, **options)
+        self.embedding_dim = 12 if options.get("bidirectional") else 6
 
     def forward(self, mel: Tensor) -> Tensor:
-        states, _ = self.gru(mel.transpose(1, 2))
-        return states.mean(1)
+        is_first = self.recurrent.batch_first
+        states: Tensor = self.recurrent(mel.transpose(1, 2) if is_first else mel.permute(2, 0, 1))[0]
+        return states.mean(1 if is_first else 0)
 
 
 @pytest.mark.parametrize("format", FILES)
-def test_exported_gru_of_a_plugin_has_equal_probabilities(tmp_path: Path, format: str) -> None:
+@pytest.mark.parametrize(
+    "options", [{"num_layers": 2, "bidirectional": True, "batch_first": True}, {"batch_first": False, "bias": False}]
+)
+@pytest.mark.parametrize("layers", [torch.nn.LSTM, torch.nn.GRU])
+def test_recurrent_layers_of_a_plugin_are_exported_whole_with_equal_probabilities(
+    tmp_path: Path, layers: Any, options: dict[str, Any], format: str
+) -> None:
     suffix, run = FILES[format]
-    model = model_of(GRUNet, task="multilabel")
+    path = tmp_path / f"model{suffix}"
+    model = model_of(partial(RecurrentNet, layers=layers, **options), task="multilabel")
+    export(model, format, path, songs=[])
+    waveform = torch.rand(2, 2 * model.clip_samples) - 0.5
+    probs = run(path, waveform.numpy())
+    assert probs == pytest.approx(model.predict_with_embedding(waveform)[0].numpy(), abs=TOLERANCE)
+    # One operator for each layer in ONNX, and for all layers in torch: the steps are not unrolled.
+    name = layers.__name__
+    if format == "onnx":
+        operators = [node.op_type for node in onnx.load(path).graph.node]
+        assert operators.count(name) == options.get("num_layers", 1)
+    else:
+        targets = [str(node.target) for node in torch.export.load(path).graph.nodes]
+        assert targets.count(f"aten.{name.lower()}.input") == 1
+        assert not any("lit_genre" in target for target in targets)
+
+
+class BlocksNet(Backbone):
+    """A backbone with layers to choose from."""
+
+    embedding_dim = 8
+
+    def __init__(self, input_shape: InputShape) -> None:
+        super().__init__()
+        self.first = torch.nn.Linear(input_shape[0], 8)
+        self.blocks = torch.nn.ModuleList(torch.nn.Linear(8, 8) for _ in range(2))
+
+    def layer_blocks(self) -> list[torch.nn.Module]:
+        return list(self.blocks)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        states: Tensor = self.first(mel.transpose(1, 2))
+        for block in self.blocks:
+            states = torch.relu(block(states))
+        return torch.mean(states, 1)
+
+
+@pytest.mark.parametrize("format", FILES)
+def test_exported_pooled_layers_have_equal_probabilities(tmp_path: Path, format: str) -> None:
+    suffix, run = FILES[format]
+    model = model_of(BlocksNet, layers="all", pool="mean+std")
     export(model, format, tmp_path / f"model{suffix}", songs=[])
     waveform = torch.rand(2, 2 * model.clip_samples) - 0.5
     probs = run(tmp_path / f"model{suffix}", waveform.numpy())
     assert probs == pytest.approx(model.predict_with_embedding(waveform)[0].numpy(), abs=TOLERANCE)
+
+
+def test_the_onnx_file_has_no_fourier_transform_of_onnx_which_is_slow(tmp_path: Path) -> None:
+    export(model_of(backbones()["CNN1DShallow"].loaded), "onnx", tmp_path / "model.onnx", songs=[])
+    assert not {"STFT", "DFT"} & {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
 
 
 class EigenvalueNet(Backbone):
@@ -119,13 +172,16 @@ def test_an_unreadable_song_for_the_comparison_is_named(tmp_path: Path) -> None:
 
 def test_an_exported_model_with_other_probabilities_is_refused() -> None:
     model = model_of(partial(backbones()["CNN1DShallow"].loaded))
-    check_probabilities(model, lambda waveform: model.predict_with_embedding(torch.from_numpy(waveform))[0].numpy(), [])
+
+    def shifted(waveform: Any, by: float = 0.0) -> Any:
+        return model.predict_with_embedding(torch.from_numpy(waveform))[0].numpy() + by
+
+    assert check_probabilities(model, shifted, [], TOLERANCE) == 0
+    assert check_probabilities(model, partial(shifted, by=2e-4), [], 1e-3) == pytest.approx(2e-4, rel=0.01)
     with pytest.raises(LitGenreError, match="Nothing was written: the exported model differs"):
-        check_probabilities(
-            model, lambda waveform: model.predict_with_embedding(torch.from_numpy(waveform))[0].numpy() + 2e-4, []
-        )
+        check_probabilities(model, partial(shifted, by=2e-4), [], TOLERANCE)
     with pytest.raises(LitGenreError, match="differs"):
-        check_probabilities(model, lambda waveform: np.full((len(waveform), 3), np.nan, dtype=np.float32), [])
+        check_probabilities(model, partial(shifted, by=float("nan")), [], TOLERANCE)
 
 
 def test_the_command_writes_each_format_with_its_metadata(run: Run, trained: Path) -> None:

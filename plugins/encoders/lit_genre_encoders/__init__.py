@@ -1,0 +1,1 @@
+"""Backbones whose networks and weights are those of published packages."""
