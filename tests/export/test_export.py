@@ -263,3 +263,13 @@ def test_the_card_has_no_scores_of_another_checkpoint(run: Run, trained: Path) -
 def _song() -> Path:
     soundfile.write("song.wav", tone(440, 2), 22050)
     return Path("song.wav")
+
+
+@pytest.mark.parametrize("format", ["onnx", "torch_export"])
+def test_a_model_that_embeds_by_layers_is_exported(tmp_path: Path, format: Any) -> None:
+    from tests.probe.test_layer_choice import model_of
+
+    model = model_of(layers="all", pool="mean+std").eval().requires_grad_(False)
+    # Raises an error if the probabilities differ from those of the model.
+    export(model, format, tmp_path / ("model.onnx" if format == "onnx" else "model.pt2"), songs=[])
+    assert len(list(tmp_path.iterdir())) == 1

@@ -63,7 +63,7 @@ def test_the_command_prints_the_size_and_refuses_weights_of_another_format(
     output = "".join(capsys.readouterr())
     assert f"Written: half.onnx ({megabytes:.2f} MB)" in output
     assert "(allowed: 0.01)" in output
-    with pytest.raises(SystemExit, match="--weights int8 is for --format onnx, but --format is hub"):
+    with pytest.raises(SystemExit, match="--weights int8 is for onnx and web, but --format is hub"):
         run("export", "--ckpt_path", trained, "--weights", "int8", "--format", "hub")
 
 
