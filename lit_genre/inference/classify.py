@@ -143,7 +143,8 @@ def _report(
     is_piped = options.output == STDOUT
     if rows and not is_piped:
         console_rows = rows[:_MAX_CONSOLE_ROWS] if options.output else rows
-        results.print(prediction_table(console_rows, model.classes, options.top_k))
+        column = "tags" if "tagger" in options else "genres"
+        results.print(prediction_table(console_rows, model.classes, options.top_k, column))
         if len(console_rows) < len(rows):
             results.print(f"and {len(rows) - len(console_rows):,} more in {readable(options.output)}")
     report_incomplete(files, songs.statuses, songs.seconds)

@@ -11,18 +11,21 @@ from lit_genre.inference.writers import top_genres
 from lit_genre.text import one_line
 
 
-def prediction_table(rows: Sequence[tuple[Path, SongPrediction]], classes: Sequence[str], top_k: int) -> Table:
+def prediction_table(
+    rows: Sequence[tuple[Path, SongPrediction]], classes: Sequence[str], top_k: int, column: str = "genres"
+) -> Table:
     """Build a table of songs with their lengths and most probable genres.
 
     Args:
         rows: Path and prediction of each song.
         classes: Class names.
         top_k: Number of genres.
+        column: Title of the column of the classes.
 
     Returns:
         The table, for the console.
     """
-    table = Table(Column("song", overflow="fold"), "length", "genres")
+    table = Table(Column("song", overflow="fold"), "length", column)
     for path, prediction in rows:
         genres = ", ".join(f"{name} {prob:.0%}" for name, prob in top_genres(prediction.probs, classes, top_k).items())
         table.add_row(readable(path.name), format_duration(prediction.seconds), one_line(genres))

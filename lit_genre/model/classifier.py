@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -185,35 +184,6 @@ class GenreClassifier(ScoredNetwork):
     def setup(self, stage: str) -> None:
         """Refuse data that the model was not built for."""
         check_data(self, getattr(self.trainer, "datamodule", None))
-
-    @classmethod
-    def load_from_checkpoint(  # type: ignore[override]
-        cls,
-        checkpoint_path: str | Path,
-        map_location: Any = "cpu",
-        weights_only: bool = True,
-        trust: bool = False,
-    ) -> "GenreClassifier":
-        """Build a trained model as `lit_genre.load_model` does; Lightning's own method imports what the file names.
-
-        Args:
-            checkpoint_path: The checkpoint.
-            map_location: Device of the model.
-            weights_only: Must be true: a checkpoint is read as data, without code.
-            trust: Import any class that the file names.
-
-        Returns:
-            The model.
-
-        Raises:
-            LitGenreError: As `lit_genre.load_model`, or weights_only is false.
-        """
-        if not weights_only:
-            raise LitGenreError("weights_only is false, but a checkpoint of lit-genre is read as data alone.")
-        # Imported here, as that module imports this one.
-        from lit_genre.inference.load import build_trained_model
-
-        return build_trained_model(checkpoint_path, trust).to(map_location)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimiser, with weight decay on weights of backbone and head only, and the scheduler."""

@@ -1,27 +1,25 @@
 """The network of a GenreClassifier: front-end, backbone and head, and what it predicts."""
 
-import json
 from collections.abc import Callable, Sequence
 
 import torch
-from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from lit_genre.batch import Batch, Task, clip_samples
-from lit_genre.errors import LitGenreError
 from lit_genre.model.augment import Augmentation
 from lit_genre.model.backbone import Backbone, InputShape
+from lit_genre.model.cached_frontend import CachedFrontend
 from lit_genre.model.checks.finite import check_finite
 from lit_genre.model.factories import build_backbone, build_head, describe
 from lit_genre.model.finetuning import select_trained, set_frozen_to_eval
+from lit_genre.model.from_checkpoint import FromCheckpoint
 from lit_genre.model.layer_pooling import LayerPooling, Layers, Pool, freeze_unused, layer_sizes, pool_steps
 from lit_genre.model.mean_normalization import SpectralMeanNormalization
 from lit_genre.model.precision import keeping_dtype
-from lit_genre.model.source_code import source_digest
 from lit_genre.model.temperature import check_temperature
 
 
-class Network(LightningModule):
+class Network(CachedFrontend, FromCheckpoint):
     """Maps waveforms to logits: the part of `GenreClassifier` that a prediction needs.
 
     Shape:
@@ -150,26 +148,6 @@ class Network(LightningModule):
     def layer_sizes(self) -> list[int]:
         """Return the size of the states of layer 0, the input of the first, to the last."""
         return layer_sizes(self.backbone, range(len(self.backbone.layer_blocks()) + 1), self._item_shape)
-
-    def frontend_cache_key(self) -> tuple[str, tuple[int, ...]]:
-        """Return a key of everything but the samples that determines a spectrogram, and its shape.
-
-        Returns:
-            A text that changes with the front-end, its arguments, its source code and the sample rate; and (m, f).
-
-        Raises:
-            LitGenreError: The front-end is trained, or does not return spectrograms.
-        """
-        name = type(self.frontend).__name__
-        if any(parameter.requires_grad for parameter in self.frontend.parameters()):
-            raise LitGenreError(f"cache_mel needs a fixed front-end, but this {name} is trained.")
-        if len(self.input_shape) != 2:
-            raise LitGenreError(
-                f"cache_mel needs a front-end that returns spectrograms, but {name} returns items of shape "
-                f"{self.input_shape}."
-            )
-        determining = [self.hparams["frontend"], self.sample_rate, source_digest(self.frontend)]
-        return json.dumps(determining, default=str), self.input_shape
 
     def predict_with_embedding(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """Compute probabilities and embeddings.

@@ -18,7 +18,6 @@ from lit_genre.trust.signature import is_signed, sign
 
 BEST: Final = "best"
 """Name of the checkpoint that is tested."""
-
 LAST: Final = "last"
 """Name of the checkpoint that a run resumes from."""
 
@@ -49,12 +48,8 @@ class RunFolder:
     """Table with a row for each epoch."""
     summary = _Entry("summary.json")
     """Results of the training. If the file exists, the training is finished."""
-    layers_table = _Entry("layers.csv")
-    """Table with a row for each layer of a probed backbone."""
-    shots_table = _Entry("shots.csv")
-    """Table with the accuracy of a probe for each number of training tracks of a genre."""
-    shots = _Entry("shots.png")
-    """Plot of that table."""
+    layers_table, shots_table, shots = _Entry("layers.csv"), _Entry("shots.csv"), _Entry("shots.png")
+    """Tables of a probe, by layer and by number of training tracks of a genre, and a plot of the second."""
     curves = _Entry("curves.png")
     """Learning curves."""
 
@@ -205,7 +200,7 @@ class RunFolder:
         _write(self.summary, json.dumps(summary) + "\n")
 
     def write_table(self, path: Path, table: str) -> None:
-        """Write a table of a probe, CSV text, to one of its paths: `layers_table` or `shots_table`."""
+        """Write CSV text to `layers_table` or `shots_table`."""
         _write(path, table, durable=False)
 
     def read_comparison(self) -> dict[str, Any] | None:
