@@ -82,10 +82,12 @@ def train_probe(options: argparse.Namespace, run_args: Sequence[str]) -> None:
     summary = {
         "parameters": sum(parameter.numel() for parameter in model.backbone.parameters()),
         "name": options.name or f"{backbone} {kind} probe",
-        "asked_layers": options.layers,
         "backbone_data": backbone_data,
         "n_neighbors" if kind == "knn" else "regularization": choice.fitted.setting,
     }
+    if options.layers:
+        # Each fold of a cross-validation may choose another layer; these are what its runs have in common.
+        summary["asked_layers"] = options.layers
     feature_seconds = _feature_seconds({split: seconds for split, (_, seconds) in timed_clips.items()}, cache)
     write_run(folder, data.classes, scores, seconds, feature_seconds, config, summary, data.artist_ids)
 

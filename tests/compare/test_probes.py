@@ -74,6 +74,9 @@ def test_folds_of_a_probe_may_choose_other_layers_and_are_one_model(run: Run, fm
         folder.write_summary({"name": "encoder probe", "asked_layers": "all"})
         settings.append(read_run(folder.path).settings)
     assert settings[0] == settings[1]
+    folder.write_summary({"name": "encoder probe"})
+    # Layers that the configuration names are settings.
+    assert read_run(folder.path).settings != settings[0]
 
 
 def test_encoders_alone_can_be_compared(run: Run, fma: Path, commands: list[tuple[str, ...]]) -> None:
