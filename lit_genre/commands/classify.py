@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from lit_genre.commands.arguments import (
@@ -115,8 +116,8 @@ def run(args: Sequence[str]) -> None:
     from lit_genre.inference.published import load_zero_shot
 
     names = [name.strip() for name in options.zero_shot.split(",")]
-    model = load_zero_shot(names, "CLAP", options.clap)
-    classify_with(model, f"Comparing the audio with {len(names)} names by {options.clap}, without training", options)
+    description = f"Comparing the audio with {len(names)} names by {options.clap}, without training"
+    classify_with(partial(load_zero_shot, names, "CLAP", options.clap), description, options)
 
 
 def check_options(options: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 
 from lit_genre.commands.arguments import add_device, new_parser
 from lit_genre.commands.classify import add_files, check_options
@@ -43,4 +44,6 @@ def run(args: Sequence[str]) -> None:
     from lit_genre.inference.classify import classify_with
     from lit_genre.inference.published import load_tagger
 
-    classify_with(load_tagger(options.tagger), f"Tags of {options.tagger}, with its published weights", options)
+    classify_with(
+        partial(load_tagger, options.tagger), f"Tags of {options.tagger}, with its published weights", options
+    )

@@ -1,7 +1,7 @@
 """Predict the genres of audio files, write them, and sort the files."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -56,19 +56,20 @@ def classify(options: argparse.Namespace) -> None:
     _classify(model, describe_trained(model, source), files, options)
 
 
-def classify_with(model: GenreClassifier, description: str, options: argparse.Namespace) -> None:
+def classify_with(load: Callable[[], GenreClassifier], description: str, options: argparse.Namespace) -> None:
     """Predict each file by a model that is no checkpoint.
 
     Args:
-        model: The model, in evaluation mode.
+        load: Returns the model, in evaluation mode.
         description: A line about the model, for the console.
         options: Parsed arguments of the command, those of `add_files`.
 
     Raises:
-        LitGenreError: There is no audio file, or a file cannot be written.
+        LitGenreError: There is no audio file, the model cannot be loaded, or a file cannot be written.
         SystemExit: Some files could not be read; its status is `SOME_UNREADABLE`, or 1 if none could.
     """
-    _classify(model.to(find_device(options.device)), description, _find_files(options.paths), options)
+    files = _find_files(options.paths)
+    _classify(load().to(find_device(options.device)), description, files, options)
 
 
 def _find_files(paths: list[Path]) -> list[Path]:

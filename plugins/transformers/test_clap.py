@@ -76,6 +76,7 @@ def test_songs_are_classified_by_words(clap: str, tmp_path: Path, capsys: pytest
 
 @pytest.mark.parametrize("names", ["techno", "techno,techno", "techno,,house"])
 def test_names_that_are_not_two_different_ones_are_refused(clap: str, tmp_path: Path, names: str) -> None:
+    (tmp_path / "song.wav").touch()
     with pytest.raises(SystemExit, match="must be two or more different names, such as techno,house"):
         main(["classify", str(tmp_path), "--zero-shot", names, f"--clap={clap}"])
 

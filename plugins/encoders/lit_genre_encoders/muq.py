@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lit_genre.errors import LitGenreError
 from lit_genre.model.backbone import InputShape
 from lit_genre_encoders.encoder import Encoder, import_published, read_weights
-from lit_genre_encoders.weights import load_tensors
+from lit_genre_encoders.weights import download_from_hub, load_tensors
 
 _SIZES: Final = {
     "conv_dim": 512, "encoder_dim": 1024, "encoder_depth": 12, "num_attention_heads": 16, "intermediate_size": 4096,
@@ -173,7 +173,7 @@ class MuQ(Encoder):
         """Return the file of weights and the file of statistics."""
         if weights in self.published:
             repository, *names = self.published[weights]
-            path, statistics_path = (_download(repository, name) for name in names)
+            path, statistics_path = (download_from_hub(repository, name) for name in names)
             return path, statistics_path
         path = Path(weights)
         if not path.is_file():
@@ -229,17 +229,3 @@ def _network_tensors(content: Any) -> dict[str, Tensor]:
         for name, tensor in named.items()
         if name.startswith(("conv.", "conformer.")) and not name.startswith("conformer.pos_conv_embed.")
     }
-
-
-def _download(repository: str, name: str) -> Path:
-    """Return a file of a repository on the Hugging Face hub, from the cache if it is there."""
-    from huggingface_hub import hf_hub_download
-
-    try:
-        return Path(hf_hub_download(repository, name))
-    # Errors of the hub, the network and the disk have no common base class.
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise LitGenreError(
-            f"{name} of {repository} cannot be downloaded: {reason} Try again, or set weights to a file."
-        ) from error

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lit_genre.errors import LitGenreError
 from lit_genre.model.backbone import InputShape
 from lit_genre_encoders.encoder import Encoder, import_published, read_weights
-from lit_genre_encoders.weights import load_tensors
+from lit_genre_encoders.weights import download_from_hub, load_tensors
 
 _INSTALL: Final = "pip install ssondo"
 
@@ -208,17 +208,7 @@ def _find(weights: str, names: Mapping[str, str], repository: str) -> str:
         raise LitGenreError(
             f"There is no file of weights {weights}. Set weights to a file, or to one of {', '.join(names)}."
         )
-    from huggingface_hub import hf_hub_download
-
-    try:
-        return str(hf_hub_download(repository, names[weights]))
-    # Its errors have no common base class: no network, offline mode, a missing file or a full disk.
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise LitGenreError(
-            f"The weights {weights} cannot be downloaded: {reason} Download {names[weights]} from {repository} on "
-            "another computer, and set weights to the file."
-        ) from error
+    return str(download_from_hub(repository, names[weights]))
 
 
 def _read(path: str, weights: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

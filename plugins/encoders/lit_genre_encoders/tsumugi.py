@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from lit_genre.errors import LitGenreError
 from lit_genre.model.backbone import InputShape
 from lit_genre_encoders.encoder import Encoder, import_published, read_weights
-from lit_genre_encoders.weights import load_tensors
+from lit_genre_encoders.weights import download_from_hub, load_tensors
 
 _INSTALL: Final = "pip install tsumugi-mrl"
 
@@ -177,7 +177,7 @@ def _build(package: Any, config: Any) -> Any:
 def _find(weights: str) -> tuple[Path, dict[str, Any]]:
     """Return the file of weights, and the settings in the config.json next to it."""
     if weights == _PUBLISHED:
-        path, config_path = (_download(name) for name in ("model.safetensors", "config.json"))
+        path, config_path = (download_from_hub(_PUBLISHED, name) for name in ("model.safetensors", "config.json"))
     else:
         path = Path(weights)
         config_path = path.with_name("config.json")
@@ -205,17 +205,3 @@ def _rename(content: Any, path: Path) -> dict[str, Tensor]:
         name.removeprefix(_STATISTICS) if name.startswith(_STATISTICS) else f"net.{name}": tensor
         for name, tensor in encoder.items()
     }
-
-
-def _download(name: str) -> Path:
-    """Return a file of the published model, from the cache of the hub if it is there."""
-    from huggingface_hub import hf_hub_download
-
-    try:
-        return Path(hf_hub_download(_PUBLISHED, name))
-    # Errors of the hub, the network and the disk have no common base class.
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise LitGenreError(
-            f"{name} of {_PUBLISHED} cannot be downloaded: {reason} Try again, or set weights to a file."
-        ) from error

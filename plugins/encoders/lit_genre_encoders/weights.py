@@ -1,4 +1,4 @@
-"""Files of weights that a published package downloads from a web address, not from the Hugging Face hub."""
+"""Files of weights: found, downloaded from the Hugging Face hub or a web address, and loaded into a network."""
 
 from collections.abc import Mapping
 from http.client import HTTPException
@@ -41,6 +41,31 @@ def find_weights(weights: str, addresses: Mapping[str, str]) -> str:
                 "another program, and set weights to the file."
             ) from error
     return str(path)
+
+
+def download_from_hub(repository: str, name: str) -> Path:
+    """Return a file of a repository on the Hugging Face hub, from the cache if it is there.
+
+    Args:
+        repository: Name of the repository.
+        name: Name of the file in it.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        LitGenreError: The download failed.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(repository, name))
+    # Errors of the hub, the network and the disk have no common base class.
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise LitGenreError(
+            f"{name} of {repository} cannot be downloaded: {reason} Try again, or set weights to a file."
+        ) from error
 
 
 def load_tensors(module: nn.Module, tensors: Any, weights: str) -> None:
