@@ -18,7 +18,8 @@ def parser() -> argparse.ArgumentParser:
         "has no checkpoint. Options of fit name data and backbone; those of training and of the trainer are ignored. "
         "--ckpt_path loads the backbone of a trained run, for the data of that run or for other data. With "
         "--data.task=multilabel a track may have several genres. --data.fold tests one fold of a cross-validation; all "
-        "folds, splits and heads use the same cached embeddings.",
+        "folds, splits and heads use the same cached embeddings. --model.class_weights=true gives all genres the same "
+        "total weight.",
         (
             "probe --config encoders/musicnn --data FolderDataModule --data.path Music/genres",
             "probe --config encoders/musicnn --layers all --pool mean+std",

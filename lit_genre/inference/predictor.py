@@ -1,6 +1,7 @@
 """Run a trained model over batches of clips, and average the clips of each song: the batch loop of inference."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from lit_genre.batch import Batch
 from lit_genre.data.decoding.status import COMPLETE, TrackStatus
+from lit_genre.inference.batch_parts import BatchParts
 from lit_genre.model.classifier import GenreClassifier
 
 _BATCH_SECONDS: Final = {"cpu": 20.0, "accelerator": 960.0}
@@ -60,7 +62,8 @@ def predict_songs(
 ) -> Iterator[SongPrediction]:
     """Predict songs from batches of their clips, one song after another.
 
-    `classify`, `similar` and `serve` use this loop. `SongClips.failures` lists the unreadable files after the last
+    `classify`, `similar` and `serve` use this loop. A batch that does not fit the memory of the device is computed in
+    parts. `SongClips.failures` lists the unreadable files after the last
     batch.
 
     Args:
@@ -75,12 +78,15 @@ def predict_songs(
         The prediction of each song, as soon as its last clip is predicted; tensors are on the CPU.
 
     Raises:
-        LitGenreError: A probability is not finite.
+        LitGenreError: A probability is not finite, or a single clip does not fit the memory of the device.
     """
+    predict = BatchParts(partial(_predict, model))
     position = -1
     rows: list[tuple[Tensor, ...]] = []
     for batch in clips:
-        columns = _predict_batch(model, batch)
+        # `Batch.start` is optional because training does not need it.
+        assert batch.start is not None
+        columns = (batch.start / model.sample_rate, *predict(batch.waveform))
         # A batch may contain clips of several songs, and the clips of a song may be in several batches.
         for row, row_position in enumerate(batch.track_id.tolist()):
             if row_position != position and rows:
@@ -92,14 +98,12 @@ def predict_songs(
         yield _average(position, seconds[position], statuses[position], rows)
 
 
-def _predict_batch(model: GenreClassifier, batch: Batch) -> tuple[Tensor, ...]:
-    """Return the start of each clip, s, shape (b,), its probabilities, (b, c), and its embedding, (b, d)."""
-    # `Batch.start` is optional because training does not need it.
-    assert batch.start is not None
+def _predict(model: GenreClassifier, waveform: Tensor) -> tuple[Tensor, ...]:
+    """Return the probabilities of clips, shape (b, c), and their embeddings, (b, d), on the CPU."""
     with torch.inference_mode():
-        probs, embedding = model.predict_with_embedding(batch.waveform.to(model.device))
+        probs, embedding = model.predict_with_embedding(waveform.to(model.device))
     # The backbone may compute in bfloat16, which numpy cannot represent.
-    return batch.start / model.sample_rate, probs.cpu(), embedding.float().cpu()
+    return probs.cpu(), embedding.float().cpu()
 
 
 def _average(position: int, seconds: float, status: TrackStatus, rows: list[tuple[Tensor, ...]]) -> SongPrediction:

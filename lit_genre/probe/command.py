@@ -60,6 +60,8 @@ def train_probe(options: argparse.Namespace, run_args: Sequence[str]) -> None:
     splits = [split for split in SPLITS if split != "val" or data.has_val]
     timed_clips = {split: timed(partial(cache.embed, split)) for split in splits}
     clips = {split: split_clips for split, (split_clips, _) in timed_clips.items()}
+    if model.loss_weights is not None:
+        clips["train"] = clips["train"]._replace(class_weights=model.loss_weights.double().cpu().numpy())
     _print_summary(backbone, kind, clips, cache)
     # The head is trained and written on the CPU.
     model.cpu()

@@ -20,6 +20,8 @@ from lit_genre.data.loading.dataset import ClipDataset
 from lit_genre.data.metadata.track import Split
 from lit_genre.data.store.lock import locked
 from lit_genre.errors import LitGenreError
+from lit_genre.inference.batch_parts import BatchParts
+from lit_genre.inference.predictor import default_batch_size
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.layer_pooling import Pool
 from lit_genre.model.source_code import source_digest
@@ -36,11 +38,14 @@ class ClipEmbeddings(NamedTuple):
         label: Position of the genre of each clip's track in the class names, shape (n,); in the multilabel task 0 or 1
             for each class, shape (n, c).
         track_id: Id of each clip's track, shape (n,).
+        class_weights: Weight of each class in the training of a head, as of `GenreClassifier`, shape (c,); None if all
+            tracks have the same weight.
     """
 
     embedding: NDArray[np.floating]
     label: NDArray[np.int64]
     track_id: NDArray[np.int64]
+    class_weights: NDArray[np.float64] | None = None
 
 
 class EmbeddingCache:
@@ -130,12 +135,13 @@ class EmbeddingCache:
 
     def _compute(self, split: Split, track_ids: Container[int]) -> Iterator[tuple[int, NDArray[np.floating]]]:
         """Embed some tracks of a split; yield the id of each and its embeddings, shape (n, d)."""
-        batches = self.data.whole_tracks(split, track_ids)
+        batches = self.data.whole_tracks(split, track_ids, default_batch_size(self.model))
+        embed = BatchParts(self._embed)
         current_id = -1
         rows: list[NDArray[np.floating]] = []
         with progress(f"Extracting features: {split}", len(batches), "batches") as advance, torch.inference_mode():
             for batch in batches:
-                embedding = self._embed(batch.waveform.to(self.model.device))
+                (embedding,) = embed(batch.waveform)
                 if not embedding.isfinite().all():
                     name = type(self.model.backbone).__name__
                     raise LitGenreError(
@@ -151,13 +157,14 @@ class EmbeddingCache:
                 advance()
         yield current_id, np.stack(rows)
 
-    def _embed(self, waveform: Tensor) -> Tensor:
+    def _embed(self, waveform: Tensor) -> tuple[Tensor]:
         """Compute the embeddings of clips, shape (b, d), on the CPU."""
+        waveform = waveform.to(self.model.device)
         if self._pool is None:
-            return self.model.predict_with_embedding(waveform)[1].float().cpu()
+            return (self.model.predict_with_embedding(waveform)[1].float().cpu(),)
         joined = torch.cat(self.model.embed_layers(waveform, self._pool), -1).float().cpu()
         # Half precision, as the layers of an encoder have some thousand numbers a clip; not where one is too large.
-        return joined.half() if joined.abs().amax() < torch.finfo(torch.half).max else joined
+        return (joined.half() if joined.abs().amax() < torch.finfo(torch.half).max else joined,)
 
 
 class _EmbeddingFiles:

@@ -58,7 +58,7 @@ def fit_head(
     In the multiclass task the score is the log-likelihood. It is finer than the accuracy of a few dozen tracks, and it
     also rates the calibration of the probabilities. In the multilabel task the score is the mean average precision. Of
     an MLP, the epoch with the best score is kept. All tracks have the same weight, however many clips they have, so
-    genres of long tracks do not become more probable.
+    genres of long tracks do not become more probable. Class weights, if there are any, multiply these weights.
 
     Without a validation split, regularization and number of epochs are fixed. C of the logistic regression then applies
     to the sum of the losses of tracks, so that it does not depend on the number of clips per track. With that split,
@@ -75,12 +75,15 @@ def fit_head(
         The selected head.
 
     Raises:
-        LitGenreError: All training tracks have the same genres.
+        LitGenreError: All training tracks have the same genres, or an MLP of the multilabel task has class weights.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.preprocessing import StandardScaler
 
     check_genres(train.label)
+    if kind == "mlp" and train.label.ndim == 2 and train.class_weights is not None:
+        # They weight the presence of a genre, but scikit-learn's MLP has one weight for all genres of a clip.
+        raise LitGenreError("model.class_weights is not for --head mlp in the multilabel task. Use --head logistic.")
     scaler = StandardScaler().fit(train.embedding)
     scaled = train._replace(embedding=scaler.transform(train.embedding))
     held_out = val and val._replace(embedding=scaler.transform(val.embedding))
@@ -119,16 +122,19 @@ def check_genres(label: NDArray[np.int64]) -> None:
 
 
 def track_weights(clips: ClipEmbeddings) -> NDArray[np.float64]:
-    """Return weights of clips so that all tracks have the same weight.
+    """Return weights of clips so that all tracks have the same weight, or that of their class.
 
     Args:
-        clips: Clips of t tracks.
+        clips: Clips of t tracks. In the multilabel task their class weights are not part of the result, since they
+            weight the presence of a genre alone.
 
     Returns:
-        Weight of each clip, shape (n,), with mean 1.
+        Weight of each clip, shape (n,), with mean 1 over the clips.
     """
     _, track, count = np.unique(clips.track_id, return_inverse=True, return_counts=True)
     weight: NDArray[np.float64] = len(track) / (len(count) * count[track])
+    if clips.class_weights is not None and clips.label.ndim == 1:
+        weight *= clips.class_weights[clips.label]
     return weight
 
 

@@ -30,6 +30,7 @@ class FittedNeighbors(NamedTuple):
         membership: 1 for each genre of each training track, else 0, shape (t, c).
         setting: Number of neighbours, of which each has one vote for each of its genres.
         val_score: Score of the validation tracks by which it was selected; 0 without a validation split.
+        class_weights: Weight of a vote for each genre, shape (c,); None for equal ones.
     """
 
     scaler: Any
@@ -37,9 +38,10 @@ class FittedNeighbors(NamedTuple):
     membership: NDArray[np.float32]
     setting: int
     val_score: float = 0.0
+    class_weights: NDArray[np.float64] | None = None
 
     def score(self, clips: ClipEmbeddings, split: str) -> TrackScores:
-        """Compute the probabilities of tracks: the fraction of the neighbours that have each genre.
+        """Compute the probabilities of tracks: the fraction of the neighbours that have each genre, weighted.
 
         Args:
             clips: Clips of the tracks. A training track is its own nearest neighbour.
@@ -49,7 +51,7 @@ class FittedNeighbors(NamedTuple):
             Probabilities and label of each track.
         """
         tracks = average_tracks(clips)
-        return _vote(tracks, self.membership, self._search_neighbors(tracks, split), self.setting)
+        return self._vote(tracks, self._search_neighbors(tracks, split), self.setting)
 
     def _search_neighbors(self, tracks: ClipEmbeddings, split: str) -> NDArray[np.int64]:
         """Return the positions of the nearest training tracks, the nearest first, shape (t, n_neighbors)."""
@@ -62,6 +64,15 @@ class FittedNeighbors(NamedTuple):
                 found.append(self.search.kneighbors(rows, self.setting, return_distance=False))
                 advance()
         return np.concatenate(found)
+
+    def _vote(self, tracks: ClipEmbeddings, neighbors: NDArray[np.int64], n_neighbors: int) -> TrackScores:
+        probs = self.membership[neighbors[:, :n_neighbors]].mean(1)
+        if self.class_weights is not None:
+            present = probs * self.class_weights.astype(np.float32)
+            # In the multilabel task the weight is that of the presence of a genre, against its absence.
+            total = present + 1 - probs if tracks.label.ndim == 2 else present.sum(1, keepdims=True)
+            probs = present / total
+        return TrackScores(*map(torch.from_numpy, (tracks.track_id, probs, tracks.label)))
 
 
 def fit_neighbors(train: ClipEmbeddings, val: ClipEmbeddings | None, n_classes: int) -> FittedNeighbors:
@@ -91,13 +102,14 @@ def fit_neighbors(train: ClipEmbeddings, val: ClipEmbeddings | None, n_classes: 
     scaler = StandardScaler().fit(tracks.embedding)
     search = NearestNeighbors(metric="cosine", algorithm="brute").fit(scaler.transform(tracks.embedding))
     membership = (tracks.label if tracks.label.ndim == 2 else np.eye(n_classes)[tracks.label]).astype(np.float32)
-    fitted = FittedNeighbors(scaler, search, membership, min(_DEFAULT_N_NEIGHBORS, len(membership)))
+    n_neighbors = min(_DEFAULT_N_NEIGHBORS, len(membership))
+    fitted = FittedNeighbors(scaler, search, membership, n_neighbors, class_weights=train.class_weights)
     if val is None:
         return fitted
     candidates = [number for number in _N_NEIGHBORS if number <= len(membership)]
     val_tracks = average_tracks(val)
     neighbors = fitted._replace(setting=candidates[0])._search_neighbors(val_tracks, "val")
-    scores = [primary_score(_vote(val_tracks, membership, neighbors, number)) for number in candidates]
+    scores = [primary_score(fitted._vote(val_tracks, neighbors, number)) for number in candidates]
     best = int(np.argmax(scores))
     return fitted._replace(setting=candidates[best], val_score=scores[best])
 
@@ -117,10 +129,3 @@ def average_tracks(clips: ClipEmbeddings) -> ClipEmbeddings:
     total = np.zeros((len(track_id), clips.embedding.shape[1]))
     np.add.at(total, track, clips.embedding)
     return ClipEmbeddings((total / count[:, None]).astype(np.float32), clips.label[first], track_id)
-
-
-def _vote(
-    tracks: ClipEmbeddings, membership: NDArray[np.float32], neighbors: NDArray[np.int64], n_neighbors: int
-) -> TrackScores:
-    probs = membership[neighbors[:, :n_neighbors]].mean(1)
-    return TrackScores(*map(torch.from_numpy, (tracks.track_id, probs, tracks.label)))

@@ -52,7 +52,8 @@ def fit_one_vs_rest(
 
     Args:
         regularizations: Values of C, the smallest first.
-        train: Scaled embeddings of the training clips, with labels of shape (n, c).
+        train: Scaled embeddings of the training clips, with labels of shape (n, c). Class weights multiply the weights
+            of the clips that have the genre.
         weight: Weight of each clip, shape (n,).
 
     Returns:
@@ -69,8 +70,10 @@ def fit_one_vs_rest(
         # Each C starts where the one before ended, which takes fewer steps.
         classifier: Any = LogisticRegression(max_iter=MAX_ITER, warm_start=True)
         layers = []
+        present = 1.0 if train.class_weights is None else train.class_weights[genre]
+        genre_weight = weight * np.where(label, present, 1.0)
         for regularization in regularizations:
-            classifier.set_params(C=regularization).fit(train.embedding, label, sample_weight=weight)
+            classifier.set_params(C=regularization).fit(train.embedding, label, sample_weight=genre_weight)
             layers.append((classifier.coef_[0].copy(), float(classifier.intercept_[0])))
         return layers
 

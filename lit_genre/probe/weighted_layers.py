@@ -98,6 +98,7 @@ def fit_weighted_layers(train: ClipEmbeddings, val: ClipEmbeddings | None, n_lay
     classes = np.arange(train.label.shape[1]) if multilabel else np.unique(train.label)
     target = torch.from_numpy(train.label if multilabel else np.searchsorted(classes, train.label))
     weight = torch.from_numpy(logistic_weights(train, val)).float()
+    presence = None if train.class_weights is None else torch.from_numpy(train.class_weights).float()
     logits = torch.zeros(n_layers, requires_grad=True)
     coef = torch.zeros(len(classes), layers.shape[-1], requires_grad=True)
     intercept = torch.zeros(len(classes), requires_grad=True)
@@ -106,7 +107,7 @@ def fit_weighted_layers(train: ClipEmbeddings, val: ClipEmbeddings | None, n_lay
     with progress("Training", len(regularizations), "heads") as advance:
         # Each C starts where the one before ended, which takes fewer steps.
         for regularization in regularizations:
-            _minimize(layers, target, regularization * weight, logits, coef, intercept)
+            _minimize(layers, target, regularization * weight, presence, logits, coef, intercept)
             classifier = WeightedLayers(logits, coef, intercept, classes, multilabel)
             held_out = val and val._replace(embedding=scaler.transform(classifier.average(val.embedding)))
             heads.append(FittedHead(scaler, classifier, regularization, rate(classifier, held_out)))
@@ -114,15 +115,27 @@ def fit_weighted_layers(train: ClipEmbeddings, val: ClipEmbeddings | None, n_lay
     return max(heads, key=lambda head: head.val_score)
 
 
-def _minimize(layers: Tensor, target: Tensor, weight: Tensor, logits: Tensor, coef: Tensor, intercept: Tensor) -> None:
-    """Minimise the weighted cross-entropy, summed over clips, plus half the squares of coef."""
+def _minimize(
+    layers: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    presence: Tensor | None,
+    logits: Tensor,
+    coef: Tensor,
+    intercept: Tensor,
+) -> None:
+    """Minimise the weighted cross-entropy, summed over clips, plus half the squares of coef.
+
+    In the multilabel task, `presence` weights the presence of each genre.
+    """
     optimizer = torch.optim.LBFGS([logits, coef, intercept], max_iter=_STEPS, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
         output = F.linear(torch.einsum("l,nld->nd", logits.softmax(0), layers), coef, intercept)
         if target.ndim == 2:
-            losses = F.binary_cross_entropy_with_logits(output, target.float(), reduction="none").sum(1)
+            losses = F.binary_cross_entropy_with_logits(output, target.float(), reduction="none", pos_weight=presence)
+            losses = losses.sum(1)
         else:
             losses = F.cross_entropy(output, target, reduction="none")
         loss: Tensor = (losses * weight).sum() + coef.square().sum() / 2

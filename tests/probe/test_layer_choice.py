@@ -159,7 +159,7 @@ def test_weights_of_layers_prefer_the_layer_that_knows_the_genres(several: bool)
     clips = ClipEmbeddings(
         layers.reshape(120, -1).astype(np.float16), one_hot.astype(np.int64) if several else label, np.arange(120)
     )
-    train, val = (ClipEmbeddings(*(column[part] for column in clips)) for part in (slice(90), slice(90, 120)))
+    train, val = (ClipEmbeddings(*(column[part] for column in clips[:3])) for part in (slice(90), slice(90, 120)))
     fitted = fit_weighted_layers(train, val, 4)
     weights = fitted.classifier.layer_logits.softmax(0)
     assert weights.argmax() == 2

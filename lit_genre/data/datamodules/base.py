@@ -208,18 +208,19 @@ class TrackDataModule(AudioTracks):
         """Return batches of clips that cover each test track."""
         return self.whole_tracks("test")
 
-    def whole_tracks(self, split: Split, only: Container[int] | None = None) -> DataLoader[Batch]:
+    def whole_tracks(self, split: Split, only: Container[int] | None = None, batch_size: int = 0) -> DataLoader[Batch]:
         """Return batches of clips that cover each track of a split, in the order of the tracks.
 
         Args:
             split: The split.
             only: Ids of the tracks to read; None for all.
+            batch_size: Clips in a batch; 0 for that of the training.
         """
         dataset = self._dataset(split)
         clips: Iterable[Clip] = EvaluationClipSampler(dataset, *self._rank_and_world_size())
         if only is not None:
             clips = [clip for clip in clips if int(dataset.track_ids[clip.position]) in only]
-        return clip_loader(dataset, clips, self.batch_size, self.num_workers)
+        return clip_loader(dataset, clips, batch_size or self.batch_size, self.num_workers)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Fill in samples that are on the device, and spectrograms from the cache.
@@ -244,6 +245,5 @@ class TrackDataModule(AudioTracks):
         dataset = ClipDataset(self._source, [track.track_id for track in usable], labels, self.clip_samples)
         if self.cache_mel and self.trainer is not None:
             name = f"{split}{self.fold.suffix if self.fold else ''}"
-            self._caches[split] = open_mel_cache(self.trainer, self.store_folder, name, dataset)
-            dataset.cache = self._caches[split]
+            dataset.cache = self._caches[split] = open_mel_cache(self.trainer, self.store_folder, name, dataset)
         return dataset
