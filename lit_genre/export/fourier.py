@@ -33,6 +33,9 @@ def with_matrix_products(frontend: nn.Module) -> nn.Module:
     # takes precedence over a method of its class.
     frontend.products = MelPowerProducts(frontend)
     object.__setattr__(frontend, "power", frontend.products.forward)
+    if type(frontend) is LogMel:
+        # Its other methods read nothing of nnAudio's layer, whose kernels would be in the graph.
+        frontend.layer = nn.Identity()
     return frontend
 
 

@@ -88,13 +88,18 @@ def capture_graph(
 
 
 def _unused_buffers(program: ExportedProgram) -> list[str]:
-    """Return the names of the buffers that no operation of a graph reads."""
+    """Return the names of the buffers that no operation of a graph reads.
+
+    Single numbers, such as the counters of batch normalisation, are not worth a second capture, which takes seconds.
+    """
     used = {node.name for node in program.graph.nodes if node.op == "placeholder" and node.users}
-    return [
+    names = [
         str(spec.target)
         for spec in program.graph_signature.input_specs
         if spec.kind == InputKind.BUFFER and spec.arg.name not in used
     ]
+    buffers = dict(program.named_buffers())
+    return [name for name in names if name in buffers and buffers[name].numel() > 1]
 
 
 def cannot_export(model: GenreClassifier, error: BaseException) -> LitGenreError:
