@@ -11,7 +11,7 @@ import torch
 
 from lit_genre.__main__ import main
 from tests.helpers.fma import WriteFMA, write_tracks
-from tests.helpers.runs import QUIET, SMALL
+from tests.helpers.runs import QUIET, ROOT, SMALL
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,33 +27,42 @@ for variable in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
 
 
 SLOW = (
-    *("callbacks/test_dashboard", "callbacks/test_other_loggers", "cli/", "compare/test_compare", "compare/test_times"),
-    *("audit/test_audit", "baseline/", "configs/", "data/decoding/", "data/datamodules/test_folder", "export/"),
-    *("inference/test_classify", "model/checks/", "model/test_losses", "model/test_schedule", "plugins/"),
-    *(
-        "backbones/test_command",
-        "commands/",
-        "probe/",
-        "runs/test_locate",
-        "scaffold/",
-        "security/",
-        "serve/",
-        "testing/",
-    ),
-    *("prepare/", "demo/", "data/store/", "test_docs", "testing/", "model/test_classifier", "model/test_precision"),
+    *("audit/test_audit", "backbones/test_command", "baseline/", "cli/", "commands/", "configs/"),
+    *("compare/test_compare", "compare/test_cross_validation", "compare/test_multilabel", "compare/test_probes"),
+    *("compare/test_report", "compare/test_times"),
+    *("callbacks/test_dashboard", "callbacks/test_other_loggers", "callbacks/test_pictures"),
+    *("data/datamodules/test_folder", "data/decoding/", "data/store/", "demo/", "export/"),
+    *("inference/test_classify", "inference/test_load"),
+    *("model/checks/", "model/test_classifier", "model/test_finetuning", "model/test_losses", "model/test_precision"),
+    *("model/test_schedule", "plugins/", "prepare/", "probe/", "runs/test_locate", "scaffold/", "security/", "serve/"),
+    *("test_docs", "test_notebooks", "testing/"),
 )
 """Files whose tests train, serve, export or decode for seconds, relative to tests/."""
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of processes for `pytest -n auto`: one more than cores, as some tests wait for a program."""
+    return (os.cpu_count() or 1) + 1
+
+
+def is_slow(path: Path) -> bool:
+    """Return whether the tests of a file are slow: those in SLOW, and those of plugins."""
+    inside = path.relative_to(ROOT).as_posix()
+    return inside.startswith(("plugins/", *(f"tests/{prefix}" for prefix in SLOW)))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import slow files where slow tests are left out, as importing all takes 15 s."""
+    leaves_out = "not slow" in config.getoption("markexpr") and collection_path.suffix == ".py"
+    return True if leaves_out and is_slow(collection_path) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests as slow or browser by their file, as nearly all tests of these files are."""
-    folder = Path(__file__).parent
     for item in items:
-        inside = item.path.relative_to(folder).as_posix() if item.path.is_relative_to(folder) else ""
-        is_plugin = "plugins" in item.path.relative_to(folder.parent).parts[:1]
-        if inside.startswith(SLOW) or is_plugin:
+        if is_slow(item.path):
             item.add_marker(pytest.mark.slow)
-        if inside == "serve/test_page.py":
+        if item.path == ROOT / "tests" / "serve" / "test_page.py":
             item.add_marker(pytest.mark.browser)
 
 

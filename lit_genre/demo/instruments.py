@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ BANDS_PER_OCTAVE = 3.0
 BANDS = 62.5 * 2 ** (np.arange(23) / BANDS_PER_OCTAVE)
 """Centres of the bands, Hz, up to 10 kHz."""
 
-Audio = NDArray[np.float32]
+Audio: TypeAlias = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

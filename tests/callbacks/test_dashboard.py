@@ -92,6 +92,8 @@ def test_a_run_is_named_grouped_and_tagged_and_its_test_is_of_the_same_run(sent:
 def test_the_whole_configuration_is_searchable(sent: Sent) -> None:
     assert {"model", "data", "trainer", "seed_everything"} <= sent.config.keys()
     assert '"lstm_dim":8' in sent.config["model"].replace(" ", "")
+    assert "lit_genre.CRNN" in sent.config["model"]
+    assert '"max_epochs":2' in sent.config["trainer"].replace(" ", "")
 
 
 def test_nobodys_home_is_in_it(sent: Sent, tmp_path: Path) -> None:

@@ -194,14 +194,6 @@ def test_the_seed_decides_the_weights(run: Run, fma: Path) -> None:
     assert not torch.equal(*different)
 
 
-def test_without_an_account_wandb_is_offline_and_holds_the_run(run: Run, fma: Path) -> None:
-    run("fit", *SMALL, f"--data.root={fma}", "--trainer.max_epochs=1")
-    (file,) = folder().glob("wandb/offline-run-*/*.wandb")
-    content = file.read_bytes()
-    for key in (b"train/loss", b"val/accuracy", b"max_epochs", b"lit_genre.CRNN"):
-        assert key in content
-
-
 # Lightning's own, on what cannot be selected without validation.
 @pytest.mark.filterwarnings("ignore:Total length of", "ignore:.*val/accuracy")
 def test_a_single_training_track_trains(run: Run, write_fma: WriteFMA, capsys: pytest.CaptureFixture[str]) -> None:
