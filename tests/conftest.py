@@ -16,8 +16,10 @@ from tests.helpers.runs import QUIET, ROOT, SMALL
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# With two threads each, several libraries wait for one another on two cores.
+# One thread here and in the programs that tests start: on a few cores, threads of several processes wait for each other,
+# and do so by computing.
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 # A shell starts a background job with Ctrl-C ignored, and the programs that tests interrupt inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # No test asks the network; the hubs' library reads this when it is imported.
@@ -38,11 +40,6 @@ SLOW = (
     *("test_docs", "test_notebooks", "testing/"),
 )
 """Files whose tests train, serve, export or decode for seconds, relative to tests/."""
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """Return the number of processes for `pytest -n auto`: one more than cores, as some tests wait for a program."""
-    return (os.cpu_count() or 1) + 1
 
 
 def is_slow(path: Path) -> bool:

@@ -72,7 +72,7 @@ def test_commands_as_on_windows(tmp_path: Path) -> None:
         [sys.executable, "-X", "warn_default_encoding", "-m", "tests.helpers.windows"],
         input="".join(f"{shlex.join(map(str, line))}\n" for line in lines),
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "cp1252", "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "cp1252"},
         capture_output=True,
         encoding="cp1252",
     )

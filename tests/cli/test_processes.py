@@ -29,7 +29,7 @@ def start(*words: object) -> "subprocess.Popen[str]":
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port", str(port),
         "-m", "lit_genre", *map(str, words), "--trainer.devices=2", "--trainer.strategy=ddp",
     ]  # fmt: skip
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )

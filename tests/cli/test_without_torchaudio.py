@@ -33,7 +33,7 @@ def test_fit_test_predict_and_baseline(fma: Path, tmp_path: Path) -> None:
         [sys.executable, "-c", PROGRAM],
         input="".join(f"{shlex.join(map(str, command))}\n" for command in commands),
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )

@@ -32,14 +32,16 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     real: Callable[..., str] = module._run_command
     monkeypatch.setattr(module, "_run_command", spy)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     return asked
 
 
 def run_here(commands: list[str], *words: str) -> str:
     """Run a command in this process, and note its name as `commands` does."""
     commands.append(words[0] + (" on" if words[1] == "--ckpt_path" else ""))
-    main(words)
+    try:
+        main(words)
+    except SystemExit as error:
+        return str(error)
     return ""
 
 
@@ -49,7 +51,7 @@ def write_config(name: str, text: str) -> str:
 
 
 def test_what_works_is_trained_tested_and_reported_and_what_fails_is_a_row(
-    run: Run, fma: Path, commands: list[str]
+    run: Run, fma: Path, commands: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = write_config("wrong.yaml", "model:\n  backbone:\n    class_path: CRNN\n    init_args: {dropout: 2}\n")
     data = write_config("data.yaml", f"data:\n  init_args:\n    root: {fma}\n")
@@ -67,6 +69,8 @@ def test_what_works_is_trained_tested_and_reported_and_what_fails_is_a_row(
     Path("out/runs/cnn1d_shallow-seed3/summary.json").unlink()
     before = Path("out/results.csv").read_text().splitlines()[1]
     commands.clear()
+    # In this process, as each command would take seconds to start.
+    monkeypatch.setattr(module, "_run_command", lambda *words: run_here(commands, *words))
     run(*words)
     assert commands == ["fit on", "fit"]
     assert Path("out/results.csv").read_text().splitlines()[1] == before
@@ -154,7 +158,6 @@ def test_the_shipped_comparisons_name_all_seven(name: str) -> None:
 def test_each_configuration_is_trained_by_each_recipe_beside_the_baseline(
     run: Run, fma: Path, commands: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # In this process, which has imported torch: each of five commands would take seconds to start.
     monkeypatch.setattr(module, "_run_command", lambda *words: run_here(commands, *words))
     data = write_config("data.yaml", f"data:\n  init_args:\n    root: {fma}\n")
     recipes = [write_config(f"{name}.yaml", f"select_by: {by}\n") for name, by in (("a", "last"), ("b", "val/loss"))]

@@ -14,6 +14,12 @@ MESSAGES = (
 )
 
 
+@pytest.fixture(autouse=True)
+def _no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the garbage collection, which takes a second of each test."""
+    monkeypatch.setattr("lit_genre.inference.batch_parts.garbage_collection_cuda", lambda: None)
+
+
 class Device:
     """A device whose memory has room for a few clips."""
 

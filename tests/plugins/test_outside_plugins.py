@@ -51,7 +51,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_module(workspace: Path, line: str) -> subprocess.CompletedProcess[str]:
     """Run a module of Python in a folder, with the packages that are installed in it."""
     paths = [str(workspace / "installed"), str(Path(plugins.__file__).parents[2])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-m", *shlex.split(line)]
     return subprocess.run(command, capture_output=True, text=True, cwd=workspace, env=environment, check=False)
 
