@@ -8,6 +8,8 @@ ENCODERS := dasheng hear21passt muq panns-inference ssondo torchopenl3 tsumugi-m
 # them the types of some variables are unknown.
 WINDOWS_TYPES := $(BIN)/mypy --config-file= --platform win32 --follow-imports=skip --ignore-missing-imports \
 	--disable-error-code var-annotated -p lit_genre
+# Without plugins, whose tests are slow.
+FAST_TESTS := -m pytest -n auto --maxprocesses 8 -m "not slow and not browser" -q tests lit_genre
 DEMO := --config cnn1d_shallow --config data/demo
 
 .PHONY: install demo test check check-tests lint docs clean test-oldest test-newest
@@ -31,7 +33,7 @@ check: .venv/installed-test
 	$(MAKE) --jobs 2 --output-sync lint check-tests
 
 check-tests: .venv/installed-test
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 -m "not slow and not browser" -q
+	$(BIN)/python $(FAST_TESTS)
 
 lint: .venv/installed-test
 	$(BIN)/ruff check
@@ -47,7 +49,7 @@ test-oldest test-newest: test-%:
 	$(PYTHON) $(if $(filter oldest,$*),tests/helpers/lower_bounds.py,-c '') > .venv-$*/constraints.txt
 	.venv-$*/bin/python -m pip install -c .venv-$*/constraints.txt -e '.[test]' $(PLUGINS:%=-e %)
 	.venv-$*/bin/python -m pip install --no-deps musicnn==0.1.0
-	.venv-$*/bin/python -m pytest -n auto --maxprocesses 8 -m "not slow and not browser" -q
+	.venv-$*/bin/python $(FAST_TESTS)
 	.venv-$*/bin/lit-genre demo --root .venv-$*/demo
 	.venv-$*/bin/lit-genre fit $(DEMO) --data.root=.venv-$*/demo --trainer.max_epochs=2 \
 		--trainer.default_root_dir=.venv-$*/run

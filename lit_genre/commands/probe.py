@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
         (
             "probe --config encoders/musicnn --data FolderDataModule --data.path Music/genres",
             "probe --config encoders/musicnn --layers all --pool mean+std",
+            "probe --config encoders/musicnn --join encoders/discogs_effnet",
             "probe --ckpt_path best --head mlp",
             "probe --ckpt_path best --head knn --data.folds 5 --data.fold 0",
         ),
@@ -40,6 +41,16 @@ def parser() -> argparse.ArgumentParser:
         "--head_dim", type=int, default=128, help="size of the hidden layer of mlp (default: %(default)s)"
     )
     parser.add_argument(
+        "--join",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="CONFIG",
+        help="configurations of further encoders, such as encoders/discogs_effnet: their embeddings of a clip are "
+        "joined (concatenated) to that of the encoder of --config, which sets the length of a clip. Options such as "
+        "--model.backbone.weights are for the encoder of --config",
+    )
+    parser.add_argument(
         "--layers",
         type=_layers,
         help="embed by layers of the backbone instead of its own embedding. 7: by this layer; 0 is the input of the "
@@ -50,10 +61,11 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--pool",
         # Those of lit_genre.model.layer_pooling, which imports torch.
-        choices=("mean", "mean+std"),
+        choices=("mean", "mean+std", "attention"),
         default="mean",
-        help="how a layer is pooled over time; mean+std takes mean and standard deviation, of the last layer unless "
-        "--layers names another (default: %(default)s)",
+        help="how a layer is pooled over time. mean+std takes mean and standard deviation; attention weights segments "
+        "of the clip, with weights that are trained with a logistic head. Both take the last layer unless --layers "
+        "names others (default: %(default)s)",
     )
     parser.add_argument(
         "--shots",
@@ -96,6 +108,15 @@ def run(args: Sequence[str]) -> None:
     if options.layers == "weighted" and options.head != "logistic":
         raise LitGenreError(
             f"--layers weighted is for --head logistic, not {options.head}. Use --layers all, which chooses a layer."
+        )
+    if options.pool == "attention" and (options.head != "logistic" or options.layers == "weighted" or options.shots):
+        raise LitGenreError(
+            "--pool attention is trained together with one logistic head on one layer. Leave out --head, --shots and "
+            "--layers weighted, or use --pool mean."
+        )
+    if options.join and (options.layers or options.pool != "mean"):
+        raise LitGenreError(
+            "Joined encoders have no layers to choose from. Leave out --layers and --pool, or leave out --join."
         )
     from lit_genre.probe.command import train_probe
 

@@ -76,7 +76,8 @@ class GenreClassifier(ScoredNetwork):
         layers: Numbers of the layers of the backbone whose states are pooled over time, or "all"; 0 is the input of
             the first layer. Several are averaged with learned weights. null for the backbone's own embedding. For
             backbones with `layer_blocks`, such as pretrained encoders.
-        pool: "mean" of the states over time, or "mean+std" for mean and standard deviation.
+        pool: "mean" of the states over time, "mean+std" for mean and standard deviation, or "attention" for an average
+            of some dozens of segments of the clip with learned weights, of a single layer.
         finetune: What of the backbone is trained: "head" for nothing of it, "full" for all, "last:2" for its last two
             layers, "lora" or "lora:16" for matrices of low rank (here 16; by default 8) that are added to all layers,
             which needs the package peft. null for what the backbone's own arguments say.

@@ -123,7 +123,7 @@ class LogMel(nn.Module):
         device = waveform.device.type
         # On an H200, 0.74 ms for 32 clips of 30 s instead of 18.4 ms (benchmarks/gpu.py).
         is_auto_fft = self.engine == "auto" and device in ("cpu", "cuda")
-        with torch.autocast(device, enabled=False), _tf32_off(device):
+        with torch.autocast(device, enabled=False), tf32_off(device):
             waveform = waveform.float()
             if self.engine == "fft" or is_auto_fft:
                 return self._power_by_fft(waveform)
@@ -147,8 +147,12 @@ class LogMel(nn.Module):
 
 
 @contextmanager
-def _tf32_off(device: str) -> Iterator[None]:
-    """Compute products and convolutions in full float32 on an NVIDIA GPU, whatever precision the run uses otherwise."""
+def tf32_off(device: str) -> Iterator[None]:
+    """Compute products and convolutions in full float32 on an NVIDIA GPU, whatever precision the run uses otherwise.
+
+    Args:
+        device: Type of the device, such as "cuda".
+    """
     if device != "cuda":
         yield
         return

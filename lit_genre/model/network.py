@@ -13,7 +13,7 @@ from lit_genre.model.checks.finite import check_finite
 from lit_genre.model.factories import build_backbone, build_head, describe
 from lit_genre.model.finetuning import select_trained, set_frozen_to_eval
 from lit_genre.model.from_checkpoint import FromCheckpoint
-from lit_genre.model.layer_pooling import LayerPooling, Layers, Pool, freeze_unused, layer_sizes, pool_steps
+from lit_genre.model.layer_pooling import LayerPooling, Layers, Pool, freeze_unused, layer_shapes, pool_steps
 from lit_genre.model.mean_normalization import SpectralMeanNormalization
 from lit_genre.model.precision import keeping_dtype
 from lit_genre.model.temperature import check_temperature
@@ -131,23 +131,23 @@ class Network(CachedFrontend, FromCheckpoint):
         embedding_dim = (self.layer_pooling or self.backbone).embedding_dim
         self.head = build_head(embedding_dim, self.hparams["head_dim"], len(self.hparams["classes"]))
 
-    def embed_layers(self, waveform: Tensor, pool: Pool) -> list[Tensor]:
-        """Compute an embedding by each layer of the backbone.
+    def embed_layers(self, waveform: Tensor, pool: Pool, layers: Sequence[int]) -> list[Tensor]:
+        """Compute an embedding by each of some layers of the backbone.
 
         Args:
             waveform: int16 PCM or floating point of full scale 1, shape (b, n).
             pool: How states are pooled over time.
+            layers: Numbers of the layers.
 
         Returns:
-            Embeddings of layer 0, the input of the first, to the last, shape (b, d) each.
+            What `pool_steps` returns for the states of each layer.
         """
-        layers = range(len(self.backbone.layer_blocks()) + 1)
         states = self.backbone.layer_outputs(self._item(self.spectrogram(waveform)), layers)
         return [pool_steps(layer, pool) for layer in states]
 
-    def layer_sizes(self) -> list[int]:
-        """Return the size of the states of layer 0, the input of the first, to the last."""
-        return layer_sizes(self.backbone, range(len(self.backbone.layer_blocks()) + 1), self._item_shape)
+    def layer_shapes(self) -> list[tuple[int, int]]:
+        """Return steps and size of the states of layer 0, the input of the first, to the last, for a training clip."""
+        return layer_shapes(self.backbone, range(len(self.backbone.layer_blocks()) + 1), self._item_shape)
 
     def predict_with_embedding(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """Compute probabilities and embeddings.

@@ -9,6 +9,7 @@ from typing import Any, Final
 import torch
 from lightning.pytorch import Trainer
 
+from lit_genre.backbones.joined import JoinedBackbones
 from lit_genre.callbacks.checkpoint import DurableCheckpointIO
 from lit_genre.cli.run_spec import read_run_spec
 from lit_genre.console import console
@@ -23,7 +24,8 @@ from lit_genre.probe import Kind
 from lit_genre.probe.embeddings import ClipEmbeddings, EmbeddingCache
 from lit_genre.probe.few_shots import draw_curve, few_shot_curve
 from lit_genre.probe.head import fit_head, track_scores
-from lit_genre.probe.layer_choice import Choice, Fit, choose_layers, layers_to_try
+from lit_genre.probe.join import encoder_name, join_encoders
+from lit_genre.probe.layer_choice import Choice, Fit, choose_layers, layers_to_embed, layers_to_try
 from lit_genre.probe.neighbors import fit_neighbors
 from lit_genre.probe.to_torch import write_head
 from lit_genre.runs.checkpoint import read_checkpoint
@@ -50,13 +52,16 @@ def train_probe(options: argparse.Namespace, run_args: Sequence[str]) -> None:
     run_spec = read_run_spec(run_args)
     # The model's head must have the layers of the one that scikit-learn trains.
     run_spec.asked.model.head_dim = options.head_dim if kind == "mlp" else None
-    backbone = run_spec.asked.model.backbone.class_path.rpartition(".")[2]
+    if options.join:
+        join_encoders(run_spec, options.join)
+    backbone = encoder_name(run_spec.asked.model.backbone)
     folder = run_spec.run_folder(options.output, f"{backbone}-probe")
     data, model = run_spec.build()
     backbone_data = _load_backbone(model, data, run_spec.checkpoint)
     layers = layers_to_try(model, options.layers, options.pool)
     model.eval().requires_grad_(False).to(find_device(options.device))
-    cache = EmbeddingCache(model, data, options.embeddings, options.pool if layers else None)
+    embedded = layers_to_embed(model, layers, options.pool)
+    cache = EmbeddingCache(model, data, options.embeddings, options.pool if layers else None, embedded)
     splits = [split for split in SPLITS if split != "val" or data.has_val]
     timed_clips = {split: timed(partial(cache.embed, split)) for split in splits}
     clips = {split: split_clips for split, (split_clips, _) in timed_clips.items()}
@@ -66,7 +71,7 @@ def train_probe(options: argparse.Namespace, run_args: Sequence[str]) -> None:
     # The head is trained and written on the CPU.
     model.cpu()
     fit = _fit_of(kind, options.head_dim, len(data.classes), int(run_spec.asked.seed_everything))
-    choice, seconds = timed(partial(choose_layers, fit, clips, layers, model))
+    choice, seconds = timed(partial(choose_layers, fit, clips, layers, options.pool, model))
     scores: dict[str, TrackScores]
     if kind == "knn":
         scores = {split: choice.fitted.score(split_clips, split) for split, split_clips in choice.clips.items()}
@@ -140,7 +145,8 @@ def _load_backbone(model: GenreClassifier, data: TrackDataModule, checkpoint: Pa
     """
     if checkpoint is None:
         # The backbones of this package have no pretrained weights; a plugin's backbone may load its own.
-        is_random = type(model.backbone).__module__.startswith("lit_genre.")
+        encoders = model.backbone.backbones if isinstance(model.backbone, JoinedBackbones) else [model.backbone]
+        is_random = all(type(encoder).__module__.startswith("lit_genre.") for encoder in encoders)
         weights_kind = "random, as a baseline for trained ones" if is_random else "its pretrained ones, if it has any"
         console.print(f"Without --ckpt_path, the backbone's weights are {weights_kind}.")
         return None

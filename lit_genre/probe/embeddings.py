@@ -2,29 +2,26 @@
 
 import hashlib
 import json
-import os
-from collections.abc import Container, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lit_genre.console import console, progress
+from lit_genre.console import progress
 from lit_genre.data.datamodules.base import TrackDataModule
 from lit_genre.data.loading.dataset import ClipDataset
 from lit_genre.data.metadata.track import Split
-from lit_genre.data.store.lock import locked
 from lit_genre.errors import LitGenreError
 from lit_genre.inference.batch_parts import BatchParts
 from lit_genre.inference.predictor import default_batch_size
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.layer_pooling import Pool
 from lit_genre.model.source_code import source_digest
+from lit_genre.probe.embedding_files import EmbeddingFiles
 
 _TRACKS_PER_FILE: Final = 64
 """An interruption loses the embeddings of fewer tracks than this; a data set still has few files."""
@@ -60,7 +57,8 @@ class EmbeddingCache:
         model: The model in evaluation mode, on its device.
         data: The data, after `setup`, at the sample rate of the model.
         folder: Folder of the embeddings; None for `embeddings` next to the store.
-        pool: Embed by all layers of the backbone, pooled so over time, and join them; None for the model's embedding.
+        pool: Embed by layers of the backbone, pooled so over time, and join them; None for the model's embedding.
+        layers: Numbers of these layers.
 
     Attributes:
         computed: Splits with tracks that had to be embedded.
@@ -68,9 +66,14 @@ class EmbeddingCache:
     """
 
     def __init__(
-        self, model: GenreClassifier, data: TrackDataModule, folder: Path | None = None, pool: Pool | None = None
+        self,
+        model: GenreClassifier,
+        data: TrackDataModule,
+        folder: Path | None = None,
+        pool: Pool | None = None,
+        layers: Sequence[int] = (),
     ) -> None:
-        self.model, self.data, self._pool = model, data, pool
+        self.model, self.data, self._pool, self._layers = model, data, pool, layers
         self.folder = folder or data.store_folder.parent / "embeddings"
         self.computed: list[Split] = []
         self.partial: list[Split] = []
@@ -90,7 +93,7 @@ class EmbeddingCache:
         """
         dataset = self.data.whole_tracks(split).dataset
         assert isinstance(dataset, ClipDataset)
-        files = _EmbeddingFiles(self.folder / f"{type(self.model.backbone).__name__}-{self._digest(dataset)}", dataset)
+        files = EmbeddingFiles(self.folder / f"{type(self.model.backbone).__name__}-{self._digest(dataset)}", dataset)
         track_ids = set(dataset.track_ids.tolist())
         embeddings = files.read()
         if track_ids - embeddings.keys():
@@ -112,12 +115,14 @@ class EmbeddingCache:
 
     def _digest(self, dataset: ClipDataset) -> str:
         determining = [self._model_digest, dataset.clip_samples, self.data.store_folder.name]
-        if detail := self._pool or _pooling_digest(self.model):
-            determining.append(detail)
+        if self._pool:
+            determining += [self._pool, *self._layers]
+        elif pooling := _pooling_digest(self.model):
+            determining.append(pooling)
         return hashlib.sha256(json.dumps(determining).encode()).hexdigest()[:12]
 
     def _compute_and_write(
-        self, split: Split, track_ids: Container[int], files: "_EmbeddingFiles"
+        self, split: Split, track_ids: Container[int], files: "EmbeddingFiles"
     ) -> dict[int, NDArray[np.floating]]:
         """Embed some tracks of a split, write the embeddings, and return them by track id."""
         embeddings: dict[int, NDArray[np.floating]] = {}
@@ -162,69 +167,9 @@ class EmbeddingCache:
         waveform = waveform.to(self.model.device)
         if self._pool is None:
             return (self.model.predict_with_embedding(waveform)[1].float().cpu(),)
-        joined = torch.cat(self.model.embed_layers(waveform, self._pool), -1).float().cpu()
+        joined = torch.cat(self.model.embed_layers(waveform, self._pool, self._layers), -1).float().cpu()
         # Half precision, as the layers of an encoder have some thousand numbers a clip; not where one is too large.
         return (joined.half() if joined.abs().amax() < torch.finfo(torch.half).max else joined,)
-
-
-class _EmbeddingFiles:
-    """The files of a folder, each with the embeddings of some tracks.
-
-    The key of a track has its id, its number of samples, and size and time of its file, so that the embeddings of a
-    changed file are not used.
-    """
-
-    def __init__(self, folder: Path, dataset: ClipDataset) -> None:
-        self._folder = folder
-        keys = np.column_stack([dataset.track_ids, dataset.n_samples, dataset.sources]).tolist()
-        self._keys_by_id = {key[0]: key for key in keys}
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the lock of the folder; without one if the folder cannot be written, where nothing is cached either."""
-        with ExitStack() as stack:
-            # Some network disks have no locks, for which filelock raises NotImplementedError.
-            with suppress(OSError, NotImplementedError):
-                self._folder.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(locked(self._folder))
-            yield
-
-    def read(self) -> dict[int, NDArray[np.floating]]:
-        """Read the embeddings of the tracks of the data set, by track id; each of shape (n, d)."""
-        embeddings: dict[int, NDArray[np.floating]] = {}
-        for path in sorted(self._folder.glob("*.npz")):
-            try:
-                with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                    keys, ends = arrays["key"].tolist(), np.cumsum(arrays["count"])
-                    # NumPy reads the embeddings only here, so files without a track of the data set cost little.
-                    if any(self._keys_by_id.get(key[0]) == key for key in keys):
-                        pairs = zip(keys, np.split(arrays["embedding"], ends[:-1]), strict=True)
-                        embeddings |= {key[0]: rows for key, rows in pairs if self._keys_by_id.get(key[0]) == key}
-            except (BadZipFile, EOFError, KeyError, OSError, ValueError):
-                console.print(f"{path} is damaged: the embeddings of its tracks are computed again.")
-        return embeddings
-
-    def write(self, embeddings: dict[int, NDArray[np.floating]]) -> None:
-        """Write a file with the embeddings of some tracks; on a full disk, print a message and continue."""
-        if not embeddings:
-            return
-        key = np.array([self._keys_by_id[track_id] for track_id in embeddings])
-        count = np.array([len(rows) for rows in embeddings.values()])
-        path = self._folder / f"{hashlib.sha256(key.tobytes()).hexdigest()[:12]}.npz"
-        # Not atomic_write, which allows one process at a time: without a lock, two runs may write the same tracks.
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with part.open("xb") as file:
-                np.savez(file, embedding=np.concatenate([*embeddings.values()]), key=key, count=count)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except OSError as error:
-            # Where the folder could not be made, there is no file to delete.
-            with suppress(OSError):
-                part.unlink()
-            console.print(f"The embeddings cannot be cached in {self._folder}: {error.strerror}.")
 
 
 def _model_digest(model: GenreClassifier) -> str:

@@ -11,10 +11,11 @@ from lit_genre.console import console
 from lit_genre.data.metadata.track import Split
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.model.layer_pooling import Layers, Pool, chosen_layers
+from lit_genre.model.layer_pooling import Layers, Pool, chosen_layers, pooled_size
 from lit_genre.probe import AskedLayers
 from lit_genre.probe.embeddings import ClipEmbeddings
-from lit_genre.probe.weighted_layers import fit_weighted_layers
+from lit_genre.probe.head import FittedHead
+from lit_genre.probe.weighted_average import fit_weighted_average
 
 Clips = Mapping[Split, ClipEmbeddings]
 """Clips of each split."""
@@ -64,14 +65,33 @@ def layers_to_try(model: GenreClassifier, asked: AskedLayers | None, pool: Pool)
     return "weighted" if asked == "weighted" else layers
 
 
-def choose_layers(fit: Fit, clips: Clips, layers: AskedLayers | None, model: GenreClassifier) -> Choice:
+def layers_to_embed(model: GenreClassifier, layers: AskedLayers | None, pool: Pool) -> list[int]:
+    """Return the layers that a clip is embedded by.
+
+    Args:
+        model: The model.
+        layers: Numbers of layers or "weighted"; None for the embedding that the model computes.
+        pool: How states are pooled over time.
+
+    Returns:
+        All layers, so that another choice embeds nothing again. With "attention" only those to try, because a clip then
+        has dozens of vectors of each layer.
+    """
+    if layers is None:
+        return []
+    return layers if pool == "attention" and isinstance(layers, list) else chosen_layers(model.backbone, "all")
+
+
+def choose_layers(fit: Fit, clips: Clips, layers: AskedLayers | None, pool: Pool, model: GenreClassifier) -> Choice:
     """Fit a head to each of some layers, and choose the one with the best score of the validation tracks.
 
     Args:
         fit: Fits a head to clips.
-        clips: Clips of each split; if there are layers, with the embeddings of all layers joined.
+        clips: Clips of each split; if there are layers, with the embeddings by `layers_to_embed` joined.
         layers: Numbers of layers; "weighted" to train weights of all layers together with a logistic regression; None
             for the only embedding that the clips have.
+        pool: How states are pooled over time; with "attention", `fit` is not used, for the query is trained together
+            with a logistic regression.
         model: The model, whose backbone has the layers.
 
     Returns:
@@ -81,30 +101,29 @@ def choose_layers(fit: Fit, clips: Clips, layers: AskedLayers | None, model: Gen
         LitGenreError: There are several layers, but no validation tracks; or layers to be averaged have several sizes.
     """
     if layers is None:
-        return Choice(None, fit(clips["train"], clips.get("val")), clips, pd.DataFrame())
-    sizes = model.layer_sizes()
+        return Choice(None, fit(*_train_and_val(clips)), clips, pd.DataFrame())
+    shapes = model.layer_shapes()
     if layers == "weighted":
-        return _weigh_layers(clips, sizes)
+        return _weigh_layers(clips, [size * len(pool.split("+")) for _, size in shapes])
     assert isinstance(layers, list)
-    # With mean and standard deviation a layer has twice as many numbers.
-    width = clips["train"].embedding.shape[1] // sum(sizes)
-    return _best_layer(fit, clips, layers, [size * width for size in sizes])
-
-
-def _best_layer(fit: Fit, clips: Clips, layers: list[int], sizes: Sequence[int]) -> Choice:
     if len(layers) > 1 and "val" not in clips:
         raise LitGenreError(
             f"The val split has no tracks, on which one of the layers {', '.join(map(str, layers))} could be chosen. "
             "Name one layer, such as --layers 7."
         )
-    ends = list(accumulate(sizes))
+    embedded = layers_to_embed(model, layers, pool)
+    ends = list(accumulate(pooled_size(shapes[layer], pool) for layer in embedded))
+    starts = [0, *ends[:-1]]
     choices, rows = [], []
     for layer in layers:
-        columns = slice(ends[layer] - sizes[layer], ends[layer])
+        columns = slice(starts[embedded.index(layer)], ends[embedded.index(layer)])
         of_layer = {split: _columns(split_clips, columns) for split, split_clips in clips.items()}
-        fitted = fit(of_layer["train"], of_layer.get("val"))
-        choices.append(Choice([layer], fitted, of_layer, pd.DataFrame()))
-        rows.append((layer, fitted.setting, fitted.val_score))
+        if pool == "attention":
+            choice = _average(of_layer, fit_weighted_average(*_train_and_val(of_layer), shapes[layer][1], True))
+        else:
+            choice = Choice(None, fit(*_train_and_val(of_layer)), of_layer, pd.DataFrame())
+        choices.append(choice._replace(layers=[layer]))
+        rows.append((layer, choice.fitted.setting, choice.fitted.val_score))
     best = max(choices, key=lambda choice: choice.fitted.val_score)
     return best._replace(table=pd.DataFrame(rows, columns=["layer", "setting", "val_score"]))
 
@@ -115,14 +134,22 @@ def _weigh_layers(clips: Clips, sizes: Sequence[int]) -> Choice:
             f"Layers of several sizes ({', '.join(map(str, sizes))}) cannot be averaged. Use --layers all, which "
             "chooses one of them."
         )
-    fitted = fit_weighted_layers(clips["train"], clips.get("val"), len(sizes))
+    choice = _average(clips, fit_weighted_average(*_train_and_val(clips), sizes[0]))
+    weights = choice.fitted.classifier.parameter.softmax(0).tolist()
+    return choice._replace(layers="all", table=pd.DataFrame({"layer": range(len(sizes)), "weight": weights}))
+
+
+def _average(clips: Clips, fitted: FittedHead) -> Choice:
+    """Replace the vectors of each clip by the average that a head was trained on."""
     averaged = {
         split: split_clips._replace(embedding=fitted.classifier.average(split_clips.embedding))
         for split, split_clips in clips.items()
     }
-    weights = fitted.classifier.layer_logits.softmax(0).tolist()
-    table = pd.DataFrame({"layer": range(len(sizes)), "weight": weights})
-    return Choice("all", fitted, averaged, table)
+    return Choice(None, fitted, averaged, pd.DataFrame())
+
+
+def _train_and_val(clips: Clips) -> tuple[ClipEmbeddings, ClipEmbeddings | None]:
+    return clips["train"], clips.get("val")
 
 
 def _columns(clips: ClipEmbeddings, columns: slice) -> ClipEmbeddings:

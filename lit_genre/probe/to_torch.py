@@ -23,8 +23,10 @@ def write_head(choice: Choice, model: GenreClassifier, pool: Pool) -> None:
     if choice.layers is not None:
         model.choose_layers(choice.layers, pool)
         model.eval().requires_grad_(False)
-        if model.layer_pooling is not None and model.layer_pooling.weights is not None:
-            model.layer_pooling.weights.copy_(choice.fitted.classifier.layer_logits)
+        assert model.layer_pooling is not None
+        for parameter in (model.layer_pooling.weights, model.layer_pooling.query):
+            if parameter is not None:
+                parameter.copy_(choice.fitted.classifier.parameter)
     write_linear_layers(choice.fitted, model.head)
 
 

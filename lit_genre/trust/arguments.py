@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 from types import ModuleType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
+from lit_genre.backbones.joined import JoinedBackbones, read_parts
 from lit_genre.errors import LitGenreError
 from lit_genre.trust.classes import Source, find_class
 from lit_genre.trust.plain import text_values
@@ -61,6 +62,8 @@ def check_description(description: Any, part: str, source: Source) -> dict[str, 
         ]
         if undeclared and part in _PASSED_ON:
             raise _refused(class_path, ", ".join(sorted(undeclared)), "is not an argument that it declares", source)
+        if inspect.isclass(named_class) and issubclass(named_class, JoinedBackbones) and "parts" in init_args:
+            _check_parts(class_path, init_args.pop("parts"), source)
         _check_arguments(named_class, class_path, init_args, source)
     return description
 
@@ -138,6 +141,21 @@ def _check_arguments(target: Any, class_path: str, init_args: Mapping[str, Any],
             raise _refused(class_path, name, f"is {value!r}, which this argument may import as code", source)
         if not declares_unsafe and (escaping := [text for text in texts if _ESCAPES.search(text)]):
             raise _refused(class_path, name, f"is {escaping[0]!r}, which may be a path outside its folder", source)
+
+
+def _check_parts(class_path: str, parts: Any, source: Source) -> None:
+    """Check the classes in the parts of joined backbones, and their arguments, as those of a model."""
+    try:
+        checked = read_parts(parts)
+    except LitGenreError as error:
+        raise LitGenreError(f"{source.path} is damaged: {error}") from error
+    for described in checked:
+        # Asked before the arguments are checked, so that parts cannot be nested a thousand levels deep.
+        nested = find_class(described["backbone"]["class_path"], "backbone", source)
+        if inspect.isclass(nested) and issubclass(nested, JoinedBackbones):
+            raise _refused(class_path, "parts", "contains JoinedBackbones again", source)
+        for name in ("backbone", "frontend"):
+            check_description(described[name], name, source)
 
 
 def _refused(class_path: str, name: str, reason: str, source: Source) -> LitGenreError:

@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from lit_genre.backbones.joined import JoinedBackbones
 from lit_genre.backbones.registry import backbones
 from lit_genre.data.datamodules.registry import datamodules
 from lit_genre.errors import LitGenreError
@@ -94,7 +95,10 @@ def _plugin_modules() -> frozenset[str]:
 
 
 def _is_backbone(candidate: Any) -> bool:
-    return any(plugin.loaded is candidate for plugin in backbones().values()) and issubclass(candidate, Backbone)
+    # JoinedBackbones has no entry point, as it cannot be built without parts. `arguments` checks its parts.
+    return candidate is JoinedBackbones or (
+        any(plugin.loaded is candidate for plugin in backbones().values()) and issubclass(candidate, Backbone)
+    )
 
 
 def _is_frontend(candidate: Any) -> bool:

@@ -11,7 +11,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from lit_genre import Backbone, GenreClassifier, LitGenreError, load_model
+from lit_genre import Backbone, GenreClassifier, LitGenreError, LogMel, load_model
 from lit_genre.backbones.registry import backbones
 from lit_genre.batch import Task
 from lit_genre.export import TOLERANCES
@@ -113,9 +113,13 @@ class BlocksNet(Backbone):
 
 
 @pytest.mark.parametrize("format", FILES)
-def test_exported_pooled_layers_have_equal_probabilities(tmp_path: Path, format: str) -> None:
+@pytest.mark.parametrize("pooling", [{"layers": "all", "pool": "mean+std"}, {"layers": [1], "pool": "attention"}])
+def test_exported_pooled_layers_have_equal_probabilities(tmp_path: Path, pooling: dict[str, Any], format: str) -> None:
     suffix, run = FILES[format]
-    model = model_of(BlocksNet, layers="all", pool="mean+std")
+    # 173 frames, of which five are a segment.
+    model = model_of(BlocksNet, frontend=partial(LogMel, hop_length=256), **pooling)
+    if (query := model.layer_pooling and model.layer_pooling.query) is not None:
+        torch.nn.init.normal_(query, std=0.1)
     export(model, format, tmp_path / f"model{suffix}", songs=[])
     waveform = torch.rand(2, 2 * model.clip_samples) - 0.5
     probs = run(tmp_path / f"model{suffix}", waveform.numpy())

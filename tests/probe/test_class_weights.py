@@ -10,7 +10,7 @@ from lit_genre.errors import LitGenreError
 from lit_genre.probe.embeddings import ClipEmbeddings
 from lit_genre.probe.head import fit_head
 from lit_genre.probe.neighbors import fit_neighbors
-from lit_genre.probe.weighted_layers import fit_weighted_layers
+from lit_genre.probe.weighted_average import fit_weighted_average
 from tests.helpers.audio import tone
 from tests.helpers.fma import WriteFMA
 from tests.helpers.runs import SMALL, Run
@@ -54,7 +54,7 @@ def test_weighted_layers_weight_the_classes_too(several: bool) -> None:
     if not several:
         # With two classes scikit-learn has one row of weights, and so half the penalty.
         clips.label[::6] = 2
-    one_layer = fit_weighted_layers(clips, None, 1)
+    one_layer = fit_weighted_average(clips, None, 4)
     expected = fit_head(clips, None, "logistic", 0, seed=0)
     probs = [head.classifier.predict_proba(head.scaler.transform(clips.embedding)) for head in (one_layer, expected)]
     assert probs[0] == pytest.approx(probs[1], abs=OPTIMISED)

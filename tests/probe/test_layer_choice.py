@@ -16,7 +16,7 @@ from lit_genre.model.backbone import Backbone, InputShape
 from lit_genre.model.classifier import GenreClassifier
 from lit_genre.model.layer_pooling import pool_steps
 from lit_genre.probe.embeddings import ClipEmbeddings
-from lit_genre.probe.weighted_layers import fit_weighted_layers
+from lit_genre.probe.weighted_average import fit_weighted_average
 from tests.helpers.runs import QUIET, SMALL, Run
 
 SAME = 1e-4
@@ -88,6 +88,7 @@ def test_a_constant_layer_has_a_finite_gradient() -> None:
     [
         ({"layers": [4]}, r"layers is \[4\], but must be numbers of layers of Layered, 0 to 3, or all"),
         ({"layers": []}, r"layers is \[\], but must be"),
+        ({"layers": [1] * 1000}, r"layers is \[1, 1, .*must have each layer of Layered once"),
         ({"pool": "max"}, r"pool is 'max', but must be mean or mean\+std"),
     ],
 )
@@ -112,7 +113,12 @@ def test_the_layer_with_the_best_validation_score_is_selected(
 
 
 @pytest.mark.parametrize(
-    "options", [["--layers=weighted"], ["--layers=2", "--pool=mean+std", "--head=mlp", "--head_dim=4"]]
+    "options",
+    [
+        ["--layers=weighted"],
+        ["--layers=2", "--pool=mean+std", "--head=mlp", "--head_dim=4"],
+        ["--layers=2", "--pool=attention"],
+    ],
 )
 def test_the_checkpoint_predicts_as_the_test_did(run: Run, fma: Path, options: list[str]) -> None:
     run(*PROBE, f"--data.root={fma}", *options, "--output=out")
@@ -160,8 +166,8 @@ def test_weights_of_layers_prefer_the_layer_that_knows_the_genres(several: bool)
         layers.reshape(120, -1).astype(np.float16), one_hot.astype(np.int64) if several else label, np.arange(120)
     )
     train, val = (ClipEmbeddings(*(column[part] for column in clips[:3])) for part in (slice(90), slice(90, 120)))
-    fitted = fit_weighted_layers(train, val, 4)
-    weights = fitted.classifier.layer_logits.softmax(0)
+    fitted = fit_weighted_average(train, val, 6)
+    weights = fitted.classifier.parameter.softmax(0)
     assert weights.argmax() == 2
     assert weights[2] > 0.7
     probs = fitted.classifier.predict_proba(fitted.scaler.transform(fitted.classifier.average(val.embedding)))
@@ -173,7 +179,7 @@ def test_a_single_weighted_layer_is_the_logistic_regression_of_scikit_learn() ->
     label = np.arange(60) % 3
     embedding = (random.normal(size=(60, 5)) + label[:, None]).astype(np.float32)
     clips = ClipEmbeddings(embedding, label, np.arange(60))
-    fitted = fit_weighted_layers(clips, clips, 1)
+    fitted = fit_weighted_average(clips, clips, 5)
     scaled = fitted.scaler.transform(embedding)
     expected = LogisticRegression(C=fitted.setting, max_iter=1000).fit(scaled, label).predict_proba(scaled)
     assert fitted.classifier.predict_proba(scaled) == pytest.approx(expected, abs=0.005)

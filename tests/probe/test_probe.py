@@ -150,7 +150,7 @@ def test_a_process_does_not_embed_what_another_did_while_it_waited(
             waiting.pop().embed("val")
         yield
 
-    monkeypatch.setattr(module, "locked", wait)
+    monkeypatch.setattr("lit_genre.probe.embedding_files.locked", wait)
     found = second.embed("val")
     assert (first.computed, second.computed) == (["val"], [])
     # A file in the place of the folder: there is no lock, and nothing can be written.

@@ -114,6 +114,7 @@ def test_the_canary_notices_what_trust_allows(good: Path, canary: Canary, tmp_pa
         "backbone of a module on the path",
         "transformers' encoder with code of its own",
         "class of the model on the path",
+        "joined backbones with one of a module on the path",
     )
     paths = []
     for number, name in enumerate(names):

@@ -246,6 +246,23 @@ _hyperparameter(
     lambda c: {"class_path": "lit_genre_timm.TimmBackbone", "init_args": {"model_name": f"local-dir:{c.folder}"}},
 )
 
+
+def _joined(**changes: Any) -> Content:
+    good = {"backbone": "lit_genre.CRNN", "frontend": "lit_genre.LogMel", "sample_rate": 22050}
+    parts = [good, {**good, **changes}]
+    return {"class_path": "lit_genre.backbones.joined.JoinedBackbones", "init_args": {"parts": parts}}
+
+
+_encoder("joined backbones with one of a module on the path", lambda c: _joined(backbone=_module(c)))
+_encoder("joined backbones with a front-end that is subprocess.getoutput", lambda c: _joined(frontend=_shell(c)))
+_encoder(
+    "joined backbones with transformers' encoder with code of its own",
+    lambda c: _joined(
+        backbone=_transformers(model=str(c.folder), trust_remote_code=True), frontend="torch.nn.Identity"
+    ),
+)
+_encoder("joined backbones in joined backbones", lambda _: _joined(backbone=_joined(), frontend="torch.nn.Identity"))
+
 # Hyper-parameters that are out of shape.
 _hyperparameter("classes", "class names twice", lambda _: ["Rock"] * 8)
 _hyperparameter("classes", "class names that are numbers", lambda _: list(range(8)))
@@ -448,6 +465,11 @@ _setting("model.augment", "augmentation of the run is subprocess.getoutput", lam
 _setting("model.frontend", "front-end of the run is subprocess.getoutput", _shell)
 _setting("model.backbone", "backbone of the run is a class on the path", _module)
 _setting("model.backbone", "backbone of the run is a file elsewhere", lambda c: str(c.folder / "conf.yaml"))
+_setting(
+    "model.backbone",
+    "joined backbones of the run with one of a module on the path",
+    lambda c: _joined(backbone=_module(c)),
+)
 _setting("data.class_path", "data are a class on the path", lambda _: f"{MODULE}.Net")
 _setting("data.class_path", "data are subprocess.getoutput", lambda _: "subprocess.getoutput")
 _setting("data.init_args.store_root", "store elsewhere", lambda c: str(c.target))
