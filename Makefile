@@ -12,7 +12,7 @@ WINDOWS_TYPES := $(BIN)/mypy --config-file= --platform win32 --follow-imports=sk
 FAST_TESTS := -m pytest -n auto --maxprocesses 8 -m "not slow and not browser" -q tests lit_genre
 DEMO := --config cnn1d_shallow --config data/demo
 
-.PHONY: install demo test check check-tests lint docs clean test-oldest test-newest
+.PHONY: install demo test all-tests check check-tests lint docs clean test-oldest test-newest
 
 install: .venv/installed
 
@@ -25,10 +25,14 @@ demo: .venv/installed
 	@echo "  $(BIN)/lit-genre predict --ckpt_path best"
 	@echo "  $(BIN)/lit-genre fit $(DEMO) --seed_everything=1"
 
-test: .venv/installed-test lint docs
+# The types on one core, as mypy uses one.
+test: .venv/installed-test
+	$(MAKE) --jobs 2 lint docs all-tests
+
+all-tests: .venv/installed-test
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
-# The tests that take less than a second each, and the types on another core, as mypy uses one.
+# The tests that take less than a second each.
 check: .venv/installed-test
 	$(MAKE) --jobs 2 --output-sync lint check-tests
 

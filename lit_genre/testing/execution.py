@@ -58,7 +58,7 @@ def check_autocast(name: str, backbone: Backbone, shape: InputShape) -> None:
 
 def check_compile(name: str, backbone: Backbone, shape: InputShape) -> None:
     """Check that the backbone has the same embeddings under torch.compile; graph breaks are allowed."""
-    from torch._dynamo import is_dynamo_supported  # type: ignore[attr-defined]
+    from torch._dynamo import is_dynamo_supported
 
     if not is_dynamo_supported():
         return  # torch.compile does not support this version of Python or this system.

@@ -167,16 +167,15 @@ def test_epochs_without_validation_have_no_validation_scores(run: Run, fma: Path
     assert [bool(row["val/loss"]) for row in metrics(folder())] == [False, True, False, True]
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_run_is_resumed(run: Run, fma: Path, tmp_path: Path, how: signal.Signals) -> None:
+def test_a_run_that_is_stopped_by_ctrl_c_is_resumed(run: Run, fma: Path, tmp_path: Path) -> None:
     words = [*map(str, SMALL), QUIET, f"--data.root={fma}", "--trainer.max_epochs=400"]
     process = subprocess.Popen([sys.executable, "-m", "lit_genre", "fit", *words], cwd=tmp_path, stderr=subprocess.PIPE)
     while process.poll() is None and len(list(tmp_path.glob("runs/*/checkpoints/last.ckpt"))) == 0:
         time.sleep(0.05)
-    process.send_signal(how)
+    process.send_signal(signal.SIGINT)
     _, said = process.communicate()
-    assert process.returncode == (130 if how == signal.SIGINT else -how)
-    assert (b"To resume: lit-genre fit --ckpt_path" in said) == (how == signal.SIGINT)
+    assert process.returncode == 130
+    assert b"To resume: lit-genre fit --ckpt_path" in said
     reached = torch.load(folder() / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] + 1
     assert reached < 400
     run("fit", "--ckpt_path=last", f"--trainer.max_epochs={reached + 2}")
