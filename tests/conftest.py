@@ -42,11 +42,6 @@ SLOW = (
 """Files whose tests train, serve, export or decode for seconds, relative to tests/."""
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Return the number of processes of `pytest -n auto`: one more than cores, as many tests wait for a program."""
-    return (os.cpu_count() or 1) + 1
-
-
 def is_slow(path: Path) -> bool:
     """Return whether the tests of a file are slow: those in SLOW, and those of plugins."""
     inside = path.relative_to(ROOT).as_posix()

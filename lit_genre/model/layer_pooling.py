@@ -1,5 +1,6 @@
 """Embed clips by chosen layers of a backbone: each layer is pooled over time, several are averaged with weights."""
 
+import reprlib
 from collections.abc import Sequence
 from typing import Final, Literal, get_args
 
@@ -91,7 +92,10 @@ class LayerPooling(nn.Module):
         """
         if self.query is not None:
             segments = average_segments(states[0], self.segment_steps)
-            return torch.einsum("bs,bsd->bd", (segments @ self.query).softmax(1), segments)
+            # Not segments @ query: onnxruntime 1.32 joins that product with the transposition before it, and computes
+            # wrong numbers.
+            scores = torch.einsum("bsd,d->bs", segments, self.query)
+            return torch.einsum("bs,bsd->bd", scores.softmax(1), segments)
         pooled = torch.stack([pool_steps(layer, self.pool) for layer in states])
         if self.weights is None:
             return pooled[0]
@@ -134,11 +138,13 @@ def average_segments(states: Tensor, steps: int) -> Tensor:
 
     Args:
         states: Shape (b, steps of the clip, d).
-        steps: Steps in a segment. Those after the last whole segment are left out.
+        steps: Steps in a segment. Those after the last whole segment are left out; a shorter clip is one segment.
 
     Returns:
         Shape (b, segments, d).
     """
+    if states.shape[1] < steps:
+        return states.mean(1, keepdim=True)
     return states if steps == 1 else F.avg_pool1d(states.transpose(1, 2), steps).transpose(1, 2)
 
 
@@ -160,10 +166,12 @@ def chosen_layers(backbone: Backbone, layers: Layers) -> list[int]:
         raise LitGenreError(f"{name} has no layers to choose from (no layer_blocks). Leave out layers and pool.")
     if layers == "all":
         return list(range(last + 1))
+    # Shortened: a checkpoint from a stranger may have a million numbers.
+    shown = reprlib.repr(layers)
     if not layers or isinstance(layers, str) or not all(0 <= layer <= last for layer in layers):
-        raise LitGenreError(f"layers is {layers}, but must be numbers of layers of {name}, 0 to {last}, or all.")
+        raise LitGenreError(f"layers is {shown}, but must be numbers of layers of {name}, 0 to {last}, or all.")
     if len({*layers}) < len(layers):
-        raise LitGenreError(f"layers is {layers}, but must have each layer of {name} once.")
+        raise LitGenreError(f"layers is {shown}, but must have each layer of {name} once.")
     return layers
 
 

@@ -130,7 +130,7 @@ def _print_choice(kind: Kind, choice: Choice, has_val: bool) -> None:
 
 
 def _load_backbone(model: GenreClassifier, data: TrackDataModule, checkpoint: Path | None) -> Any:
-    """Load the weights of front-end and backbone from a checkpoint, without its head, which may have other classes.
+    """Load the weights of a checkpoint, without those of its head, which may have other classes.
 
     Args:
         model: The model; its weights are replaced.
@@ -153,7 +153,8 @@ def _load_backbone(model: GenreClassifier, data: TrackDataModule, checkpoint: Pa
     content = read_checkpoint(checkpoint)
     weights = check_weights(content.get("state_dict"), checkpoint)
     # Not the head: its classes may differ from those of this data.
-    for name in ("frontend", "backbone"):
+    pooling = ["layer_pooling"] if model.layer_pooling is not None else []
+    for name in ("frontend", "backbone", *pooling):
         prefix = f"{name}."
         part = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
         try:

@@ -57,7 +57,13 @@ def layers_to_try(model: GenreClassifier, asked: AskedLayers | None, pool: Pool)
     if asked is None and pool == "mean":
         return None
     if asked is None:
-        return chosen_layers(model.backbone, "all")[-1:]
+        (last,) = chosen_layers(model.backbone, "all")[-1:]
+        if pool == "attention" and model.layer_shapes()[last][0] == 1:
+            console.print(
+                f"Layer {last}, the last of {type(model.backbone).__name__}, has one step in a clip, so attention "
+                f"equals the mean. Name an earlier layer, such as --layers {last - 1}."
+            )
+        return [last]
     if asked == "all" and not model.backbone.layer_blocks():
         console.print(f"{type(model.backbone).__name__} has no layers to choose from: its own embedding is used.")
         return None

@@ -99,6 +99,13 @@ def test_layers_that_do_not_exist_are_refused(options: dict[str, object], messag
         GenreClassifier(CRNN, ["Folk", "Rock"], clip_seconds=1, layers="all")
 
 
+def test_the_error_of_a_long_list_of_layers_is_short() -> None:
+    for layers in ([1] * 1_000_000, [9] * 1_000_000):
+        with pytest.raises(LitGenreError, match=r"layers is \[") as error:
+            model_of(layers=layers)
+        assert len(str(error.value)) < 200
+
+
 def test_the_layer_with_the_best_validation_score_is_selected(
     run: Run, fma: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
