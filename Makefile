@@ -25,7 +25,7 @@ demo: .venv/installed
 	@echo "  $(BIN)/lit-genre predict --ckpt_path best"
 	@echo "  $(BIN)/lit-genre fit $(DEMO) --seed_everything=1"
 
-# The types on one core, as mypy uses one.
+# Linters run next to the tests, because mypy uses one core.
 test: .venv/installed-test
 	$(MAKE) --jobs 2 lint docs all-tests
 

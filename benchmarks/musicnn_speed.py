@@ -9,11 +9,11 @@ embeds a batch of six patches, as `lit-genre probe` does on a CPU.
 """
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import torch
 from lit_genre_musicnn import MusiCNN, _Filters, _pad
@@ -49,7 +49,9 @@ def memory(name: str) -> float:
 def print_memory(name: str) -> None:
     """Embed a batch of six patches, and print the peak memory, GB."""
     embed(name, MusiCNN((96, 188)).eval(), torch.rand(6, 96, 188))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
+    # Not getrusage: its maximum includes the memory of the process that started this one.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    print(int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e9)
 
 
 def main() -> None:

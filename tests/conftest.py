@@ -16,8 +16,8 @@ from tests.helpers.runs import QUIET, ROOT, SMALL
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# One thread here and in the programs that tests start: on a few cores, threads of several processes wait for others,
-# and do so by computing.
+# One thread here and in the programs that tests start: on a few cores, threads of several processes would wait for each
+# other in busy loops.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 # A shell starts a background job with Ctrl-C ignored, and the programs that tests interrupt inherit that.

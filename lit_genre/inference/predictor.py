@@ -63,8 +63,7 @@ def predict_songs(
     """Predict songs from batches of their clips, one song after another.
 
     `classify`, `similar` and `serve` use this loop. A batch that does not fit the memory of the device is computed in
-    parts. `SongClips.failures` lists the unreadable files after the last
-    batch.
+    parts. `SongClips.failures` lists the unreadable files after the last batch.
 
     Args:
         model: The model, on its device, in evaluation mode.
