@@ -58,10 +58,16 @@ def main() -> None:
         "| | weights | torch, ms per clip | ratio (quartiles) | MB | largest difference | equal decisions |\n"
         "|---|---|---|---|---|---|---|"
     )
+    ratios: dict[str, dict[str, float]] = {weights: {} for weights in options.weights}
     for source in options.ckpt_paths or options.networks:
         model = load_model(source) if options.ckpt_paths else random_model(source, options.seconds)
-        for row in compare(model, options):
-            print(row, flush=True)
+        rows, of_network = compare(model, options)
+        print(*rows, sep="\n", flush=True)
+        for weights, ratio in of_network.items():
+            ratios[weights][str(source)] = ratio
+    for weights, of_weights in ratios.items():
+        each = ", ".join(f"{source} {ratio:.2f}" for source, ratio in of_weights.items())
+        print(f"\nONNX Runtime, {weights}: ratio {np.median(list(of_weights.values())):.2f} to PyTorch's time ({each})")
 
 
 def random_model(name: str, seconds: float) -> GenreClassifier:
@@ -71,8 +77,8 @@ def random_model(name: str, seconds: float) -> GenreClassifier:
     return model.eval().requires_grad_(False)
 
 
-def compare(model: GenreClassifier, options: argparse.Namespace) -> list[str]:
-    """Measure a network with each type of weights, and return their rows."""
+def compare(model: GenreClassifier, options: argparse.Namespace) -> tuple[list[str], dict[str, float]]:
+    """Measure a network with each type of weights, and return their rows and ratios."""
 
     def by_torch(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -84,17 +90,19 @@ def compare(model: GenreClassifier, options: argparse.Namespace) -> list[str]:
     exported = {weights: export(model, weights, options.threads) for weights in options.weights}
     predictors = {"torch": by_torch} | {weights: predict for weights, (predict, _) in exported.items()}
     seconds = measure(predictors, noise, options.rounds, CLOCKS[options.clock])
-    expected, rows = in_batches(by_torch, tested), []
+    expected = in_batches(by_torch, tested)
+    rows, ratios = [], {}
     for weights, (predict, megabytes) in exported.items():
         probs = in_batches(predict, tested)
         low, median, high = np.percentile(seconds[weights] / seconds["torch"], [25, 50, 75])
+        ratios[weights] = float(median)
         equal = (probs.argmax(1) == expected.argmax(1)).mean()
         rows.append(
             f"| {type(model.backbone).__name__} | {weights} | {1000 * np.median(seconds['torch']) / BATCH:.1f} "
             f"| {median:.2f} ({low:.2f} to {high:.2f}) | {megabytes:.2f} | {np.abs(probs - expected).max():.1e} "
             f"| {f'{equal:.1%} of {len(tested)}' if options.ckpt_paths else '-'} |"
         )
-    return rows
+    return rows, ratios
 
 
 def in_batches(predict: Predict, waveforms: NDArray[np.float32], size: int = 32) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@
     python benchmarks/throughput.py [--rounds 5] > throughput.md
 
 Each row is a line that another benchmark prints, with the command that repeats it. Run it on a machine that does
-nothing else; it takes about half an hour on two cores.
+nothing else; it takes about ten minutes on two cores. Decoding is compared with torchcodec if it is installed.
 """
 
 import argparse
@@ -31,7 +31,8 @@ def commands(rounds: int, checkpoint: Path) -> list[list[str]]:
         ["decode.py", f"--rounds={rounds}"],
         ["musicnn_speed.py", f"--repeats={rounds}"],
         ["classify.py", str(checkpoint), "--songs=20", "--hours=0.2"],
-        ["onnx_speed.py"],
+        ["startup.py", f"--rounds={rounds}"],
+        ["onnx_speed.py", f"--rounds={rounds}", "--weights=float32"],
     ]
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -43,13 +44,6 @@ def together(*words: object) -> str:
     return said
 
 
-def workers(process: "subprocess.Popen[str]") -> list[int]:
-    """Find the processes that torchrun started."""
-    found = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
-    pairs = (map(int, line.split()) for line in found.stdout.splitlines())
-    return [child for child, parent in pairs if parent == process.pid]
-
-
 def test_two_processes_train_score_and_decode_as_one(fma: Path, run: Run, tmp_path: Path) -> None:
     common = (*COMMON, "--data.root", fma, "--trainer.max_epochs=4")
     run("fit", *common, "--data.batch_size=4", "--trainer.default_root_dir=one")
@@ -78,17 +72,17 @@ def test_two_processes_train_score_and_decode_as_one(fma: Path, run: Run, tmp_pa
     assert Path("tested-by-two/test.csv").read_text() == scored
 
 
-def test_two_processes_that_hear_of_their_end_one_after_the_other_stop_together(fma: Path, tmp_path: Path) -> None:
+def test_two_processes_that_get_their_signals_one_after_the_other_stop_together(fma: Path, tmp_path: Path) -> None:
     folder = tmp_path / "two"
     words = ("fit", *COMMON, "--data.root", fma, "--data.batch_size=2", "--trainer.default_root_dir", folder)
     process = start(*words, "--trainer.max_epochs=100000")
     try:
         while process.poll() is None and not (folder / "checkpoints" / "last.ckpt").exists():
             time.sleep(0.05)
-        first, second = workers(process)
-        os.kill(first, signal.SIGTERM)
+        first, second = psutil.Process(process.pid).children()
+        first.terminate()
         time.sleep(0.04)
-        os.kill(second, signal.SIGTERM)
+        second.terminate()
         said, _ = process.communicate(timeout=60)
     finally:
         if process.poll() is None:

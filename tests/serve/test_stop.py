@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lit_genre.__main__ import main
+from tests.helpers.processes import descendants, wait_until_gone
 from tests.helpers.serving.servers import HOST, PATIENCE, connected, post_header, read_all, serve_in_process
 
 PREFIXES = ("lit-genre-", "pymp-")
@@ -22,31 +22,6 @@ def wait_for(temporary: Path, pattern: str, count: int) -> None:
     while len(list(temporary.glob(pattern))) < count:
         assert time.monotonic() < end
         time.sleep(0.01)
-
-
-def descendants(process_id: int) -> set[int]:
-    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    children: dict[int, list[int]] = {}
-    for line in listing.splitlines():
-        child, parent = map(int, line.split())
-        children.setdefault(parent, []).append(child)
-    descendant_ids, pending = set[int](), [process_id]
-    while pending:
-        child_ids = children.get(pending.pop(), [])
-        descendant_ids.update(child_ids)
-        pending += child_ids
-    return descendant_ids
-
-
-def wait_until_gone(process_ids: set[int]) -> None:
-    end = time.monotonic() + PATIENCE
-    while living := {process_id for process_id in process_ids if Path(f"/proc/{process_id}/cmdline").exists()}:
-        # A process that has ended stays a zombie, without a command line, if its parent does not wait for it.
-        living = {process_id for process_id in living if Path(f"/proc/{process_id}/cmdline").read_bytes()}
-        if not living:
-            return
-        assert time.monotonic() < end, living
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 143)])
@@ -69,7 +44,7 @@ def test_a_signal_during_uploads_stops_the_server_and_leaves_nothing(
     assert all(b"the server is stopping" in response for response in responses)
     assert set(tmp_path.iterdir()) == before
     assert len(others) >= 2
-    wait_until_gone(others)
+    wait_until_gone(*others)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -84,7 +59,7 @@ def test_a_hanging_decoder_does_not_delay_the_stop(trained: Path, tmp_path: Path
         process.wait(PATIENCE)
     # Even after SIGKILL, no other process continues.
     assert len(others) >= 3
-    wait_until_gone(others)
+    wait_until_gone(*others)
     if number != signal.SIGKILL:
         assert not [path for path in tmp_path.iterdir() if path.name.startswith(PREFIXES)]
 

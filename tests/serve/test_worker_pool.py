@@ -1,7 +1,6 @@
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from lit_genre.data.decoding.errors import AudioError
 from lit_genre.serve.worker_pool import PoolClosedError, WorkerPool
 from lit_genre.serve.worker_process import WorkerError
+from tests.helpers.processes import is_alive, wait_until_gone
 from tests.helpers.serving import workload
 from tests.helpers.serving.servers import PATIENCE
 
@@ -31,22 +31,6 @@ def impatient_pool() -> Iterator[WorkerPool]:
         pool.run(workload.square, 1)
         pool.seconds = TIME_LIMIT
         yield pool
-
-
-def is_alive(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    # A zombie has ended; its parent has not waited for it yet.
-    return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-def wait_until_gone(process_id: int) -> None:
-    end = time.monotonic() + PATIENCE
-    while is_alive(process_id):
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_each_of_many_calls_gets_its_own_result(pool: WorkerPool) -> None:

@@ -4,12 +4,12 @@ import multiprocessing
 import os
 import subprocess
 import sys
-import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import soundfile
 
@@ -18,6 +18,7 @@ from lit_genre.data.decoding.errors import AudioError
 from lit_genre.data.decoding.track_audio import decode, decode_track
 from tests.helpers.audio import tone
 from tests.helpers.media import RATE, Format, song, write
+from tests.helpers.processes import wait_until_gone
 
 M4A = Format("ipod", "aac", kbit=64, n_channels=1)
 
@@ -68,8 +69,7 @@ def test_a_child_that_crashes_costs_one_file(song_path: Path) -> None:
 
 def _children() -> list[int]:
     """List the decoders that this process started; it may have other children."""
-    numbers = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    return [int(number) for number in numbers if b"ffmpeg_child" in Path(f"/proc/{number}/cmdline").read_bytes()]
+    return [child.pid for child in psutil.Process().children() if "ffmpeg_child" in " ".join(child.cmdline())]
 
 
 def test_an_answer_that_is_not_read_to_its_end_ends_the_child(song_path: Path) -> None:
@@ -225,20 +225,7 @@ def test_no_child_outlives_its_process(song_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, song_path], capture_output=True, text=True, check=False)
     assert done.returncode == -9
-    number = int(done.stdout)
-    for _ in range(100):
-        if not _is_running(number):
-            break
-        time.sleep(0.05)
-    assert not _is_running(number)
-
-
-def _is_running(number: int) -> bool:
-    try:
-        status = Path(f"/proc/{number}/stat").read_text()
-    except OSError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
+    wait_until_gone(int(done.stdout))
 
 
 @pytest.mark.parametrize("kind", [Format("flac", "flac", rate=RATE, n_channels=1), M4A])

@@ -1,6 +1,6 @@
 """Simulate how often confidence intervals of an accuracy contain it, with artists as clusters and without.
 
-    python benchmarks/coverage.py --simulations 2000
+    python benchmarks/interval_coverage.py --simulations 2000
 
 Each artist has an accuracy of its own, drawn from a beta distribution, and 1 to 2 s - 1 tracks.
 """
