@@ -27,6 +27,9 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     asked: list[str] = []
 
     def spy(*words: str) -> str:
+        # A test in this process, as each process takes seconds to start.
+        if words[0] == "test":
+            return run_here(asked, *words)
         asked.append(words[0] + (" on" if words[1] == "--ckpt_path" else ""))
         return real(*words)
 
