@@ -3,9 +3,11 @@
 import os
 import signal
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import nnAudio.features.stft
 import pytest
 import torch
 
@@ -22,6 +24,8 @@ torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 # A shell starts a background job with Ctrl-C ignored, and the programs that tests interrupt inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Each model computes the Fourier kernels of its front-end, in 0.06 s; the tests build thousands of models.
+nnAudio.features.stft.create_fourier_kernels = cache(nnAudio.features.stft.create_fourier_kernels)
 # No test asks the network; the hubs' library reads this when it is imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
 for variable in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):

@@ -21,14 +21,17 @@ COMMON = (
 )  # fmt: skip
 
 
+OF_TWO = ("--trainer.devices=2", "--trainer.strategy=ddp")
+
+
 def start(*words: object) -> "subprocess.Popen[str]":
-    """Start `lit-genre` in two processes."""
+    """Start commands of `lit-genre`, separated by "--", in two processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port", str(port),
-        "-m", "lit_genre", *map(str, words), "--trainer.devices=2", "--trainer.strategy=ddp",
+        "-m", "tests.helpers.commands", *map(str, words),
     ]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
@@ -37,7 +40,7 @@ def start(*words: object) -> "subprocess.Popen[str]":
 
 
 def together(*words: object) -> str:
-    """Run `lit-genre` in two processes to its end."""
+    """Run commands of `lit-genre`, separated by "--", in two processes to their end."""
     process = start(*words)
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
@@ -48,14 +51,6 @@ def test_two_processes_train_score_and_decode_as_one(fma: Path, run: Run, tmp_pa
     common = (*COMMON, "--data.root", fma, "--trainer.max_epochs=4")
     run("fit", *common, "--data.batch_size=4", "--trainer.default_root_dir=one")
     store = ("--data.store_root", tmp_path / "store")
-    said = together("fit", *common, *store, "--data.batch_size=2", "--trainer.default_root_dir=two")
-    assert said.count("Decoding") == 1
-    alone, shared = metrics(Path("one")), metrics(Path("two"))
-    for name in ("train/loss", "val/loss", "val/accuracy", "val/f1_macro", "step"):
-        expected = [float(row[name]) for row in alone]
-        assert [float(row[name]) for row in shared] == pytest.approx(expected, rel=1e-5)
-    assert len({row["train/loss"] for row in alone}) == 4
-
     # Seven tracks, which two processes cannot share evenly.
     with (fma / "fma_metadata" / "tracks.csv").open(newline="") as file:
         test_tracks = [row[0] for row in csv.reader(file) if "test" in row]
@@ -66,7 +61,19 @@ def test_two_processes_train_score_and_decode_as_one(fma: Path, run: Run, tmp_pa
     test = ("test", "--ckpt_path", checkpoint, *COMMON, "--data.root", fma, "--data.batch_size=2",
             f"--data.exclude=[{drop}]")  # fmt: skip
     run(*test, "--trainer.default_root_dir=tested")
-    together(*test, "--trainer.default_root_dir=tested-by-two")
+    # In the same processes, as each takes seconds to start.
+    said = together(
+        *("fit", *common, *store, *OF_TWO, "--data.batch_size=2", "--trainer.default_root_dir=two"), "--",
+        *(*test, *OF_TWO, "--trainer.default_root_dir=tested-by-two"),
+    )  # fmt: skip
+
+    assert said.count("Decoding") == 1
+    alone, shared = metrics(Path("one")), metrics(Path("two"))
+    for name in ("train/loss", "val/loss", "val/accuracy", "val/f1_macro", "step"):
+        expected = [float(row[name]) for row in alone]
+        assert [float(row[name]) for row in shared] == pytest.approx(expected, rel=1e-5)
+    assert len({row["train/loss"] for row in alone}) == 4
+
     scored = Path("tested/test.csv").read_text()
     assert len(scored.splitlines()) == 1 + 7
     assert Path("tested-by-two/test.csv").read_text() == scored
@@ -74,7 +81,7 @@ def test_two_processes_train_score_and_decode_as_one(fma: Path, run: Run, tmp_pa
 
 def test_two_processes_that_get_their_signals_one_after_the_other_stop_together(fma: Path, tmp_path: Path) -> None:
     folder = tmp_path / "two"
-    words = ("fit", *COMMON, "--data.root", fma, "--data.batch_size=2", "--trainer.default_root_dir", folder)
+    words = ("fit", *COMMON, *OF_TWO, "--data.root", fma, "--data.batch_size=2", "--trainer.default_root_dir", folder)
     process = start(*words, "--trainer.max_epochs=100000")
     try:
         while process.poll() is None and not (folder / "checkpoints" / "last.ckpt").exists():

@@ -5,6 +5,7 @@ computed nothing: threads do not survive a fork.
 """
 
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+import psutil
 import torch
 
 # Imported before the fork, for it takes seconds.
@@ -32,7 +34,9 @@ PHASES: Final = ("elsewhere", "training", "validation", "checkpoint")
 """What a run does; "checkpoint" is while one is written."""
 
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload([__name__])
+_SERVER: Final = multiprocessing.forkserver._forkserver
+_prepared: int | None = -1
+"""The server that has imported this module, by its process."""
 
 
 class Moment(NamedTuple):
@@ -87,9 +91,16 @@ def fit_and_kill(folder: Path, words: Sequence[object], moments: Sequence[Moment
     for moment in moments:
         phase, parts = _CONTEXT.RawValue("i", 0), _parts(folder)
         process = _start_fit(folder, words, phase)
-        while process.is_alive() and not _has_come(moment, folder, PHASES[phase.value], parts):
+        while process.is_alive():
+            # What is seen may be over already, so it is seen again while the process stands still.
+            if _has_come(moment, folder, PHASES[phase.value], parts) and _suspended(process):
+                if _has_come(moment, folder, PHASES[phase.value], parts):
+                    break
+                psutil.Process(process.pid).resume()
             time.sleep(0.0002)
-        process.join(moment.pause)
+        if moment.pause and process.is_alive():
+            psutil.Process(process.pid).resume()
+            process.join(moment.pause)
         if not _killed(process):
             return
         last = folder / "checkpoints" / "last.ckpt"
@@ -154,7 +165,30 @@ def _start_fit(folder: Path, words: Sequence[object], phase: Any) -> BaseProcess
     return _start(_fit, folder.parent, ["fit", *rest], phase)
 
 
+def _prepare_server() -> None:
+    """Start the process from which the others are forked, in place of one that has not imported this module."""
+    global _prepared
+    if _SERVER._forkserver_pid != _prepared:
+        # There is one for all of a Python process, and a test of `lit-genre serve` may have started it.
+        _SERVER._stop()
+        _CONTEXT.set_forkserver_preload([__name__])
+        _SERVER.ensure_running()
+        _prepared = _SERVER._forkserver_pid
+
+
+def _suspended(process: BaseProcess) -> bool:
+    """Suspend a process; return whether it is, or False if it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(process.pid).suspend()
+        while (status := psutil.Process(process.pid).status()) != psutil.STATUS_ZOMBIE:
+            if status == psutil.STATUS_STOPPED:
+                return True
+            time.sleep(0.0002)
+    return False
+
+
 def _start(target: Callable[..., object], *arguments: Any) -> BaseProcess:
+    _prepare_server()
     process = _CONTEXT.Process(target=_run_quietly, args=(target, arguments))
     process.start()
     return process

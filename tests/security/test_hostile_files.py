@@ -57,6 +57,7 @@ def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Canary]:
         monkeypatch.setattr(
             "matplotlib.figure.Figure.savefig", lambda self, path, **_: Image.new("L", (1, 1)).save(path)
         )
+        monkeypatch.setenv("WANDB_MODE", "disabled")
         # The server itself has its own tests.
         monkeypatch.setattr("lit_genre.serve.command.start_decoders", lambda _: nullcontext())
         monkeypatch.setattr("lit_genre.serve.command.build_server", lambda *_, **__: Mock())

@@ -63,7 +63,7 @@ def test_a_call_that_does_not_end_is_stopped(impatient_pool: WorkerPool) -> None
 
 def test_child_processes_of_a_stopped_worker_are_stopped(impatient_pool: WorkerPool, tmp_path: Path) -> None:
     pid_file = tmp_path / "child"
-    impatient_pool.seconds = 5.0
+    impatient_pool.seconds = 2.0
     with pytest.raises(WorkerError, match="stopped"):
         impatient_pool.run(workload.hang_with_child, pid_file)
     wait_until_gone(int(pid_file.read_text()))
