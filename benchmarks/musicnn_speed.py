@@ -71,10 +71,9 @@ def main() -> None:
     ratios = [before / after for before, after in zip(*seconds.values(), strict=True)]
     for name, values in seconds.items():
         print(f"{name}: {statistics.median(values):.2f} s a clip of 30 s, {memory(name):.2f} GB")
-    print(
-        f"MusiCNN embeds {statistics.median(ratios):.2f} times as fast ({min(ratios):.2f} to {max(ratios):.2f}) as in the "
-        f"textbook order, {torch.get_num_threads()} threads; largest difference {difference:.1e} of {largest:.0f}"
-    )
+    spread = f"{min(ratios):.2f} to {max(ratios):.2f}, {torch.get_num_threads()} threads"
+    print(f"MusiCNN embeds {statistics.median(ratios):.2f} times as fast ({spread}) as in the textbook order")
+    print(f"largest difference {difference:.1e} of {largest:.0f}")
 
 
 if __name__ == "__main__":
