@@ -47,7 +47,7 @@ RUN uv pip install --no-deps . \
         if [ "${plugin}" = musicnn ]; then uv pip install --no-deps musicnn==0.1.0 || exit 1; fi; \
     done
 
-RUN /opt/lit-genre/bin/python -c "import lit_genre.model.frontend, torch; print(torch.__version__)" \
+RUN /opt/lit-genre/bin/python -c "import lit_genre.model.spectrogram.frontend, torch; print(torch.__version__)" \
     && /opt/lit-genre/bin/lit-genre --version
 
 

@@ -29,8 +29,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from lit_genre.cluster_statistics import holm
-from lit_genre.compare.pooling import pool_folds
-from lit_genre.compare.significance import differences
+from lit_genre.compare.scores.pooling import pool_folds
+from lit_genre.compare.scores.significance import differences
 from lit_genre.runs.reader import read_run
 
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from lit_genre.__main__ import main as lit_genre
 from lit_genre.data.datamodules.fma import FMADataModule
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.model.frontend import LogMel
+from lit_genre.model.spectrogram.frontend import LogMel
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SHIPPED = sorted({*CONFIGS.glob("*.yaml")} - {*CONFIGS.glob("compare*.yaml")})

@@ -12,7 +12,7 @@ import torch
 from timing import medians
 from torchaudio.transforms import AmplitudeToDB, MelSpectrogram
 
-from lit_genre.model.frontend import LogMel
+from lit_genre.model.spectrogram.frontend import LogMel
 
 
 def main() -> None:

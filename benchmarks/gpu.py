@@ -29,7 +29,7 @@ from lit_genre.data.decoding.status import COMPLETE
 from lit_genre.data.decoding.track_audio import TrackAudio
 from lit_genre.data.metadata.track import Split, Track
 from lit_genre.data.store import builder as store_builder
-from lit_genre.model.frontend import LogMel
+from lit_genre.model.spectrogram.frontend import LogMel
 
 NETWORKS = ("CNN1DShallow", "CNN1DDeep", "CNN2DShallow", "CNN2DDeep", "RNN", "CRNN", "CRNNStacked")
 GENRES = ("Electronic", "Experimental", "Folk", "Hip-Hop", "Instrumental", "International", "Pop", "Rock")

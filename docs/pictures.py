@@ -33,7 +33,7 @@ STAGES = (
     ("store", "data/store", "PCM on disk"),
     ("load", "data/loading", "clip (n,)"),
     ("batch", "data/datamodules", "waveform (b, n)"),
-    ("front-end", "model/frontend", "mel (b, m, f)"),
+    ("front-end", "model/spectrogram", "mel (b, m, f)"),
     ("backbone", "backbones", "embedding (b, d)"),
     ("head", "model/network", "logits (b, c)"),
     ("metrics", "model/metrics", "scores of tracks"),
@@ -76,7 +76,7 @@ def draw_data_flow(path: Path) -> None:
         colour = "#cfe2f3" if position < N_CPU_STAGES else "#fce5cd"
         axes.add_patch(FancyBboxPatch((left, 0), width, 0.7, boxstyle="round,pad=0.05", fc=colour, ec="0.3"))
         axes.text(left + width / 2, 0.47, name, ha="center", va="center", weight="bold", size=12)
-        axes.text(left + width / 2, 0.18, where, ha="center", va="center", size=8.8, color="0.25")
+        axes.text(left + width / 2, 0.18, where, ha="center", va="center", size=7.0, color="0.25")
         axes.text(left + width + (step - width) / 2, -0.35, output, ha="center", va="center", size=10, style="italic")
     for position in range(len(STAGES) + 1):
         start = position * step - (step - width) + 0.08

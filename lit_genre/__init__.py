@@ -7,10 +7,10 @@ The path of the data, a folder for each stage::
         │
         └─► batch                                                                        int16, to the device
              │
-             └─► model/frontend ─► model/augment ─► model/mean_normalization ─► backbones ─► head ─► model/metrics
-                 mel (b, m, f)     mel (b, m, f)    or (b, 2 m, f)              (b, d)       (b, c)  scores
-                                                                                                       │
-                 callbacks ─► plots, runs, loggers ◄───────────────────────────────────────────────────┘
+             └─► model/spectrogram ─► backbones ─► head ─► model/metrics
+                 mel (b, m, f)        (b, d)       (b, c)  scores
+                                                             │
+                 callbacks ─► plots, runs, loggers ◄─────────┘
                  curves, tables, pictures, W&B
 
 Axes: b batch, t samples of a track, n samples of a clip, m mel bands, f frames, d embedding, c classes.
@@ -19,7 +19,8 @@ Around the path:
 
 - commands/ has a parser for each command, and starts its work.
 - cli/ wires data, model and trainer from YAML and options (LightningCLI), and restores them from a checkpoint.
-- model/ has the LightningModule, losses and optimisation, and the contract of a backbone; backbones/ has the networks.
+- model/ has the LightningModule and the contract of a backbone, model/training losses, optimisers and fine-tuning;
+  backbones/ has the networks.
 - runs/ owns the folder of a run. trust/ decides what the files of a model may make the program do.
 - prepare/ fetches FMA, audit/ checks a data set, demo/ writes a synthetic one.
 - features/ computes MFCC statistics and spectral contrast of tracks.
@@ -49,12 +50,12 @@ if TYPE_CHECKING:
     from lit_genre.demo.write import write_demo
     from lit_genre.errors import LitGenreError
     from lit_genre.inference.load import load_model
-    from lit_genre.model.augment import Augmentation, FilterAugment, Mixup, SpecAugment
     from lit_genre.model.backbone import Backbone
     from lit_genre.model.classifier import GenreClassifier
-    from lit_genre.model.frontend import LogMel
-    from lit_genre.model.losses import BinaryCrossEntropy, CrossEntropy, FocalLoss, Loss
-    from lit_genre.model.optimization import OneCycle
+    from lit_genre.model.spectrogram.augment import Augmentation, FilterAugment, Mixup, SpecAugment
+    from lit_genre.model.spectrogram.frontend import LogMel
+    from lit_genre.model.training.losses import BinaryCrossEntropy, CrossEntropy, FocalLoss, Loss
+    from lit_genre.model.training.optimization import OneCycle
 
 __version__ = "0.1.0"
 
@@ -72,12 +73,12 @@ _HOMES = {
     "data.datamodules.gtzan": ["GTZANDataModule"],
     "demo.write": ["write_demo"],
     "errors": ["LitGenreError"],
-    "model.augment": ["Augmentation", "FilterAugment", "Mixup", "SpecAugment"],
+    "model.spectrogram.augment": ["Augmentation", "FilterAugment", "Mixup", "SpecAugment"],
     "model.backbone": ["Backbone"],
     "model.classifier": ["GenreClassifier"],
-    "model.frontend": ["LogMel"],
-    "model.losses": ["BinaryCrossEntropy", "CrossEntropy", "FocalLoss", "Loss"],
-    "model.optimization": ["OneCycle"],
+    "model.spectrogram.frontend": ["LogMel"],
+    "model.training.losses": ["BinaryCrossEntropy", "CrossEntropy", "FocalLoss", "Loss"],
+    "model.training.optimization": ["OneCycle"],
     "inference.load": ["load_model"],
     "cli.trainer": ["trainer"],
 }

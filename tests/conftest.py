@@ -34,13 +34,12 @@ for variable in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
 
 SLOW = (
     *("audit/test_audit", "backbones/test_command", "baseline/", "cli/", "commands/", "configs/"),
-    *("compare/test_compare", "compare/test_cross_validation", "compare/test_multilabel", "compare/test_probes"),
-    *("compare/test_report", "compare/test_times"),
+    *("compare/report/", "compare/test_compare", "compare/test_cross_validation", "compare/test_probes"),
     *("callbacks/test_dashboard", "callbacks/test_other_loggers", "callbacks/test_pictures"),
     *("data/datamodules/test_folder", "data/decoding/", "data/store/", "demo/", "export/"),
     *("inference/test_classify", "inference/test_load"),
-    *("model/checks/", "model/test_classifier", "model/test_finetuning", "model/test_losses", "model/test_precision"),
-    *("model/test_schedule", "plugins/", "prepare/", "probe/", "runs/test_locate", "scaffold/", "security/", "serve/"),
+    *("model/checks/", "model/test_classifier", "model/training/"),
+    *("plugins/", "prepare/", "probe/", "runs/test_locate", "scaffold/", "security/", "serve/"),
     *("test_docs", "test_notebooks", "testing/"),
 )
 """Files whose tests train, serve, export or decode for seconds, relative to tests/."""

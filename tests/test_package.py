@@ -62,7 +62,7 @@ def test_only_the_logger_and_callbacks_know_wandb(name: str) -> None:
 
 def test_the_map_names_folders_and_files_that_exist() -> None:
     stages = re.findall(r"\b(?:data|model)/\w+", lit_genre.__doc__ or "")
-    assert len(stages) == len(set(stages)) == 9
+    assert len(stages) == len(set(stages)) == 8
     assert all((PACKAGE / stage).is_dir() or (PACKAGE / f"{stage}.py").is_file() for stage in stages)
     folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     assert all(re.search(rf"\b{folder}(?:/|\b)", lit_genre.__doc__ or "") for folder in folders)

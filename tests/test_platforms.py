@@ -31,11 +31,11 @@ from lit_genre.data.loading.device_audio import DeviceAudio
 from lit_genre.errors import LitGenreError
 from lit_genre.files import atomic_write
 from lit_genre.inference.sort_files import plan_moves, sort_files
-from lit_genre.model.augment import FilterAugment, Mixup, SpecAugment
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.model.frontend import LogMel
 from lit_genre.model.metrics import score
-from lit_genre.model.step_seed import seed_step
+from lit_genre.model.spectrogram.augment import FilterAugment, Mixup, SpecAugment
+from lit_genre.model.spectrogram.frontend import LogMel
+from lit_genre.model.training.step_seed import seed_step
 from lit_genre.prepare import archive
 from lit_genre.serve import worker_pool, worker_process
 from lit_genre.text import shell_argument

@@ -11,7 +11,7 @@ from lit_genre.backbones.registry import backbones
 from lit_genre.batch import clip_samples
 from lit_genre.entry_points import Plugin
 from lit_genre.model.backbone import Backbone, InputShape
-from lit_genre.model.frontend import LogMel
+from lit_genre.model.spectrogram.frontend import LogMel
 
 SAMPLE_RATE = 22050
 """Hz: the default of `fit`, so that sizes and costs are those of a default run."""

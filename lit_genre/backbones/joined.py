@@ -11,8 +11,8 @@ from lit_genre.class_path import import_class
 from lit_genre.errors import LitGenreError
 from lit_genre.model.backbone import Backbone, InputShape
 from lit_genre.model.factories import build_backbone
-from lit_genre.model.precision import keeping_dtype
-from lit_genre.model.resampling import Resampler
+from lit_genre.model.spectrogram.resampling import Resampler
+from lit_genre.model.training.precision import keeping_dtype
 
 _MOST_PARTS: Final = 8
 """Most parts: a file of a stranger must not describe a model of any size."""

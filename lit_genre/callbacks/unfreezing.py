@@ -4,7 +4,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_genre.errors import LitGenreError, check_at_least
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.model.finetuning import layers_of, set_frozen_to_eval
+from lit_genre.model.training.finetuning import layers_of, set_frozen_to_eval
 
 
 class GradualUnfreezing(Callback):

@@ -60,7 +60,7 @@ def compare(
     """
     # Not at the top of the module, so that the help of the command needs neither torch nor pandas.
     from lit_genre.compare.plan import plan_baselines, plan_folds, plan_probes, plan_runs, read_models
-    from lit_genre.compare.report import report
+    from lit_genre.compare.report.write import report
     from lit_genre.compare.train import Job, train_all
     from lit_genre.runs.reader import read_run
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lit_genre.model.frontend import LogMel
+from lit_genre.model.spectrogram.frontend import LogMel
 
 
 def with_matrix_products(frontend: nn.Module) -> nn.Module:

@@ -13,26 +13,26 @@ from torch import nn
 from lit_genre.batch import Batch, Task
 from lit_genre.console import console
 from lit_genre.errors import LitGenreError
-from lit_genre.model.augment import Augmentation
 from lit_genre.model.backbone import Backbone, InputShape
 from lit_genre.model.checks.batch_norm import note_on_batch_norm
 from lit_genre.model.checks.data_check import check_data, check_same_classes
 from lit_genre.model.checks.finite import check_weights_to_save
 from lit_genre.model.factories import build_loss, check_classes
-from lit_genre.model.finetuning import rate_factors
-from lit_genre.model.frontend import LogMel
 from lit_genre.model.layer_pooling import Layers, Pool
-from lit_genre.model.losses import Loss, class_weights_of
-from lit_genre.model.optimization import (
+from lit_genre.model.scored_network import ScoredNetwork
+from lit_genre.model.spectrogram.augment import Augmentation
+from lit_genre.model.spectrogram.frontend import LogMel
+from lit_genre.model.temperature import check_temperature
+from lit_genre.model.training.finetuning import rate_factors
+from lit_genre.model.training.losses import Loss, class_weights_of
+from lit_genre.model.training.optimization import (
     Interval,
     build_optimization,
     check_cycle,
     set_cycle_length,
     step_plateau_schedulers,
 )
-from lit_genre.model.scored_network import ScoredNetwork
-from lit_genre.model.step_seed import seed_step
-from lit_genre.model.temperature import check_temperature
+from lit_genre.model.training.step_seed import seed_step
 
 # A partial: jsonargparse 4.53 loses the name of a plain class when a default configuration file sets options of it.
 PAPERS_ADAM: Final = partial(torch.optim.Adam, weight_decay=2e-3)

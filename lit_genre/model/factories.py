@@ -10,7 +10,7 @@ from torch import nn
 from lit_genre.batch import Task
 from lit_genre.errors import LitGenreError
 from lit_genre.model.backbone import Backbone, InputShape
-from lit_genre.model.losses import DEFAULT_LOSS, Loss
+from lit_genre.model.training.losses import DEFAULT_LOSS, Loss
 
 _FRONTENDS: Final = {"mel": "lit_genre.LogMel", "waveform": "torch.nn.Identity"}
 """Front-end for each kind of input of a backbone."""

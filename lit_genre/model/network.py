@@ -6,17 +6,17 @@ import torch
 from torch import Tensor, nn
 
 from lit_genre.batch import Batch, Task, clip_samples
-from lit_genre.model.augment import Augmentation
 from lit_genre.model.backbone import Backbone, InputShape
-from lit_genre.model.cached_frontend import CachedFrontend
 from lit_genre.model.checks.finite import check_finite
 from lit_genre.model.factories import build_backbone, build_head, describe
-from lit_genre.model.finetuning import select_trained, set_frozen_to_eval
 from lit_genre.model.from_checkpoint import FromCheckpoint
 from lit_genre.model.layer_pooling import LayerPooling, Layers, Pool, freeze_unused, layer_shapes, pool_steps
-from lit_genre.model.mean_normalization import SpectralMeanNormalization
-from lit_genre.model.precision import keeping_dtype
+from lit_genre.model.spectrogram.augment import Augmentation
+from lit_genre.model.spectrogram.cached_frontend import CachedFrontend
+from lit_genre.model.spectrogram.mean_normalization import SpectralMeanNormalization
 from lit_genre.model.temperature import check_temperature
+from lit_genre.model.training.finetuning import select_trained, set_frozen_to_eval
+from lit_genre.model.training.precision import keeping_dtype
 
 
 class Network(CachedFrontend, FromCheckpoint):

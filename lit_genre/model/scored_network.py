@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from lit_genre.batch import Batch
 from lit_genre.model.checks.finite import LossMonitor
-from lit_genre.model.losses import Loss
 from lit_genre.model.metrics import PRIMARY_METRIC, TrackAverage, TrackScores, score
 from lit_genre.model.network import Network
+from lit_genre.model.training.losses import Loss
 
 EvaluationSplit = Literal["val", "test", "predict"]
 

@@ -20,7 +20,7 @@ from lit_genre.data.loading.streaming import build_batch
 from lit_genre.inference.predictor import SongPrediction, default_batch_size, predict_songs
 from lit_genre.inference.writers import prediction_as_dict
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.model.frontend import SILENCE, LogMel
+from lit_genre.model.spectrogram.frontend import SILENCE, LogMel
 from lit_genre.serve.decoding import decode_to_file
 from lit_genre.serve.limits import Limits
 from lit_genre.serve.picture import encode_png_url

@@ -17,9 +17,9 @@ from lit_genre.backbones.joined import JoinedBackbones
 from lit_genre.backbones.registry import backbones
 from lit_genre.data.datamodules.registry import datamodules
 from lit_genre.errors import LitGenreError
-from lit_genre.model.augment import Augmentation
 from lit_genre.model.backbone import Backbone
-from lit_genre.model.frontend import LogMel
+from lit_genre.model.spectrogram.augment import Augmentation
+from lit_genre.model.spectrogram.frontend import LogMel
 
 _FROM_LIGHTNING: Final = ("callbacks", "loggers", "strategies", "profilers", "plugins")
 """Packages of lightning.pytorch: the configuration of a trainer may name the classes in them."""
@@ -129,7 +129,7 @@ def _is_data(candidate: Any) -> bool:
 
 
 def _is_loss(candidate: Any) -> bool:
-    from lit_genre.model.losses import Loss
+    from lit_genre.model.training.losses import Loss
 
     return _subclass_of(Loss, "lit_genre")(candidate)
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from lit_genre.batch import Task
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.model.finetuning import check_finetune
 from lit_genre.model.layer_pooling import Pool
+from lit_genre.model.training.finetuning import check_finetune
 from lit_genre.trust.arguments import check_description, named_parameters
 from lit_genre.trust.classes import Source
 from lit_genre.trust.plain import check_mapping, is_finite_number

@@ -10,7 +10,7 @@ from torch import nn
 
 from lit_genre import CRNN, RNN, GenreClassifier, LitGenreError, LogMel, load_model
 from lit_genre.backbones.joined import JoinedBackbones
-from lit_genre.model.resampling import Resampler
+from lit_genre.model.spectrogram.resampling import Resampler
 from lit_genre.testing import check_backbone
 from tests.helpers.wave_net import WaveNet
 

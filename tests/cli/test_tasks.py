@@ -127,7 +127,7 @@ def test_training_from_the_devices_memory_is_the_same_training(fma: Path, run: R
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Clips of each call of the front-end."""
-    from lit_genre.model.frontend import LogMel
+    from lit_genre.model.spectrogram.frontend import LogMel
 
     calls: list[int] = []
     power = LogMel.power

@@ -14,10 +14,10 @@ from lit_genre.__main__ import main
 from lit_genre.cluster_statistics import corrected_resampled_test
 from lit_genre.compare import train as module
 from lit_genre.compare.claims import claim
-from lit_genre.compare.difference_table import difference_rows
 from lit_genre.compare.plan import plan_folds
-from lit_genre.compare.pooling import pool_folds
-from lit_genre.compare.significance import differences
+from lit_genre.compare.report.difference_table import difference_rows
+from lit_genre.compare.scores.pooling import pool_folds
+from lit_genre.compare.scores.significance import differences
 from lit_genre.compare.train import Job, train_all
 from lit_genre.errors import LitGenreError
 from lit_genre.runs.folder import RunFolder

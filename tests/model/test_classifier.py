@@ -10,10 +10,10 @@ from lit_genre.backbones.crnn import CRNN
 from lit_genre.batch import Batch
 from lit_genre.errors import LitGenreError
 from lit_genre.inference.load import load_model
-from lit_genre.model.augment import Mixup
 from lit_genre.model.backbone import Backbone, InputShape
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.model.frontend import LogMel
+from lit_genre.model.spectrogram.augment import Mixup
+from lit_genre.model.spectrogram.frontend import LogMel
 
 CLASSES = ["Folk", "Pop", "Rock"]
 

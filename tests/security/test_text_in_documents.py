@@ -11,10 +11,10 @@ import torch
 import yaml
 
 from lit_genre.callbacks import track_tables
-from lit_genre.compare.difference_table import difference_rows
-from lit_genre.compare.report import report as report_runs
-from lit_genre.compare.significance import Difference
-from lit_genre.compare.table_files import as_markdown
+from lit_genre.compare.report.difference_table import difference_rows
+from lit_genre.compare.report.table_files import as_markdown
+from lit_genre.compare.report.write import report as report_runs
+from lit_genre.compare.scores.significance import Difference
 from lit_genre.export.card import write_card
 from lit_genre.loggers.wandb import wandb_logger
 from lit_genre.model.classifier import GenreClassifier

@@ -16,7 +16,7 @@ from lit_genre.errors import LitGenreError
 from lit_genre.inference.load import load_model
 from lit_genre.model.checks import finite
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.model.losses import CrossEntropy
+from lit_genre.model.training.losses import CrossEntropy
 from tests.helpers.plain_net import PlainNet
 from tests.helpers.runs import QUIET, SMALL, Run, assert_same_weights, metrics
 from tests.model.test_classifier import CLASSES, batch, small

@@ -8,7 +8,7 @@ from lightning.pytorch.cli import ReduceLROnPlateau
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, CyclicLR, LRScheduler, OneCycleLR
 
 from lit_genre.errors import LitGenreError
-from lit_genre.model.optimization import OneCycle, check_cycle
+from lit_genre.model.training.optimization import OneCycle, check_cycle
 from tests.helpers.runs import QUIET, SMALL, Run, assert_same_weights, folder, metrics
 from tests.model.checks.test_finite import Diverges
 from tests.model.test_classifier import small
@@ -85,7 +85,12 @@ def test_a_cycle_that_is_resumed_inside_says_where_another_length_moves_it(
     run("fit", *words, "--trainer.default_root_dir=whole")
     # Stopped in the third epoch: the checkpoint is that of two.
     with pytest.raises(SystemExit, match="nan in epoch 3"):
-        run("fit", *words, "--trainer.default_root_dir=part", "--model.loss=tests.model.test_schedule.DivergesLater")
+        run(
+            "fit",
+            *words,
+            "--trainer.default_root_dir=part",
+            "--model.loss=tests.model.training.test_schedule.DivergesLater",
+        )
     resume = ("fit", "--ckpt_path=part/checkpoints/last.ckpt", QUIET, "--trainer.accelerator=cpu", "--trust",
               "--trainer.enable_progress_bar=false", "--model.loss=null")  # fmt: skip
     capsys.readouterr()

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from lit_genre.model.augment import FilterAugment, Mixup, SpecAugment
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.model.frontend import LogMel
 from lit_genre.model.metrics import TrackScores
 from lit_genre.model.scored_network import TrackScoresCallback
+from lit_genre.model.spectrogram.augment import FilterAugment, Mixup, SpecAugment
+from lit_genre.model.spectrogram.frontend import LogMel
 from tests.model.checks.test_finite import fit, plain
 from tests.model.test_classifier import CLASSES, WaveNetwork, batch, small
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lit_genre.errors import LitGenreError
 from lit_genre.model.classifier import GenreClassifier
-from lit_genre.model.losses import (
+from lit_genre.model.training.losses import (
     MAX_POS_WEIGHT,
     BinaryCrossEntropy,
     CrossEntropy,
@@ -157,7 +157,7 @@ def test_a_loss_is_named_on_the_command_line(run: Run, fma: Path) -> None:
     words = (*SMALL, QUIET, f"--data.root={fma}", "--trainer.max_epochs=1")
     run("fit", *words, "--model.loss=FocalLoss", "--model.loss.gamma=3", "--trainer.default_root_dir=focal")
     assert "class_path: lit_genre.FocalLoss\n    init_args:\n      gamma: 3.0" in Path("focal/config.yaml").read_text()
-    Path("own.yaml").write_text("model:\n  loss:\n    class_path: tests.model.test_losses.Margin\n")
+    Path("own.yaml").write_text("model:\n  loss:\n    class_path: tests.model.training.test_losses.Margin\n")
     run("fit", *words, "--config=own.yaml", "--trainer.default_root_dir=own")
     assert Path("own/checkpoints/best.ckpt").exists()
     with pytest.raises(SystemExit, match="BinaryCrossEntropy supports the task multilabel"):

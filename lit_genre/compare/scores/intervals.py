@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lit_genre.cluster_statistics import Interval, accuracy_interval, bootstrap_interval
-from lit_genre.compare.significance import track_accuracies
+from lit_genre.compare.scores.significance import track_accuracies
 from lit_genre.runs.accuracy import artist_clusters
 from lit_genre.runs.run import Run
 
@@ -13,8 +13,8 @@ from lit_genre.runs.run import Run
 def interval_rows(runs: list[Run], names: list[str]) -> dict[str, list[str]]:
     """Return the 95 % intervals of accuracy and F1 of each model, percent, for a table.
 
-    The artists are the clusters, as in `lit_genre.compare.significance`. The score of a model is the mean over its
-    seeds, on the tracks that all of them tested.
+    The artists are the clusters, as in `lit_genre.compare.scores.significance`. The score of a model is the mean over
+    its seeds, on the tracks that all of them tested.
 
     Args:
         runs: Runs on the same data.

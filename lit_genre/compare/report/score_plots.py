@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lit_genre.compare.intervals import accuracy_intervals
-from lit_genre.compare.tables import models
+from lit_genre.compare.report.tables import models
+from lit_genre.compare.scores.intervals import accuracy_intervals
 from lit_genre.model.metrics import BINS
 from lit_genre.plots.figure import figure, label, line_style
 from lit_genre.runs.run import Run

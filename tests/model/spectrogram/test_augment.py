@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from lit_genre.errors import LitGenreError
-from lit_genre.model.augment import Augmentation, FilterAugment, Mixup, SpecAugment
+from lit_genre.model.spectrogram.augment import Augmentation, FilterAugment, Mixup, SpecAugment
 from tests.helpers.reference import import_torchaudio
 
 

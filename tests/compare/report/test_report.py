@@ -13,13 +13,13 @@ import pytest
 import yaml
 
 from lit_genre.cluster_statistics import accuracy_interval
-from lit_genre.compare.groups import disambiguate_names, group_by_data
-from lit_genre.compare.plots import draw_curves, draw_overfit
-from lit_genre.compare.report import report
-from lit_genre.compare.score_plots import draw_cost, draw_reliability
-from lit_genre.compare.significance import differences
-from lit_genre.compare.table_files import as_markdown
-from lit_genre.compare.tables import COLUMNS, PAPERS, genre_rows, models, paper_table, results
+from lit_genre.compare.report.plots import draw_curves, draw_overfit
+from lit_genre.compare.report.score_plots import draw_cost, draw_reliability
+from lit_genre.compare.report.table_files import as_markdown
+from lit_genre.compare.report.tables import COLUMNS, PAPERS, genre_rows, models, paper_table, results
+from lit_genre.compare.report.write import report
+from lit_genre.compare.scores.groups import disambiguate_names, group_by_data
+from lit_genre.compare.scores.significance import differences
 from lit_genre.errors import LitGenreError
 from lit_genre.runs.reader import read_run
 from lit_genre.runs.run import Run
@@ -379,7 +379,7 @@ def test_the_page_fits_a_screen_and_a_phone_in_light_and_dark(
     from selenium.webdriver.chrome.service import Service
 
     # The widest table has the results of the paper.
-    monkeypatch.setattr("lit_genre.compare.report.FMA_SMALL_TEST_TRACKS", 40)
+    monkeypatch.setattr("lit_genre.compare.report.write.FMA_SMALL_TEST_TRACKS", 40)
     networks = [replace(runs[0], model=name, backbone=name) for name in PAPERS]
     baseline = replace(runs[2], model="MFCC+SVM", is_baseline=True)
     report([*networks, baseline], tmp_path)

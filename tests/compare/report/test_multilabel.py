@@ -9,9 +9,9 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from lit_genre.compare import train
-from lit_genre.compare.average_precision import RankedGenre, precision_differences
-from lit_genre.compare.jackknife import jackknife
 from lit_genre.compare.plan import trains_multilabel
+from lit_genre.compare.scores.average_precision import RankedGenre, precision_differences
+from lit_genre.compare.scores.jackknife import jackknife
 from lit_genre.runs.reader import read_run
 from lit_genre.runs.run import Run as ReadRun
 from tests.helpers.runs import CONFIGS, QUIET, SMALL, Run

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from lit_genre.errors import LitGenreError
-from lit_genre.model.frontend import LogMel
+from lit_genre.model.spectrogram.frontend import LogMel
 from tests.helpers.audio import tone
 
 RATE = 22050

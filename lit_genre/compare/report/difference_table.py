@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from lit_genre.compare.significance import Difference
-from lit_genre.compare.table_files import write_latex
+from lit_genre.compare.report.table_files import write_latex
+from lit_genre.compare.scores.significance import Difference
 from lit_genre.text import spreadsheet_cell
 
 

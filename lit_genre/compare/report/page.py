@@ -13,8 +13,8 @@ from typing import Any, Final
 import pandas as pd
 
 from lit_genre import __version__
-from lit_genre.compare.table_files import as_markdown
-from lit_genre.compare.tables import BELOW_BASELINE, TIMES, results
+from lit_genre.compare.report.table_files import as_markdown
+from lit_genre.compare.report.tables import BELOW_BASELINE, TIMES, results
 from lit_genre.runs.run import Run
 from lit_genre.text import one_line
 
@@ -75,7 +75,7 @@ def write_page(sections: list[Section], runs: list[Run], path: Path) -> None:
     summary += f" {failed} failed." if failed else ""
     if len(sections) > 1:
         summary += f" They have {len(sections)} data sets; accuracies of different data cannot be compared."
-    page = Template((files("lit_genre.compare") / "page.html").read_text(encoding="utf-8"))
+    page = Template((files("lit_genre.compare.report") / "page.html").read_text(encoding="utf-8"))
     text = page.substitute(
         title="Comparison of models", summary=summary, sections="\n".join(parts), version=__version__
     )

@@ -11,14 +11,14 @@ import pytest
 
 from lit_genre.baseline import command as baseline
 from lit_genre.callbacks.history import History
-from lit_genre.compare.report import report
-from lit_genre.compare.tables import TIMES
+from lit_genre.compare.report.tables import TIMES
+from lit_genre.compare.report.write import report
 from lit_genre.data.datamodules.base import TrackDataModule
 from lit_genre.probe import command as probe
 from lit_genre.probe.embeddings import EmbeddingCache
 from lit_genre.runs.reader import read_run
 from lit_genre.runs.writer import timed
-from tests.compare.test_report import write_run
+from tests.compare.report.test_report import write_run
 from tests.helpers.runs import QUIET, SMALL, Run
 
 DECODING, TRAINING, SCORING = 10_000.0, 7.0, 20_000.0

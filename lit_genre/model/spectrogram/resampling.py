@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_genre.errors import LitGenreError
-from lit_genre.model.frontend import tf32_off
+from lit_genre.model.spectrogram.frontend import tf32_off
 
 _ZEROS: Final = 64
 """Zero crossings of the sinc on each side of its peak."""

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch.nn.functional import one_hot
 
-from lit_genre.compare.tables import models
+from lit_genre.compare.report.tables import models
 from lit_genre.model.metrics import PRIMARY_METRIC, TrackScores
 from lit_genre.plots.figure import figure, label, line_style
 from lit_genre.plots.scores import draw_confusion

@@ -4,8 +4,8 @@ from typing import Final
 
 import pandas as pd
 
-from lit_genre.compare.intervals import interval_rows
-from lit_genre.compare.significance import Difference
+from lit_genre.compare.scores.intervals import interval_rows
+from lit_genre.compare.scores.significance import Difference
 from lit_genre.runs.run import Run
 
 PAPERS: Final = {

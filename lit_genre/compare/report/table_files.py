@@ -1,10 +1,10 @@
-"""Write the tables of a comparison as CSV, LaTeX and Markdown; `lit_genre.compare.tables` builds them."""
+"""Write the tables of a comparison as CSV, LaTeX and Markdown; `lit_genre.compare.report.tables` builds them."""
 
 from pathlib import Path
 
 import pandas as pd
 
-from lit_genre.compare.tables import TIMES, TRAINING_TIME, results
+from lit_genre.compare.report.tables import TIMES, TRAINING_TIME, results
 from lit_genre.runs.run import Run
 from lit_genre.text import markdown, spreadsheet_cell
 

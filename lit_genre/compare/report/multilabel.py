@@ -1,8 +1,8 @@
 """Build the tables of a comparison of the multilabel task."""
 
 from lit_genre.cluster_statistics import Interval
-from lit_genre.compare.average_precision import genre_precisions, precision_intervals
-from lit_genre.compare.tables import TRAINING_TIME, mean_and_deviation, models, results
+from lit_genre.compare.report.tables import TRAINING_TIME, mean_and_deviation, models, results
+from lit_genre.compare.scores.average_precision import genre_precisions, precision_intervals
 from lit_genre.runs.run import Run
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lit_genre.cluster_statistics import Interval, holm
-from lit_genre.compare.jackknife import JackknifeTest, jackknife
-from lit_genre.compare.significance import Difference
+from lit_genre.compare.scores.jackknife import JackknifeTest, jackknife
+from lit_genre.compare.scores.significance import Difference
 from lit_genre.runs.accuracy import artist_clusters
 from lit_genre.runs.run import Run
 

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from lit_genre.errors import LitGenreError
-from lit_genre.model.resampling import Resampler
+from lit_genre.model.spectrogram.resampling import Resampler
 
 RATIOS = [(24000, 16000), (22050, 16000), (48000, 44100), (48000, 16000), (16000, 24000)]
 

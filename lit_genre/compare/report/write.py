@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from lit_genre.compare.average_precision import precision_differences
-from lit_genre.compare.difference_table import difference_rows, write_differences
-from lit_genre.compare.groups import DataGroup, disambiguate_names, group_by_data
-from lit_genre.compare.multilabel import genre_precision_rows, precision_table
-from lit_genre.compare.page import Section, write_page
-from lit_genre.compare.plots import draw_confusions, draw_curves, draw_overfit
-from lit_genre.compare.pooling import pool_folds
-from lit_genre.compare.score_plots import draw_cost, draw_reliability
-from lit_genre.compare.significance import differences
-from lit_genre.compare.table_files import write_results, write_table
-from lit_genre.compare.tables import genre_rows, paper_table
+from lit_genre.compare.report.difference_table import difference_rows, write_differences
+from lit_genre.compare.report.multilabel import genre_precision_rows, precision_table
+from lit_genre.compare.report.page import Section, write_page
+from lit_genre.compare.report.plots import draw_confusions, draw_curves, draw_overfit
+from lit_genre.compare.report.score_plots import draw_cost, draw_reliability
+from lit_genre.compare.report.table_files import write_results, write_table
+from lit_genre.compare.report.tables import genre_rows, paper_table
+from lit_genre.compare.scores.average_precision import precision_differences
+from lit_genre.compare.scores.groups import DataGroup, disambiguate_names, group_by_data
+from lit_genre.compare.scores.pooling import pool_folds
+from lit_genre.compare.scores.significance import differences
 from lit_genre.console import console, results
 from lit_genre.errors import LitGenreError
 from lit_genre.runs.run import Run

@@ -1,0 +1,1 @@
+"""Report a comparison: tables, pictures, and a page with all of them."""
