@@ -2,8 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PLUGINS := $(wildcard plugins/*)
-ENCODERS := dasheng hear21passt muq panns-inference ssondo torchopenl3 tsumugi-mrl \
-	beartype easydict einops ftfy julius resampy six torchlibrosa x-clip
+ENCODERS := dasheng hear21passt muq panns-inference speechbrain ssondo torchopenl3 tsumugi-mrl \
+	beartype easydict einops ftfy hyperpyyaml julius resampy ruamel.yaml six torchlibrosa x-clip
 # Finds what the standard library lacks on Windows. Other packages are not followed, so that it takes seconds; without
 # them the types of some variables are unknown.
 WINDOWS_TYPES := $(BIN)/mypy --config-file= --platform win32 --follow-imports=skip --ignore-missing-imports \

@@ -7,7 +7,7 @@
 Use an environment of its own. laion-clap asks for numpy below 2, and installs a package `tests`, which would hide the
 tests of this project. So it cannot be a dependency of a plugin, and its network is imported from its file here.
 
-The audio half (HTSAT-tiny, 28 million parameters) gets random weights, which are renamed for transformers and saved as
+The audio half (HTSAT-tiny) gets random weights, which are renamed for transformers and saved as
 a model of the hub. Both embed the same 10 s of the demo's music.
 """
 
