@@ -64,6 +64,7 @@ def compare(
     from lit_genre.compare.train import Job, train_all
     from lit_genre.runs.reader import read_run
 
+    jobs: list[Job] = []
     n_others = 0
     if not report_only:
         if not configs and not probes:
@@ -97,7 +98,10 @@ def compare(
     read = [read_run(path) for path in {path.resolve(): path for path in folders}.values()]
     report(read, output)
     if n_others:
-        console.print(f"{n_others} runs are being trained by other processes, and are not in this report.")
+        console.print(
+            f"Being trained by other processes, and not in this report: {n_others} of {len(jobs)} runs. "
+            "For the whole report, run the same command again when they have ended."
+        )
 
 
 def _matching_folders(name: str) -> list[Path]:

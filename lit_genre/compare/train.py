@@ -37,17 +37,23 @@ def train_all(jobs: list[Job], trust: list[str]) -> int:
         trust: Options for checkpoints that are not trusted.
 
     Returns:
-        Number of runs that other processes are training.
+        Number of runs that other processes are still training in the end.
     """
-    n_others = 0
-    for number, job in enumerate(jobs, start=1):
-        with claim(job.folder) as is_claimed:
-            if not is_claimed:
-                n_others += 1
-            elif not job.is_finished:
-                console.rule(f"{number} of {len(jobs)}: {job.folder.path.name}", align="left")
-                _train_and_test(job, trust)
-    return n_others
+    pending = list(enumerate(jobs, start=1))
+    while True:
+        claimed_by_others, n_trained = [], 0
+        for number, job in pending:
+            with claim(job.folder) as is_claimed:
+                if not is_claimed:
+                    claimed_by_others.append((number, job))
+                elif not job.is_finished:
+                    console.rule(f"{number} of {len(jobs)}: {job.folder.path.name}", align="left")
+                    _train_and_test(job, trust)
+                    n_trained += 1
+        # In the time of a training, another process may have finished its run, or died.
+        if not claimed_by_others or not n_trained:
+            return len(claimed_by_others)
+        pending = claimed_by_others
 
 
 def _train_and_test(job: Job, trust: list[str]) -> None:

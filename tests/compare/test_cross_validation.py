@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
@@ -68,7 +69,7 @@ def test_each_track_is_tested_once_and_the_folds_are_pooled(
         run(*words)
     assert started == ["baseline", "baseline", "fit", "test"]
     said = " ".join(capsys.readouterr().err.split())
-    assert "1 runs are being trained by other processes" in said
+    assert "Being trained by other processes, and not in this report: 1 of 4 runs." in said
     assert "cnn1d_shallow, seed 0, repeat 0: 1 of 2 folds are tested. It has no score yet." in said
     run(*words)
     assert started[4:] == ["fit", "test"]
@@ -102,6 +103,34 @@ def test_the_claim_of_a_killed_process_ends_with_it(tmp_path: Path) -> None:
         other.wait()
     with claim(folder) as is_claimed:
         assert is_claimed
+
+
+@pytest.mark.parametrize("ends_by", ["finishing", "dying"])
+def test_a_run_of_another_process_is_looked_at_again_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends_by: str
+) -> None:
+    jobs = [Job(RunFolder(tmp_path / "runs" / name), [], "fit") for name in ("theirs", "ours")]
+    trained = []
+
+    def finish(job: Job) -> None:
+        job.folder.path.mkdir(parents=True)
+        job.folder.summary.touch()
+        job.folder.test_table.touch()
+
+    def train(job: Job, trust: list[str]) -> None:
+        if job is jobs[1]:
+            if ends_by == "finishing":
+                finish(jobs[0])
+            other_process.close()
+        trained.append(job)
+        finish(job)
+
+    monkeypatch.setattr(module, "_train_and_test", train)
+    with ExitStack() as other_process:
+        assert other_process.enter_context(claim(jobs[0].folder))
+        assert train_all(jobs, []) == 0
+    assert trained == [jobs[1]] + ([jobs[0]] if ends_by == "dying" else [])
+    assert all(job.is_finished for job in jobs)
 
 
 def pooled(model: str, accuracies: dict[tuple[int, int], float], n_tracks: int = 20) -> list[ReadRun]:

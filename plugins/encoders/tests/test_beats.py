@@ -23,8 +23,8 @@ TINY: Final[dict[str, Any]] = {
     "encoder_attention_heads": 2, "conv_pos": 8, "conv_pos_groups": 2,
 }  # fmt: skip
 CONFIG: Final = {
-    **TINY, "input_patch_size": 16, "relative_position_embedding": True, "num_buckets": 8, "max_distance": 20, "gru_rel_pos": True,
-    "deep_norm": True,
+    **TINY, "input_patch_size": 16, "relative_position_embedding": True, "num_buckets": 8, "max_distance": 20,
+    "gru_rel_pos": True, "deep_norm": True,
 }  # fmt: skip
 SECOND: Final = 16000
 
