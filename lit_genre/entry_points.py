@@ -59,8 +59,12 @@ def load_plugins(group: str, base: type, base_name: str, kind: str) -> dict[str,
 
 
 def list_known(plugins: Mapping[str, Plugin], title: str) -> str:
-    """Return a list of the usable and the broken plugins with their packages, a line for each."""
-    lines = [title, *(f"  {plugin.name}  ({plugin.origin})" for plugin in plugins.values() if plugin.loaded)]
+    """Return a list of the usable plugins, a line for each package, and of the broken ones, a line for each."""
+    names: dict[str, list[str]] = {}
+    for plugin in plugins.values():
+        if plugin.loaded:
+            names.setdefault(plugin.origin, []).append(plugin.name)
+    lines = [title, *(f"  {origin}: {', '.join(of_package)}" for origin, of_package in names.items())]
     broken = [plugin for plugin in plugins.values() if not plugin.loaded]
     lines += ["Left out:"] * bool(broken)
     lines += [f"  {plugin.name}  ({plugin.origin}): {plugin.error}" for plugin in broken]

@@ -133,7 +133,7 @@ def test_a_broken_import_causes_a_warning_and_the_run_continues(run: Run, fma: P
             "Path",
             "outside_no_base:Path is not a subclass of lit_genre.Backbone",
         ),
-        ([("good-one", "Found = outside_good:Found")], "Lost", "Found  (good-one 2.5)"),
+        ([("good-one", "Found = outside_good:Found")], "Lost", "good-one 2.5: Found"),
     ],
     ids=["duplicate name", "wrong base class", "unknown name"],
 )
@@ -152,7 +152,7 @@ def test_an_unusable_name_is_an_error_with_the_reason_and_the_usable_names(
         run("fit", f"--model.backbone={requested}")
     output = capsys.readouterr().err
     assert message in output
-    assert "CRNN  (lit-genre " in output
+    assert re.search(r"  lit-genre [\d.]+: .*\bCRNN,", output)
     assert len(output.splitlines()) < 30
 
 

@@ -55,7 +55,7 @@ def test_print_config_is_whole_and_can_be_read_back(run: Run, capsys: pytest.Cap
     [
         (
             ["--model.backbone=CRNM"],
-            ["--model.backbone=CRNM: there is no such class. Did you mean CRNN", "CRNN  (lit-genre"],
+            ["--model.backbone=CRNM: there is no such class. Did you mean CRNN", ": CNN1DAttention, "],
         ),
         (
             [*SMALL, "--trainer.max_epoch=3"],
