@@ -7,8 +7,8 @@
 Use an environment of its own. laion-clap asks for numpy below 2, and installs a package `tests`, which would hide the
 tests of this project. So it cannot be a dependency of a plugin, and its network is imported from its file here.
 
-The audio half (HTSAT-tiny) gets random weights, which are renamed for transformers and saved as
-a model of the hub. Both embed the same 10 s of the demo's music.
+The audio half (HTSAT-tiny) gets random weights, which are renamed for transformers and saved as a model of the hub.
+Both embed the same 10 s of the demo's music.
 """
 
 import sys
@@ -34,7 +34,7 @@ RENAMED = {
     "patch_embed.": "audio_encoder.patch_embed.", "layers.": "audio_encoder.layers.", "norm.": "audio_encoder.norm.",
     "bn0.": "audio_encoder.batch_norm.",
 }  # fmt: skip
-"""The begin of a name in LAION's code, and that in transformers."""
+"""The start of a name in LAION's code, and that in transformers."""
 
 IN_BLOCKS = {
     "attn.proj": "attention.output.dense", "attn.": "attention.self.", "mlp.fc1": "intermediate.dense",

@@ -110,6 +110,18 @@ class Backbone(nn.Module, ABC):
         """
         return {}
 
+    def reduce_to_arguments(self, arguments: dict[str, Any]) -> tuple[Any, ...]:
+        """Return the result of `__reduce__` for a backbone that cannot be pickled as it is: its arguments and weights.
+
+        Args:
+            arguments: Arguments from which it is built again, without reading files.
+
+        Returns:
+            A function and its arguments, for pickle.
+        """
+        trained = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
+        return _rebuild, (type(self), arguments, self.state_dict(), trained, self.training)
+
     @classmethod
     def unsafe_args(cls, init_args: Mapping[str, Any]) -> dict[str, str]:
         """Return the arguments that a file from a stranger must not set, each with the reason.
@@ -125,3 +137,18 @@ class Backbone(nn.Module, ABC):
             For each argument the rest of a sentence about it, such as `{"trust_remote_code": "runs Python files"}`.
         """
         return {}
+
+
+def _rebuild(
+    backbone_class: type[Backbone],
+    arguments: dict[str, Any],
+    weights: dict[str, Tensor],
+    trained: list[str],
+    training: bool,
+) -> Backbone:
+    backbone = backbone_class(**arguments)
+    like = next(value for value in weights.values() if value.is_floating_point())
+    backbone.to(like.device, like.dtype).load_state_dict(weights)
+    for name, parameter in backbone.named_parameters():
+        parameter.requires_grad_(name in trained)
+    return backbone.train(training)

@@ -162,7 +162,7 @@ class TransformersBackbone(Backbone):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle arguments and weights: encoders such as wav2vec 2.0 have attributes that cannot be pickled."""
-        return _rebuild, (type(self), {**self.arguments, **self.restore_args()}, self.state_dict(), self.training)
+        return self.reduce_to_arguments({**self.arguments, **self.restore_args()})
 
     @property
     def _fuses(self) -> bool:
@@ -471,14 +471,6 @@ def _restore_code(restored: dict[str, Any]) -> tuple[Any, Any]:
         if "auto_map" not in restored["extractor"]:
             return _restore_extractor(restored["extractor"]), network
         return AutoFeatureExtractor.from_pretrained(folder, trust_remote_code=True), network
-
-
-def _rebuild(
-    backbone_class: type[TransformersBackbone], arguments: dict[str, Any], weights: dict[str, Tensor], training: bool
-) -> TransformersBackbone:
-    backbone = backbone_class(**arguments)
-    backbone.to(next(iter(weights.values())).device).load_state_dict(weights)
-    return backbone.train(training)
 
 
 def _find_encoder(network: Any, extractor: Any, name: str) -> Any:

@@ -1,6 +1,7 @@
 """TransformersBackbone builds encoders of each kind, which these tests write: tiny, with random weights."""
 
 import json
+import pickle
 import shutil
 import sys
 import tempfile
@@ -313,6 +314,15 @@ def test_embeddings_equal_those_of_transformers(make: Make, kind: Kind) -> None:
     for layer, states in enumerate(backbone.layer_outputs(waveform, [0, 1])):
         torch.testing.assert_close(states, output.hidden_states[layer], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(backbone(waveform), output.last_hidden_state.mean(1), atol=1e-4, rtol=1e-4)
+
+
+def test_a_pickled_copy_trains_the_same_parameters(make: Make) -> None:
+    backbone = make(wav2vec2)(SECOND)
+    backbone.layer_blocks()[0].requires_grad_(False)
+    copied = pickle.loads(pickle.dumps(backbone))
+    trained = {name: parameter.requires_grad for name, parameter in backbone.named_parameters()}
+    assert {*trained.values()} == {False, True}
+    assert {name: parameter.requires_grad for name, parameter in copied.named_parameters()} == trained
 
 
 @pytest.mark.parametrize("kind", [clap, clap_fused])

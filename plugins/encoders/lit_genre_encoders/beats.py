@@ -125,12 +125,13 @@ class BEATs(Encoder):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle settings and weights: torch refuses to pickle its weight normalisation."""
         arguments = {"input_shape": (0,), "weights": None, "freeze": self.freeze, "settings": self.settings}
-        return _rebuild, (type(self), arguments, self.state_dict(), self.training)
+        return self.reduce_to_arguments(arguments)
 
     def _run(self, waveform: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the states of the last layer, (b, patches, d), and of each, (patches, b, d); 0 is the input."""
         features = self.patch_embedding(self._mel(waveform).unsqueeze(1)).flatten(2).transpose(1, 2)
         features = self.post_extract_proj(self.layer_norm(features))
+        # Otherwise the list lacks the input, and a network with layer_norm_first its final norm.
         states, of_layers = self.encoder(self.dropout_input(features), output_all_hiddens=True)
         return states, of_layers
 
@@ -141,16 +142,6 @@ class BEATs(Encoder):
             padded = F.pad(waveform.float(), (0, max(0, _PATCH_SAMPLES - waveform.shape[-1])))
             mel: Tensor = self._spectrogram(self, padded)
         return mel.to(self.patch_embedding.weight.dtype)
-
-
-def _rebuild(
-    backbone_class: type[BEATs], arguments: dict[str, Any], weights: dict[str, Tensor], training: bool
-) -> BEATs:
-    backbone = backbone_class(**arguments)
-    first = next(iter(weights.values()))
-    backbone.to(first.device, first.dtype).load_state_dict(weights)
-    backbone.train(training)
-    return backbone
 
 
 def _import() -> Any:

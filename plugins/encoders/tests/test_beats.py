@@ -1,5 +1,6 @@
 """BEATs has the embeddings of the published code, of any length, and reads the files of its authors."""
 
+import pickle
 import sys
 from functools import partial
 from pathlib import Path
@@ -94,6 +95,15 @@ def test_layers() -> None:
     torch.testing.assert_close(last, backbone.encode(waveform))
     block = backbone.layer_blocks()[0]
     torch.testing.assert_close(block(first.transpose(0, 1))[0].transpose(0, 1), second)
+
+
+def test_a_pickled_copy_trains_the_same_parameters() -> None:
+    backbone = BEATs((SECOND,), None, freeze=False, settings=TINY)
+    backbone.layer_blocks()[0].requires_grad_(False)
+    copied = pickle.loads(pickle.dumps(backbone))
+    trained = {name: parameter.requires_grad for name, parameter in backbone.named_parameters()}
+    assert {*trained.values()} == {False, True}
+    assert {name: parameter.requires_grad for name, parameter in copied.named_parameters()} == trained
 
 
 def test_a_short_clip_is_padded_with_zeros() -> None:
